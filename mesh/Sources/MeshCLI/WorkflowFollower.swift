@@ -102,6 +102,7 @@ enum WorkflowWords {
     static func stage(_ stage: WorkflowStageView) -> String {
         var words = "\(stage.id): \(stage.status.rawValue)"
         if stage.items > 1 { words += ", \(stage.done) of \(stage.items) done" }
+        if let served = stage.served { words += ", \(served) by earlier results" }
         if stage.failed > 0 { words += ", \(stage.failed) failed" }
         if let reason = stage.reason { words += " (\(reason))" }
         return words
@@ -116,16 +117,20 @@ enum WorkflowWords {
         return stages.joined(separator: "  ") + "  paid \(Readable.tokens(view.paid))\(left)"
     }
 
-    /// A table of items.
+    /// A table of items; where results of earlier jobs served, with those who had run these.
     static func items(_ items: [WorkflowItemView]) -> String {
-        var table = Table([
-            ("STAGE", .left), ("ITEM", .left), ("PHASE", .left), ("EXIT", .right), ("JOB", .left), ("STDOUT", .left),
-        ])
+        let haveServed = items.contains { $0.servedBy != nil }
+        var table = Table(
+            [
+                ("STAGE", .left), ("ITEM", .left), ("PHASE", .left), ("EXIT", .right), ("JOB", .left),
+                ("STDOUT", .left),
+            ] + (haveServed ? [("SERVED BY", .left)] : []))
         for item in items {
-            table.add([
-                item.stage, item.item, item.phase, item.exitCode.map(String.init) ?? "",
-                item.jobID.map(Readable.short) ?? "", item.outputs.first { $0.name == "stdout" }?.cid ?? "",
-            ])
+            table.add(
+                [
+                    item.stage, item.item, item.phase, item.exitCode.map(String.init) ?? "",
+                    item.jobID.map(Readable.short) ?? "", item.outputs.first { $0.name == "stdout" }?.cid ?? "",
+                ] + (haveServed ? [item.servedBy.map(Readable.short) ?? ""] : []))
         }
         return table.text
     }
@@ -138,6 +143,8 @@ enum WorkflowWords {
         var facts = [("workflow", view.workflowID), ("status", view.status.rawValue + leftOut)]
         if !view.name.isEmpty { facts.insert(("name", view.name), at: 1) }
         if let reason = view.reason { facts.append(("reason", reason)) }
+        let served = view.stages.compactMap(\.served).reduce(0, +)
+        if served > 0 { facts.append(("served", "\(served) by results of earlier jobs")) }
         facts.append(("paid", Readable.tokens(view.paid)))
         if let budget = view.budget {
             facts.append(("budget", Readable.tokens(budget)))

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 13
+    static let version = 14
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -179,6 +179,7 @@ enum StoreSchema {
         if found < 11 { try db.execute(sql: PackedRows.tables) }
         if found < 12 { try db.execute(sql: checks) }
         if found < 13 { try db.execute(sql: WorkflowRows.tables) }
+        if found < 14 { try db.execute(sql: WorkRow.table) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -197,6 +198,7 @@ enum StoreSchema {
         try db.execute(sql: PackedRows.tables)
         try db.execute(sql: checks)
         try db.execute(sql: WorkflowRows.tables)
+        try db.execute(sql: WorkRow.table)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -58,6 +58,8 @@ package enum StoreWrite: Sendable {
     case workflow(WorkflowRow)
     /// Appends an event to the journal of a workflow's plan.
     case workflowEvent(id: CID, bytes: [UInt8])
+    /// Remembers the result of a work, which may serve again, or that it just did.
+    case work(WorkRow)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -84,7 +86,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .setting:
+            .work, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved:
@@ -114,6 +116,7 @@ package enum StoreWrite: Sendable {
         case .setting(_, let value): value.count
         case .workflow(let row): row.manifest.count + 256
         case .workflowEvent(_, let bytes): bytes.count + 64
+        case .work: 256
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved:
             256

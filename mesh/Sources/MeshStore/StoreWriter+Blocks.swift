@@ -31,9 +31,9 @@ package final class RemovalTally: Sendable {
 /// Stores, evicts and removes blocks.
 ///
 /// The order of eviction: first blocks that nothing needs, least recently used first, but what a job of this node's
-/// user made not before `resultsKeptMilliseconds` have passed; then the evidence of closed and
-/// paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts as
-/// paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
+/// user made, or what served again of it, not before `resultsKeptMilliseconds` have passed; then the evidence of closed
+/// and paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts
+/// as paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
 /// that are open or unpaid for less than that, or the outputs of open jobs.
 ///
 /// Any number of jobs may have the same block: two that make the same bytes, or one that makes what another has as
@@ -193,14 +193,15 @@ extension StoreWriter {
                 db.cachedStatement(
                     sql: """
                         SELECT b.id, b.cid, b.size FROM block_uses u JOIN blocks b ON b.id = u.id
-                        WHERE u.file = 0 AND u.evidence = 0 AND u.used_at < ?
+                        WHERE u.file = 0 AND u.evidence = 0 AND u.used_at < ?1
                             AND NOT EXISTS (
                                 SELECT 1 FROM jobs j WHERE j.job_id = u.job_id
-                                    AND (j.terminal = 0 OR (j.role = 'originator' AND j.updated_at >= ?)))
+                                    AND (j.terminal = 0 OR (j.role = 'originator' AND j.updated_at >= ?2)))
+                            AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = u.job_id AND w.used_at >= ?2)
                             AND NOT EXISTS (
                                 SELECT 1 FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
                                 WHERE h.id = u.id AND j.terminal = 0)
-                        ORDER BY u.used_at LIMIT ?
+                        ORDER BY u.used_at LIMIT ?3
                         """), arguments: [Int64(clamping: totals.now), resultsSince(totals), left])
             for row in rows where totals.bytes > cached {
                 try evict(StoredRow(row), db, &totals)

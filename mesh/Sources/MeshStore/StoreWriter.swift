@@ -68,6 +68,7 @@ struct StoreWriter: Sendable {
             try WorkflowRows.put(row, db)
             if row.isOver { try WorkflowRows.prune(db, ending: row.id, limits) }
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
+        case .work(let row): try row.put(db, limits)
         case .setting(let key, let value):
             try run(
                 db,

@@ -29,6 +29,8 @@ package struct ExecutionIdentity: Hashable, Sendable, Codable {
     /// Clocks start at whole minutes, so that the moment of its submission does not tell which job had its identity
     /// first; in milliseconds.
     package static let clockStepMilliseconds: UInt64 = 60_000
+    /// Where the clock starts in runs whose results may serve again: 2000-01-01T00:00:00Z.
+    package static let repeatableStart = UnixMilliseconds(946_684_800_000)
     /// How much of an engine's digest its feature names, in characters.
     private static let digestCharacters = 16
 
@@ -46,6 +48,19 @@ package struct ExecutionIdentity: Hashable, Sendable, Codable {
 
     /// Whether an engine is of the class that has to run it.
     package func admits(_ other: EngineDescription) -> Bool { engine.hasSameProfile(as: other) }
+
+    /// The identity of a run whose result may serve again: its seed follows from the work alone, so that equal jobs of
+    /// an originator have equal ones, and other work has another (PROTOCOL.md, "Execution identity").
+    ///
+    /// - Returns: `nil` if the parameters cannot be written.
+    package static func repeatable(
+        _ params: MeshJobParams, of originator: DID, on engine: EngineDescription
+    ) -> ExecutionIdentity? {
+        var identity = ExecutionIdentity(seed: [], clockStart: repeatableStart, engine: engine)
+        guard let work = ExecutedWork(params, identity, originator).cid else { return nil }
+        identity.seed = work.multihash.digest
+        return identity
+    }
 
     enum CodingKeys: String, CodingKey {
         case seed
@@ -85,6 +100,8 @@ private struct ExecutedWork: Encodable {
         originatorDID = originator
     }
 
+    var cid: CID? { (try? DAGCBOREncoder().encode(self)).map { CID.hashing($0, codec: .dagCBOR) } }
+
     enum CodingKeys: String, CodingKey {
         case params
         case execution
@@ -96,10 +113,13 @@ extension JobManifest {
     /// The name of the work: the CID of the parameters that a run depends on, of the execution identity and of the
     /// originator, whom the guest may see; `nil` in manifests of earlier versions, which have no identity.
     package var executionCID: CID? {
-        guard let execution else { return nil }
-        let work = ExecutedWork(params, execution, originatorDID)
-        guard let bytes = try? DAGCBOREncoder().encode(work) else { return nil }
-        return CID.hashing(bytes, codec: .dagCBOR)
+        execution.flatMap { ExecutedWork(params, $0, originatorDID).cid }
+    }
+
+    /// Whether its result may serve again: another job of the same work has the same identity.
+    package var isRepeatable: Bool {
+        guard let execution else { return false }
+        return execution == .repeatable(params, of: originatorDID, on: execution.engine)
     }
 
     /// What a guest sees as the name of its job: all that run the same work see the same.

@@ -1,4 +1,5 @@
 import Multiformats
+import SignedObjects
 package import Workflows
 
 /// A workflow that its owner wants begun.
@@ -116,6 +117,8 @@ package struct WorkflowStageView: Hashable, Sendable, Codable {
     package var done: Int
     /// Items that failed.
     package var failed: Int
+    /// Items for which the result of an earlier job served; absent if there are none.
+    package var served: Int?
     /// What was paid, in the smallest unit.
     package var paid: UInt64
     /// What is held, in the smallest unit.
@@ -124,6 +127,7 @@ package struct WorkflowStageView: Hashable, Sendable, Codable {
     package init(_ stage: StagePlan) {
         (id, status, reason) = (stage.definition.id, stage.status, stage.reason)
         (items, running, done, failed) = (stage.items.count, stage.running, stage.done, stage.failed)
+        served = stage.served > 0 ? stage.served : nil
         (paid, held) = (stage.paid, stage.held)
     }
 }
@@ -144,6 +148,8 @@ package struct WorkflowItemView: Hashable, Sendable, Codable {
     package var jobID: String?
     /// Its receipt.
     package var receiptCID: String?
+    /// Who had run the job, if it is an earlier one whose result served; else absent.
+    package var servedBy: String?
     /// Its outputs.
     package var outputs: [NamedCID]
 
@@ -159,11 +165,13 @@ package struct WorkflowItemView: Hashable, Sendable, Codable {
         exitCode = item.exitCode
         jobID = item.jobID?.text
         receiptCID = item.receiptCID?.text
+        servedBy = item.servedBy?.text
         outputs = item.outputs.map { NamedCID(name: $0.name, cid: $0.cid.text) }
     }
 
     private enum CodingKeys: String, CodingKey {
         case stage, item, phase, reason, outputs
+        case servedBy = "served_by"
         case exitCode = "exit_code"
         case jobID = "job_id"
         case receiptCID = "receipt_cid"

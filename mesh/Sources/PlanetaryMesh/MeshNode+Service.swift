@@ -25,8 +25,17 @@ extension MeshNode: NodeService, PublicContent {
     // MARK: Jobs
 
     package nonisolated func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
+        try await submit(submission, isRepeatable: false)
+    }
+
+    /// Submits a job.
+    ///
+    /// - Parameter isRepeatable: whether its seed and clock follow from the work, so that its result may serve again.
+    nonisolated func submit(
+        _ submission: JobSubmission, isRepeatable: Bool
+    ) async throws(NodeServiceError) -> JobAccepted {
         do {
-            switch try await desk.checked(submission) {
+            switch try await desk.checked(submission, isRepeatable: isRepeatable) {
             case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
             case .request(let request, let sizes):
                 let accepted = try await submit(request, sizes)

@@ -27,7 +27,11 @@ struct SubmissionDesk: Sendable {
     let inspected = InspectedModules()
 
     /// Checks a submission; may fetch modules and inputs for that.
-    func checked(_ submission: JobSubmission) async throws(NodeServiceError) -> Checked {
+    ///
+    /// - Parameter isRepeatable: whether its seed and clock are to follow from the work.
+    func checked(
+        _ submission: JobSubmission, isRepeatable: Bool = false
+    ) async throws(NodeServiceError) -> Checked {
         let store = parts.store
         if submission.idempotencyKey?.hasPrefix(ReplicaKey.prefix) ?? false {
             throw NodeServiceError(
@@ -64,6 +68,10 @@ struct SubmissionDesk: Sendable {
             requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
         request.verification = level
+        if isRepeatable {
+            request.execution = .repeatable(
+                params, of: parts.identity.did, on: parts.machine.engineDescription)
+        }
         return .request(request, sizes)
     }
 

@@ -172,9 +172,11 @@ actor WorkflowDesk {
         var definition = definition
         let (usual, files) = (ExecutionLimits.standard, JobFiles())
         let most = min(usual.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
-        // What is held of a budget depends on how results are checked.
+        // What is held of a budget, and which results serve again, depends on how results are checked.
         let check = parts.configuration.originator.verification
-        if definition.budget != nil, definition.verification == nil, case .quorum? = VerificationLevel(text: check) {
+        let isQuorum = if case .quorum? = VerificationLevel(text: check) { true } else { false }
+        let servesOwn = definition.stages.contains { definition.memo(of: $0) == .own }
+        if definition.verification == nil, definition.budget != nil && isQuorum || servesOwn {
             definition.verification = check
         }
         for index in definition.stages.indices {
@@ -331,7 +333,7 @@ actor WorkflowDesk {
                 tell(id, .contentFailed(stage: stage, round: round, reason: "outputs cannot be gathered: \(error)"))
             }
         case .submit(let key):
-            if let end = await ended(key, of: id, on: node) { tell(id, .ended(key, end)) }
+            if let (end, work) = await ended(key, of: id, on: node) { tell(id, .ended(key, end), work) }
         case .cancel(let key):
             if let job = open[id]?.run.cancel(key) { await cancel(job, on: node) }
         case .finish:
@@ -398,7 +400,9 @@ actor WorkflowDesk {
     }
 
     /// Tells a plan what happened, and writes it to the journal, in this order for all that it is told.
-    private func tell(_ id: CID, _ event: PlanEvent) {
+    ///
+    /// - Parameter work: the result that this leaves, or that served.
+    private func tell(_ id: CID, _ event: PlanEvent, _ work: WorkRow? = nil) {
         // In its place, since a copy would have all its items.
         guard let effects = open[id]?.run.tell(event) else { return }
         let bytes: [UInt8]
@@ -408,8 +412,8 @@ actor WorkflowDesk {
             return end.fail(error)
         }
         let event = CrashPoint.Event(event)
-        let goesOn = parts.store.enqueue([.workflowEvent(id: id, bytes: bytes)], of: [event], urgency: .idle) {
-            [end] result in
+        let writes = [StoreWrite.workflowEvent(id: id, bytes: bytes)] + [work].compactMap { $0.map(StoreWrite.work) }
+        let goesOn = parts.store.enqueue(writes, of: [event], urgency: .idle) { [end] result in
             if case .failure(let error) = result { end.fail(NodeServiceError(storage: error)) }
         }
         if !goesOn { return }
@@ -417,30 +421,55 @@ actor WorkflowDesk {
         changed(id)
     }
 
-    /// Submits a job under its key and waits for its end; nil if the node stops first.
-    private func ended(_ key: ChildKey, of id: CID, on node: MeshNode) async -> ChildEnd? {
-        guard let params = open[id]?.plan.params(of: key), let name = open[id]?.plan.definition.name else { return nil }
+    /// The end of a job by an earlier result, where one may serve; else submits it under its key and waits for its end.
+    /// With what is to be remembered of the result; nil if the node stops first.
+    private func ended(_ key: ChildKey, of id: CID, on node: MeshNode) async -> (ChildEnd, WorkRow?)? {
+        // Taken from the plan in its place: a copy would have all its items.
+        guard let params = open[id]?.plan.params(of: key), let name = open[id]?.plan.definition.name,
+            let stage = open[id]?.plan.definition(of: key.stage), let rule = open[id]?.plan.memo(of: key.stage)
+        else { return nil }
+        let earlier = EarlierResults(parts: parts)
+        let work = rule == .off ? nil : earlier.key(of: params)
+        if let work, let served = await served(earlier, params, work, stage, rule, key.idempotencyKey(of: id)) {
+            return served
+        }
         var submission = JobSubmission(params)
         submission.label = [name, key.stage].filter { !$0.isEmpty }.joined(separator: "/")
         submission.idempotencyKey = key.idempotencyKey(of: id)
         submission.verification = open[id]?.plan.verification(of: key.stage)
         for attempt in 1... {
             do throws(NodeServiceError) {
-                let job = try CID(named: try await node.submit(submission).jobID, "job_id")
+                let accepted = try await node.submit(submission, isRepeatable: work != nil)
+                let job = try CID(named: accepted.jobID, "job_id")
                 if open[id]?.run.submitted(job, as: key) == true { await cancel(job, on: node) }
                 guard let result = await result(of: job, on: node) else { return nil }
-                return await ChildEnd(
+                let end = await ChildEnd(
                     result, job, folders: folders(of: result), paidForReplicas: paidForReplicas(of: job, key, id, node))
+                return (end, work.flatMap { earlier.row(of: result, job, $0, in: stage) })
             } catch {
                 if error.code == .shuttingDown || Task.isCancelled || open[id] == nil { return nil }
                 let isPassing = [.overloaded, .storageFull, .storageFailed].contains(error.code)
                 let refused = open[id]?.run.refused(
                     key, attempt: attempt, isPassing: isPassing, reason: error.message, limits: limits.run)
-                if let refused { return refused }
+                if let refused { return (refused, nil) }
             }
             await pause()
         }
         return nil
+    }
+
+    /// The end of a job by an earlier result, unless it was submitted before this start.
+    private func served(
+        _ earlier: EarlierResults, _ params: MeshJobParams, _ work: CID, _ stage: StageDefinition, _ rule: MemoRule,
+        _ idempotencyKey: String
+    ) async -> (ChildEnd, WorkRow)? {
+        do throws(MeshStoreError) {
+            guard try await parts.store.job(idempotencyKey: idempotencyKey) == nil else { return nil }
+            return try await earlier.end(of: params, work, in: stage, by: rule)
+        } catch {
+            parts.logger.warning("An earlier result does not serve.", metadata: ["error": "\(error)"])
+            return nil
+        }
     }
 
     /// The result of a job that was submitted, which its followers' table may forget meanwhile; nil if the node stops.

@@ -21,6 +21,7 @@ package struct DefinitionReader: Sendable {
         definition.budget = try fields.unsigned("budget")
         definition.parallel = try fields.unsigned("parallel")
         definition.verification = try fields.text("verify")
+        definition.memo = try fields.memo()
         definition.inputs = CanonicalMap(
             try fields.entries("inputs") { node, path throws(DefinitionFault) in
                 try Self.content(node, path)
@@ -84,6 +85,7 @@ package struct DefinitionReader: Sendable {
         stage.jobBudget = try fields.unsigned("job_budget")
         stage.retries = try fields.unsigned("retries") ?? 0
         stage.verification = try fields.text("verify")
+        stage.memo = try fields.memo()
         stage.accept = try fields.numbers("accept") ?? [0]
         if let text = try fields.text("on_failure") {
             guard let rule = FailureRule(rawValue: text) else {
@@ -230,6 +232,14 @@ private struct Fields {
         guard let node = take(name) else { return nil }
         if let number = UInt64(exactly: try node.number(place(name))) { return number }
         throw DefinitionFault(place(name), "The number is negative.", remedy: "Write one from 0 on.", line: node.line)
+    }
+
+    mutating func memo() throws(DefinitionFault) -> MemoRule? {
+        guard let text = try text("memo") else { return nil }
+        if let rule = MemoRule(rawValue: text) { return rule }
+        throw DefinitionFault(
+            place("memo"), "\(text) does not say which results serve again.", remedy: "Write off, own or trusted.",
+            line: line)
     }
 
     mutating func source(_ name: String) throws(DefinitionFault) -> WorkflowSource? {

@@ -116,6 +116,11 @@ package struct DefinitionRules: Sendable {
                 remedy: "Write a number from 0 to \(limits.retriesMax).")
         }
         try checkVerification(stage.verification, "\(path).verify")
+        if definition.memo(of: stage) == .own, definition.level(of: stage) == VerificationLevel.none {
+            throw DefinitionFault(
+                "\(path).memo", "Only results that this node has checked are to serve again, and none is checked.",
+                remedy: "Write memo: trusted, or a verify that checks.")
+        }
         guard !stage.accept.isEmpty, stage.accept.allSatisfy({ Int32(exactly: $0) != nil }) else {
             throw DefinitionFault(
                 "\(path).accept", "These are no exit codes.", remedy: "Write those that count as success, such as [0].")
@@ -293,7 +298,7 @@ extension WorkflowDefinition {
     /// `job_budget`. Nil for no bound.
     package func price(ofJobOf stage: StageDefinition) -> UInt64? {
         guard let price = stage.jobBudget else { return nil }
-        let level = (stage.verification ?? verification).flatMap { VerificationLevel(text: $0) }
+        let level = level(of: stage)
         let (product, isTooMuch) = price.multipliedReportingOverflow(by: level?.executors ?? 1)
         return isTooMuch ? .max : product
     }

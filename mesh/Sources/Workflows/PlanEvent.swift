@@ -1,4 +1,6 @@
+package import MeshTypes
 package import Multiformats
+package import SignedObjects
 
 /// One attempt at one item of one stage: a job.
 package struct ChildKey: Hashable, Sendable, Codable {
@@ -64,6 +66,8 @@ package struct ChildEnd: Hashable, Sendable, Codable {
     package var outputs: [ChildOutput]
     /// What was paid, in the smallest unit; with the most that may have to be paid to others for the same work.
     package var paid: UInt64
+    /// Who had run the job, if it is an earlier one whose result served, so that none ran.
+    package var servedBy: DID?
 
     package init(
         _ outcome: ChildOutcome, jobID: CID? = nil, receiptCID: CID? = nil, outputs: [ChildOutput] = [],
@@ -80,6 +84,16 @@ package struct ChildEnd: Hashable, Sendable, Codable {
         case outcome, outputs, paid
         case jobID = "job_id"
         case receiptCID = "receipt_cid"
+        case servedBy = "served_by"
+    }
+}
+
+extension ExecutionReceipt {
+    /// All that came out, by the names that stages read it by.
+    package var namedOutputs: [(name: String, cid: CID)] {
+        [("stdout", stdoutCID), ("stderr", stderrCID), ("log", logCID)].compactMap { name, cid in
+            cid.map { (name: name, cid: $0) }
+        } + outputs.map { (name: $0.key, cid: $0.value) }
     }
 }
 

@@ -1,15 +1,30 @@
-import MeshTypes
+package import MeshTypes
 import Multiformats
+package import SignedObjects
 
 /// What a plan asks of a job, held against a manifest.
-struct PlannedJob {
+package struct PlannedJob {
     private let planned: MeshJobParams
 
-    init(_ planned: MeshJobParams) { self.planned = planned }
+    package init(_ planned: MeshJobParams) { self.planned = planned }
 
     /// The first thing in which a manifest is another than planned, in words; `nil` if there is none.
     func difference(from made: MeshJobParams) -> String? {
         let policy = (planned.executionPolicy ?? ExecutionPolicy(), made.executionPolicy ?? ExecutionPolicy())
+        let rows: [(Bool, String)] = [
+            (planned.maxAcceptableBidTokens == made.maxAcceptableBidTokens, "budget"),
+            (
+                policy.0.minReputation == policy.1.minReputation
+                    && Self.areSame(policy.0.regionFilter, policy.1.regionFilter)
+                    && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs,
+                "policy"
+            ),
+        ]
+        return differenceInWork(from: made) ?? rows.first { !$0.0 }?.1
+    }
+
+    /// The first thing in which a manifest asks for another work, whoever may do it at what price.
+    private func differenceInWork(from made: MeshJobParams) -> String? {
         let rows: [(Bool, String)] = [
             (planned.wasmCID == made.wasmCID, "module"),
             (planned.entryName.isSameBytes(as: made.entryName) && made.invoke == nil, "entry"),
@@ -20,15 +35,22 @@ struct PlannedJob {
             (planned.limits == made.limits, "list of limits"),
             (planned.workflowType == made.workflowType && !made.isInteractive, "kind of job"),
             (planned.determinism == made.determinism, "profile"),
-            (planned.maxAcceptableBidTokens == made.maxAcceptableBidTokens, "budget"),
-            (
-                policy.0.minReputation == policy.1.minReputation
-                    && Self.areSame(policy.0.regionFilter, policy.1.regionFilter)
-                    && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs,
-                "policy"
-            ),
         ]
         return rows.first { !$0.0 }?.1
+    }
+
+    /// Why an earlier job's result cannot serve, in words for a sentence about the receipt; `nil` if it can.
+    ///
+    /// - Parameters:
+    ///   - manifest: that of the earlier job.
+    ///   - executor: who ran it.
+    package func reasonNotServed(by manifest: JobManifest, executor: DID) -> String? {
+        if let what = differenceInWork(from: manifest.params) { return "is of a job with another \(what)" }
+        guard manifest.isRepeatable else { return "is of a job whose seed and clock were its own" }
+        let policy = planned.executionPolicy
+        let isAdmitted =
+            policy?.allowedDIDs?.contains(executor) ?? true && !(policy?.deniedDIDs?.contains(executor) ?? false)
+        return isAdmitted ? nil : "is of an executor that the policy does not admit, \(executor)"
     }
 
     private static func areSame(_ planned: [String]?, _ made: [String]?) -> Bool {

@@ -1,4 +1,5 @@
 package import Multiformats
+package import SignedObjects
 
 /// One stage of a plan: its items, what they cost, and what came of them.
 package struct StagePlan: Hashable, Sendable {
@@ -34,6 +35,8 @@ package struct StagePlan: Hashable, Sendable {
         package var jobID: CID?
         /// Its receipt.
         package var receiptCID: CID?
+        /// Who had run it, if it is an earlier job whose result served.
+        package var servedBy: DID?
         /// Its outputs.
         package var outputs: [ChildOutput] = []
         /// What its jobs cost.
@@ -62,6 +65,8 @@ package struct StagePlan: Hashable, Sendable {
     package internal(set) var done = 0
     /// Items that failed for good.
     package internal(set) var failed = 0
+    /// Items for which an earlier result served.
+    package var served: Int { items.count { $0.servedBy != nil } }
     /// The first attempt at an item that has none yet: one that no job of the stage has had.
     var nextAttempt = 0
     /// One more than the highest attempt of any item.

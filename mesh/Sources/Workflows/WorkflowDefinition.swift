@@ -15,6 +15,8 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
     package var parallel: UInt64?
     /// How results are checked where a stage does not say, as in `mesh run --verify`; nil for the node's default.
     package var verification: String?
+    /// Which earlier results serve where a stage does not say; nil for none.
+    package var memo: MemoRule?
     /// Files and folders by name.
     package var inputs: CanonicalMap<WorkflowContent>
     /// The stages, in the order in which they are shown.
@@ -35,13 +37,30 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case version, name, budget, parallel, inputs, stages, outputs
+        case version, name, budget, parallel, memo, inputs, stages, outputs
         case verification = "verify"
     }
 
     /// The inputs with their names, in order.
     package var namedInputs: [(name: String, content: WorkflowContent)] {
         inputs.map { (name: $0.key, content: $0.value) }
+    }
+
+    /// How the results of a stage are checked; nil for the node's default.
+    package func verification(of stage: StageDefinition) -> String? { stage.verification ?? verification }
+
+    /// The same, read.
+    func level(of stage: StageDefinition) -> VerificationLevel? {
+        verification(of: stage).flatMap { VerificationLevel(text: $0) }
+    }
+
+    /// Which earlier results serve in place of a stage's jobs.
+    package func memo(of stage: StageDefinition) -> MemoRule { stage.memo ?? memo ?? .off }
+
+    /// Has the same earlier results serve in all stages.
+    package mutating func serve(_ rule: MemoRule) {
+        memo = rule
+        for index in stages.indices { stages[index].memo = nil }
     }
 
     /// Sets an input.
@@ -150,6 +169,8 @@ package struct StageDefinition: Hashable, Sendable, Codable {
     package var retries: UInt64 = 0
     /// How results are checked, as in `mesh run --verify`; nil for what the workflow says.
     package var verification: String?
+    /// Which earlier results serve in place of a run; nil for what the workflow says.
+    package var memo: MemoRule?
     /// What a failure of the stage, or of an item, does.
     package var onFailure = FailureRule.fail
     /// The exit codes that count as success.
@@ -165,7 +186,7 @@ package struct StageDefinition: Hashable, Sendable, Codable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, module, entry, args, env, inputs, mounts, collect, outputs, limits, policy, retries, accept, when
+        case id, module, entry, args, env, inputs, mounts, collect, outputs, limits, policy, retries, memo, accept, when
         case workingFolder = "workdir"
         case hasTemporaryFolder = "tmp"
         case jobBudget = "job_budget"
@@ -274,6 +295,17 @@ package struct StagePolicy: Hashable, Sendable, Codable {
         case bidWindowMilliseconds = "bid_window_ms"
         case sufficientBids = "sufficient_bids"
     }
+}
+
+/// Which results of earlier jobs serve in place of a run of the same work (docs/workflows.md, "Results that serve
+/// again").
+package enum MemoRule: String, Hashable, Sendable, Codable, CaseIterable {
+    /// None: every job runs.
+    case off
+    /// Those that this node has checked itself, or ran itself.
+    case own
+    /// Also those that it believed, of executors whom the stage's policy admits.
+    case trusted
 }
 
 /// What the failure of a stage does.

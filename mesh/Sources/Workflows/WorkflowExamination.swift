@@ -263,7 +263,8 @@ struct WorkflowExamination {
             miss(.words, "\(place) failed by the originator's word: \(record.reason ?? "no reason is given")")
             return ChildEnd(.failed(reason: record.reason ?? "", ofMesh: false), jobID: record.jobCID)
         }
-        for cid in Set([receipt, jobCID]) {
+        // What served again may serve many.
+        for cid in Set([receipt, jobCID]) where record.servedBy == nil {
             if let other = served.updateValue(place, forKey: cid) {
                 fail(.once, "\(cid) serves \(other) and \(place)")
                 return nil
@@ -304,7 +305,17 @@ struct WorkflowExamination {
             return nil
         }
         guard let planned = plan.params(of: key) else { return nil }
-        if let what = PlannedJob(planned).difference(from: job.manifest.params) {
+        if let executor = record.servedBy {
+            let isWanted = plan.memo(of: key.stage) != .off
+            let reason =
+                executor == job.receipt.executorDID
+                ? PlannedJob(planned).reasonNotServed(by: job.manifest, executor: executor)
+                : "is of another executor than \(executor)"
+            if let reason = isWanted ? reason : "is to serve again, and the plan wants none that does" {
+                fail(.jobs, "the receipt of \(place) \(reason)")
+                return nil
+            }
+        } else if let what = PlannedJob(planned).difference(from: job.manifest.params) {
             fail(.jobs, "\(place) has another \(what) in its manifest than in the plan")
             return nil
         }
@@ -315,12 +326,11 @@ struct WorkflowExamination {
         of record: ItemRecord, _ receipt: ExecutionReceipt, _ key: ChildKey, _ plan: WorkflowPlan, _ place: String
     ) -> ChildEnd? {
         let accepted = plan.definition(of: key.stage)?.accept ?? []
-        let named = [("stdout", receipt.stdoutCID), ("stderr", receipt.stderrCID), ("log", receipt.logCID)]
         var end = ChildEnd(
             .failed(reason: "\(receipt.outcome)", ofMesh: false), jobID: record.jobCID, receiptCID: record.receiptCID)
-        end.outputs =
-            (named.compactMap { name, cid in cid.map { (name, $0) } } + receipt.outputs.map { ($0.key, $0.value) })
-            .map { ChildOutput(name: $0, cid: $1, isFolder: $1.codec == .dagPB) }
+        end.outputs = receipt.namedOutputs.map {
+            ChildOutput(name: $0.name, cid: $0.cid, isFolder: $0.cid.codec == .dagPB)
+        }
         if case .exited(let code) = receipt.outcome { end.outcome = .exited(code: Int64(code)) }
         let isGood = if case .exited(let code) = receipt.outcome { accepted.contains(Int64(code)) } else { false }
         switch record.end {

@@ -154,7 +154,12 @@ package struct WorkflowPlan: Hashable, Sendable {
 
     /// How the results of a stage's jobs are checked; nil for the node's default.
     package func verification(of stage: String) -> String? {
-        self.definition(of: stage)?.verification ?? definition.verification
+        self.definition(of: stage).flatMap(definition.verification(of:))
+    }
+
+    /// Which earlier results serve in place of a stage's jobs.
+    package func memo(of stage: String) -> MemoRule {
+        self.definition(of: stage).map(definition.memo(of:)) ?? .off
     }
 
     /// The most that is paid to others than the executor of a stage's job for the same work; nil for no bound.
@@ -263,6 +268,7 @@ extension WorkflowPlan {
         (item.jobID, item.receiptCID, item.paid) = (
             end.jobID, end.receiptCID, item.paid.addingSaturated(end.paid)
         )
+        item.servedBy = end.servedBy
         switch end.outcome {
         case .exited(let code):
             item.exitCode = code

@@ -75,9 +75,12 @@ package struct ItemRecord: Hashable, Sendable, Codable {
     package var jobCID: CID?
     /// The receipt of that job; absent if it has none.
     package var receiptCID: CID?
+    /// Who had run the job, if it is an earlier one whose result served; else absent.
+    package var servedBy: DID?
 
     enum CodingKeys: String, CodingKey {
         case name, end, reason
+        case servedBy = "served_by"
         case jobCID = "job_cid"
         case receiptCID = "receipt_cid"
     }
@@ -216,5 +219,6 @@ extension ItemRecord {
         case .failed(let reason): (end, self.reason) = (.failed, WorkflowReceipt.cut(reason))
         }
         (jobCID, receiptCID) = (item.jobID, item.receiptCID)
+        servedBy = item.servedBy
     }
 }

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// Kills processes that run modules, at moments of chance, in a thread of its own: jobs begin and end while a test still
-/// submits others.
+/// Kills processes that run modules, at moments of chance, in a thread of its own: jobs begin and end while a test
+/// still submits others.
 // SAFETY: the counts are used under the lock; the rest does not change.
 private final class Reaper: @unchecked Sendable {
     /// What was killed.

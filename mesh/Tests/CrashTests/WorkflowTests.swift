@@ -121,6 +121,46 @@ struct WorkflowTests {
         #expect(try mesh.originator.run(["map", module, "--each", mesh.folder.path + "/*.none"]).status == 246)
     }
 
+    @Test("What was checked once serves again, where that is asked for: nothing runs, nothing is paid, strangers agree")
+    func memo() throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        let module = try mesh.module("copy.wasm", GuestModules.command(GuestModules.copying))
+        for name in ["a.csv", "b.csv"] {
+            try Data(name.utf8).write(to: mesh.folder.appendingPathComponent(name))
+        }
+        let pattern = mesh.folder.path + "/*.csv"
+        func mapped(_ options: [String]) throws -> (workflow: [String: Any], served: [String?]) {
+            let run = try mesh.originator.run(["map", module, "--each", pattern, "--json"] + options)
+            try #require(run.status == 0, "\(run.errors)")
+            let report = try #require(try run.json() as? [String: Any])
+            let items = try #require(report["items"] as? [[String: Any]])
+            #expect(items.allSatisfy { $0["phase"] as? String == "done" }, "\(items)")
+            return (
+                try #require(report["workflow"] as? [String: Any]), items.map { $0["served_by"] as? String }
+            )
+        }
+        #expect(try mapped(["--memo", "trusted"]).served == [nil, nil])
+        // Nobody checked them, so for those who want that they are made again.
+        #expect(try mapped(["--memo", "own", "--verify", "replay"]).served == [nil, nil])
+        let paid = try mesh.originator.movements("settle").count
+        let again = try mapped(["--memo", "own", "--verify", "replay"])
+        #expect(again.served.allSatisfy { $0?.hasPrefix("did:key:") == true }, "\(again.served)")
+        #expect(again.workflow["paid"] as? Int == 0)
+        #expect(try mesh.originator.movements("settle").count == paid)
+        try Data("other".utf8).write(to: mesh.folder.appendingPathComponent("b.csv"))
+        #expect(try mapped(["--memo", "own", "--verify", "replay"]).served.map { $0 == nil } == [false, true])
+        #expect(try mapped(["--memo", "off"]).served == [nil, nil])
+        #expect(try mapped([]).served == [nil, nil])
+        try expectReceipt(of: again.workflow, mesh)
+        let id = try #require(again.workflow["workflow_id"] as? String)
+        let shown = try mesh.originator.run(["workflow", "show", id, "--items"])
+        #expect(shown.output.contains("SERVED BY") && shown.output.contains("2 by results of earlier jobs"))
+        let refused = try mesh.originator.run(["map", module, "--each", pattern, "--memo", "own", "--verify", "none"])
+        #expect(refused.status != 0 && refused.errors.contains("none is checked"), "\(refused.errors)")
+    }
+
     /// Its owner and strangers check the receipt of a workflow, with a node and without, and run its jobs again.
     private func expectReceipt(of workflow: [String: Any], _ mesh: CrashMesh) throws {
         let id = try #require(workflow["workflow_id"] as? String)

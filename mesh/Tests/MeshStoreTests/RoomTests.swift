@@ -114,6 +114,25 @@ import Testing
         #expect(try await has([1, 2], store) == [])
     }
 
+    @Test("What served again stays as if its job had ended then")
+    mutating func served() async throws {
+        limits.resultsKeptMilliseconds = 3_600_000
+        let store = try open()
+        let (cid, bytes) = block(1)
+        try await store.commit([.output(cid: cid, bytes: bytes, jobID: jobID(1)), job(1, role: .originator)])
+        clock.advance(milliseconds: 3_000_000)
+        let served = WorkRow(
+            key: CID.hashing([1], codec: .raw), jobID: jobID(1), receiptCID: jobID(9), isChecked: true,
+            usedAt: clock.time)
+        try await store.commit([.work(served)])
+        clock.advance(milliseconds: 3_599_000)
+        _ = try await store.collectGarbage()
+        #expect(try await has([1], store) == [1])
+        clock.advance(milliseconds: 1_001)
+        _ = try await store.collectGarbage()
+        #expect(try await has([1], store) == [])
+    }
+
     @Test("One transaction evicts a bounded number of blocks and looks at a bounded number, and the next ones go on")
     mutating func bounds() async throws {
         limits.evictedPerTransactionMax = 2

@@ -59,6 +59,29 @@ struct ExecutionIdentityTests {
         for change in others { #expect(manifest(change).executionCID != name) }
     }
 
+    @Test("Where results may serve again, seed and clock follow from the work, and tell whose and which it is")
+    func repeatable() throws {
+        func identity(_ change: (inout JobManifest) -> Void = { _ in }) throws -> ExecutionIdentity {
+            var manifest = Samples.manifest
+            change(&manifest)
+            return try #require(.repeatable(manifest.params, of: manifest.originatorDID, on: engine))
+        }
+        let first = try identity()
+        #expect(first.seed.count == ExecutionIdentity.seedBytes)
+        #expect(first.clockStart == ExecutionIdentity.repeatableStart)
+        #expect(try identity { $0.params.executionPolicy = nil } == first)
+        #expect(try identity { $0.params.maxAcceptableBidTokens = nil } == first)
+        #expect(try identity { $0.params.args = [] }.seed != first.seed)
+        #expect(try identity { $0.params.maxFuel += 1 }.seed != first.seed)
+        #expect(try identity { $0.originatorDID = Samples.executor.did }.seed != first.seed)
+        var other = Samples.manifest
+        #expect(!other.isRepeatable)
+        other.execution = first
+        #expect(other.isRepeatable)
+        other.params.args = []
+        #expect(!other.isRepeatable)
+    }
+
     @Test("The rules want a whole seed, a date, and executors that state the engine")
     func rules() {
         func refusal(_ manifest: JobManifest) -> JobRefusal? {

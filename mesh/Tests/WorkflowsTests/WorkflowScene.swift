@@ -36,6 +36,8 @@ struct WorkflowScene {
     let executor: Identity
     var blocks: [CID: [UInt8]] = [:]
     var changes = Changes()
+    /// Whether the seeds and clocks of jobs follow from their work.
+    var isRepeatable = false
     /// The receipts of jobs, by their keys.
     private(set) var receipts: [ChildKey: CID] = [:]
     private var made = 0
@@ -81,11 +83,13 @@ struct WorkflowScene {
         let date = { (milliseconds: UInt64) in UnixMilliseconds(Self.start + milliseconds) }
         var params = params
         changes.job(key, &params)
-        let job = try keep(
-            JobManifest(
-                params: params, originatorDID: originator.did, originatorPeerID: originator.peerID,
-                originatorAddresses: [], nonce: [UInt8](repeating: UInt8(truncatingIfNeeded: made), count: 16),
-                submittedAt: date(0), biddingDeadline: date(1_000), expiresAt: date(60_000)), originator)
+        let engine = EngineDescription(name: "wasmtime", version: "1", configurationDigest: "abc")
+        var manifest = JobManifest(
+            params: params, originatorDID: originator.did, originatorPeerID: originator.peerID,
+            originatorAddresses: [], nonce: [UInt8](repeating: UInt8(truncatingIfNeeded: made), count: 16),
+            submittedAt: date(0), biddingDeadline: date(1_000), expiresAt: date(60_000))
+        if isRepeatable { manifest.execution = .repeatable(params, of: originator.did, on: engine) }
+        let job = try keep(manifest, originator)
         let terms = BidTerms(
             price: TokenAmount(1), basePrice: TokenAmount(1), pricePerMillionFuel: TokenAmount(0),
             earliestStart: date(10), deadline: date(50_000))
@@ -103,8 +107,7 @@ struct WorkflowScene {
             resourceUsage: ResourceUsage(
                 fuel: 1_000, peakMemoryBytes: 65_536, bytesRead: 0, bytesWritten: 9, wallMilliseconds: 7),
             price: TokenAmount(1),
-            engine: EngineDescription(name: "wasmtime", version: "1", configurationDigest: "abc"),
-            determinism: params.determinism, executionStartedAt: date(30), executionEndedAt: date(40))
+            engine: engine, determinism: params.determinism, executionStartedAt: date(30), executionEndedAt: date(40))
         receipt.stdoutCID = add(Array("\(key.stage)/\(key.item)/\(key.attempt)".utf8))
         receipt.outputs = ["made": add(Array("made \(key.stage)/\(key.item)/\(key.attempt)".utf8))]
         if params.files != nil { receipt.readCID = add(ReadList(ReadRecord()).block.bytes, .dagCBOR) }

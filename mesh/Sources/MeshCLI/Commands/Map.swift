@@ -65,6 +65,12 @@ struct Map: MeshCommand {
         })
     var verify: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Which earlier results serve in place of a run: off, own (checked here), trusted; by default off.",
+            valueName: "rule"))
+    var memo: MemoRule?
+
     @Flag(help: "Print nothing about its progress.")
     var quiet = false
 
@@ -85,7 +91,7 @@ struct Map: MeshCommand {
         let cid = LocalFile.isCID(module) ? module : try await LocalFile.addModule(module, to: node).cid
         var stage = StageDefinition(id: "each", module: cid)
         (stage.args, stage.retries, stage.jobBudget) = (arguments, retries, budget)
-        stage.verification = verify
+        (stage.verification, stage.memo) = (verify, memo)
         (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (maxFuel?.value, timeout)
         let folder = try await Self.folder(of: files, on: node, TransferLine(console, quiet: quiet))
         let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 4))

@@ -24,6 +24,12 @@ extension WorkflowGroup {
                 "A key that makes beginning again harmless: the same key begins once.", valueName: "key"))
         var key: String?
 
+        @Option(
+            help: ArgumentHelp(
+                "Which earlier results serve in place of a run: off, own (checked here), trusted; by default as the "
+                    + "definition says.", valueName: "rule"))
+        var memo: MemoRule?
+
         @Flag(help: "Print the workflow's ID once it is durable, and do not wait for it.")
         var detach = false
 
@@ -36,8 +42,9 @@ extension WorkflowGroup {
         func perform(_ console: Console) async throws -> ExitCode {
             let node = global.node
             let quiet = quiet || global.json
-            let definition = try await DefinitionFile(file).definition().resolved(
+            var definition = try await DefinitionFile(file).definition().resolved(
                 besides: file, on: node, TransferLine(console, quiet: quiet))
+            if let memo { definition.serve(memo) }
             let begun = try await node.begin(
                 WorkflowSubmission(definition: definition, key: key ?? UUID().uuidString))
             if detach {
@@ -246,3 +253,5 @@ extension WorkflowDefinition {
         return definition
     }
 }
+
+extension MemoRule: ExpressibleByArgument {}
