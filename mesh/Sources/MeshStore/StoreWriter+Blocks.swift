@@ -32,9 +32,9 @@ package final class RemovalTally: Sendable {
 ///
 /// The order of eviction: first blocks that nothing needs, least recently used first, but what a job of this node's
 /// user made, or what served again of it, not before `resultsKeptMilliseconds` have passed; then the evidence of closed
-/// and paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran counts
-/// as paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence of jobs
-/// that are open or unpaid for less than that, or the outputs of open jobs.
+/// and paid jobs, the oldest first, once `evidenceKeptMilliseconds` have passed. An unpaid job that this node ran
+/// counts as paid after `unpaidEvidenceKeptMilliseconds`. The store never evicts files that users added, the evidence
+/// of jobs that are open or unpaid for less than that, or the outputs of open jobs.
 ///
 /// Any number of jobs may have the same block: two that make the same bytes, or one that makes what another has as
 /// evidence. `block_uses` names one of them; `block_holds` names each other one that is open or unpaid, until it is
