@@ -41,6 +41,8 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
     "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 3000 --in-flight 32
     heading "mesh bench session --count 1000"
     "$binaries/mesh" bench session --home "$folder/net/node-0" --count 1000
+    heading "mesh bench workflow"
+    "$binaries/mesh" bench workflow --home "$folder/net/node-0"
     eval "exec $input>&-"
     wait "$child"
 }

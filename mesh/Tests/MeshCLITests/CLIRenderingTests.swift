@@ -241,6 +241,22 @@ import Testing
         #expect(report.maxMilliseconds == 100 && report.text.contains("99.0 ms"))
     }
 
+    @Test func plansAreHeldAgainstTheirJobs() {
+        var report = WorkflowBenchReport(stages: 3)
+        for number in 1...9 {
+            report.add(jobs: .milliseconds(10 * number), pipeline: .milliseconds(10 * number + 7))
+        }
+        report.add(jobs: nil, pipeline: .milliseconds(1))
+        #expect(report.pipelines == 10 && report.failed == 1)
+        #expect(report.jobsP50Milliseconds == 50 && report.pipelineP50Milliseconds == 57)
+        let jobs = BenchReport(runs: [], count: 0, inFlight: 1, elapsed: .zero)
+        report.add(fanOut: .seconds(4), items: 100, jobs: jobs)
+        #expect(report.itemsPerSecond == 25 && report.failed == 1)
+        #expect(report.text.contains("7.0 ms") && report.text.contains("25.0 a second"))
+        report.add(fanOut: nil, items: 100, jobs: jobs)
+        #expect(report.failed == 2)
+    }
+
     private func json(_ text: String) throws -> String {
         String(decoding: try JSONEncoder().encode([text]), as: UTF8.self)
     }

@@ -8,7 +8,8 @@ import Synchronization
 /// `mesh bench`: measures the node it runs against.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Measure the mesh around this node.", subcommands: [BenchJobs.self, BenchSession.self])
+        abstract: "Measure the mesh around this node.",
+        subcommands: [BenchJobs.self, BenchSession.self, BenchWorkflow.self])
 }
 
 /// `mesh bench jobs`: many jobs, from submission to verified receipt.
@@ -48,36 +49,42 @@ struct BenchJobs: MeshCommand {
         let bytesMax = try await node.limits().moduleBytesMax
         let bytes = try module.map { try LocalFile.read($0, bytesMax: bytesMax) }
         let cid = try await node.add(bytes ?? Self.emptyModule).cid
-        if warmUp > 0 { _ = try await measure(jobs: warmUp, module: cid, node) }
+        func measure(_ jobs: Int) async throws -> [BenchReport.Run] {
+            try await Self.measure(
+                jobs: jobs, inFlight: inFlight, module: cid, sufficientBids: sufficientBids, node)
+        }
+        if warmUp > 0 { _ = try await measure(warmUp) }
         let clock = ContinuousClock()
         let began = clock.now
-        let runs = try await measure(jobs: count, module: cid, node)
+        let runs = try await measure(count)
         let report = BenchReport(runs: runs, count: count, inFlight: inFlight, elapsed: clock.now - began)
         if global.json { try console.json(report) } else { console.out(report.text) }
         return ExitCode(report.exitCode)
     }
 
     /// Runs jobs with at most `inFlight` at once.
-    private func measure(jobs: Int, module: String, _ node: NodeClient) async throws -> [BenchReport.Run] {
+    static func measure(
+        jobs: Int, inFlight: Int, module: String, sufficientBids: UInt64?, _ node: NodeClient
+    ) async throws -> [BenchReport.Run] {
         try await withThrowingTaskGroup(of: BenchReport.Run.self) { group in
             var started = 0
             var runs: [BenchReport.Run] = []
-            let sufficientBids = self.sufficientBids
             while started < min(inFlight, jobs) {
                 started += 1
-                group.addTask { try await Self.runOne(module, sufficientBids, node) }
+                group.addTask { try await runOne(module, sufficientBids, node) }
             }
             while let run = try await group.next() {
                 runs.append(run)
                 guard started < jobs else { continue }
                 started += 1
-                group.addTask { try await Self.runOne(module, sufficientBids, node) }
+                group.addTask { try await runOne(module, sufficientBids, node) }
             }
             return runs
         }
     }
 
-    private static func runOne(
+    /// Runs one job from submission to its verified end.
+    static func runOne(
         _ module: String, _ sufficientBids: UInt64?, _ node: NodeClient
     ) async throws -> BenchReport.Run {
         let clock = ContinuousClock()
