@@ -37,7 +37,7 @@ extension CheckingHalf {
     ) -> ReceiptCheck? {
         // Nobody checks on himself.
         if receipt.executorDID == receipt.originatorDID { return nil }
-        if case .quorum? = job.verification?.level, job.cancelReason == nil { return .agreement }
+        if job.cancelReason == nil, isCompared(job) { return .agreement }
         let permille = context.records.permille(
             of: receipt.executorDID, stake: job.stake(of: receipt.assignmentCID),
             rates: context.configuration.originator.trackRates)
@@ -53,7 +53,11 @@ extension CheckingHalf {
         guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job, context) else {
             return conclude(id, with: cid, &context)
         }
-        if check == .agreement { commit(id, cid, &context) } else { begin(check, of: cid, job: id, &context) }
+        switch check {
+        case .agreement: commit(id, cid, &context)
+        case .replay where job.verification?.level.isByExecutor ?? false: askExecutor(id, toCheck: cid, &context)
+        case .replay, .refusal: begin(check, of: cid, job: id, &context)
+        }
     }
 
     /// Begins a check of a receipt, or lets it wait for its turn.
@@ -137,9 +141,18 @@ extension CheckingHalf {
         _ id: JobID, _ receipt: CID, _ finding: ReplayFinding, _ context: inout MarketContext
     ) {
         guard let candidate = jobs.read(id, { $0.isOpen ? $0.receipts.candidate(receipt) : nil }) ?? nil,
-            candidate.check != nil
+            // What waits for others' results again is not judged by the run that was stopped for it.
+            candidate.check != nil, candidate.check != .agreement
         else { return }
-        let assignment = candidate.accepted.assignmentCID
+        let twins = twins(of: candidate, id)
+        judge(candidate, of: id, finding, &context)
+        judgeTwins(twins, finding, &context)
+    }
+
+    private mutating func judge(
+        _ candidate: CandidateReceipt, of id: JobID, _ finding: ReplayFinding, _ context: inout MarketContext
+    ) {
+        let (assignment, receipt) = (candidate.accepted.assignmentCID, candidate.accepted.cid)
         switch finding {
         case .confirmed: endCheck(id, candidate, .confirmed, &context)
         case .fuelUnknown(let fuel): endCheck(id, candidate, .fuelUnknown, fuel: fuel, &context)
@@ -152,6 +165,7 @@ extension CheckingHalf {
         // Only where this node could not run the work does the number decide: who agree on a claim that no run bears
         // out would else have it their way against a result that this node's own run confirmed.
         case .notMade where agreesWithEnough(id, candidate, &context): break
+        case .notMade where askThird(with: id, &context): break
         case .notMade(let reason) where majority(with: id) != nil:
             outvote(candidate.accepted, of: id, PlainText.sanitized(reason), &context)
         case .doubtful(let reason):
@@ -202,7 +216,7 @@ extension CheckingHalf {
 
     /// Refuses a receipt that differs from others and that this node cannot check: if enough of these agree, another
     /// executor may give what they gave.
-    private mutating func outvote(
+    mutating func outvote(
         _ accepted: AcceptedReceipt, of id: JobID, _ reason: String, _ context: inout MarketContext
     ) {
         guard majority(with: id) != nil else { return giveUpCheck(of: accepted, of: id, reason, &context) }

@@ -16,7 +16,7 @@ extension JobEvent {
         case .submitted(let manifest, let requester, _, _):
             submission(manifest.body, requester)
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
-            .replicaJudged:
+            .replicaJudged, .checkerMissing:
             verificationExplanation
         case .announced(let round, let window, let bidding):
             (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
@@ -78,6 +78,8 @@ extension JobEvent {
         case .replicasMade(let jobs):
             "The same work goes to \(jobs.count) more executor\(jobs.count == 1 ? "" : "s"), as the "
                 + "job\(jobs.count == 1 ? "" : "s") \(jobs.map(\.short).joined(separator: ", "))."
+        case .checkerMissing(let reason):
+            "No other executor checks the result, so this node does: \(PlainText.sanitized(reason))."
         case .replicaOf(let job): "It is a replica of the job \(job.short), for another executor."
         case .replicaJudged(let job, let executor, let finding, let proof):
             "\(executor.short), which did the same work as \(job.short): \(Self.words(finding, proof))."

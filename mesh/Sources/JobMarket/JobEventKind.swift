@@ -98,6 +98,10 @@ package enum JobEventKind: Hashable, Sendable {
     case settlementReceived(settlement: SignedObject<Settlement>)
     /// The settlement did not come in time.
     case settlementOverdue
+
+    // MARK: Checks by other executors
+    /// No other executor checks the job's result, and why; so this node does.
+    case checkerMissing(reason: String)
 }
 
 extension JobEventKind {
@@ -146,6 +150,7 @@ extension JobEventKind {
         case .receiptDelivered: "receipt_delivered"
         case .settlementReceived: "settlement_received"
         case .settlementOverdue: "settlement_overdue"
+        case .checkerMissing: "checker_missing"
         }
     }
 
@@ -172,7 +177,7 @@ extension JobEventKind {
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
-            .settlementDelivered,
+            .checkerMissing, .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:
             false

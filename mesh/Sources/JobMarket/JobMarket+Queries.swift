@@ -41,8 +41,7 @@ extension JobMarket {
             let (isOver, paid) = originator.jobs.read(replica) { (!$0.isOpen, $0.paid) } ?? (false, .zero)
             most = most.addingSaturated(isOver ? paid : price)
         }
-        let made = Int(clamping: job.verification?.level.executors ?? 1) - 1
-        for _ in replicas.count..<max(replicas.count, made) { most = most.addingSaturated(price) }
+        for _ in replicas.count..<max(replicas.count, job.replicaCount) { most = most.addingSaturated(price) }
         return most
     }
 

@@ -87,6 +87,7 @@ enum JournalRowKind: Codable {
     case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
     case settlementReceived(settlement: [UInt8])
     case settlementOverdue
+    case checkerMissing(reason: String)
 }
 
 extension JournalRowKind {
@@ -96,7 +97,7 @@ extension JournalRowKind {
             case .submitted(let manifest, let requester, let key, let until):
                 .submitted(manifest: manifest.bytes, requester: requester, idempotencyKey: key, announceUntil: until)
             case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade,
-                .replicaOf, .replicaJudged:
+                .replicaOf, .replicaJudged, .checkerMissing:
                 Self.verification(kind)
             case .announced(let round, let window, let until):
                 .announced(round: round, windowUntil: window, biddingUntil: until)
@@ -148,6 +149,7 @@ extension JournalRowKind {
             .verificationEnded(receipt: receipt, finding: finding, fuel: fuel)
         case .paymentRefused(let settlement, let until):
             .paymentRefused(settlement: settlement.bytes, notifyUntil: until)
+        case .checkerMissing(let reason): .checkerMissing(reason: reason)
         default: preconditionFailure("\(kind.name) is no row about a check")
         }
     }
@@ -165,6 +167,7 @@ extension JournalRowKind {
             .verificationEnded(receipt: receipt, finding: finding, fuel: fuel)
         case .paymentRefused(let settlement, let until):
             .paymentRefused(settlement: try Self.signed(settlement), notifyUntil: until)
+        case .checkerMissing(let reason): .checkerMissing(reason: reason)
         default: preconditionFailure("\(self) is no row about a check")
         }
     }
@@ -187,7 +190,7 @@ extension JournalRowKind {
         case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
-            .verificationEnded, .paymentRefused, .announced,
+            .verificationEnded, .paymentRefused, .checkerMissing, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
@@ -202,7 +205,7 @@ extension JournalRowKind {
             .submitted(
                 manifest: try Self.signed(manifest), requester: requester, idempotencyKey: key, announceUntil: until)
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
-            .replicaJudged:
+            .replicaJudged, .checkerMissing:
             try verificationEvent()
         case .announced(let round, let window, let until):
             .announced(round: round, windowUntil: window, biddingUntil: until)
@@ -259,7 +262,7 @@ extension JournalRowKind {
         case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
-            .verificationEnded, .paymentRefused, .announced,
+            .verificationEnded, .paymentRefused, .checkerMissing, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,

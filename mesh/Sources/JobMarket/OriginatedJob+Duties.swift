@@ -191,8 +191,8 @@ extension OriginatedJob {
     /// Executors that its work takes.
     package var executorsNeeded: UInt64 { if case .quorum(_, let count)? = verification?.level { count } else { 1 } }
 
-    /// Whether others do its work, too.
-    var isOfQuorum: Bool { if case .quorum? = verification?.level { true } else { false } }
+    /// Whether others do its work, too, from the beginning, or before it.
+    var isOfQuorum: Bool { if case .quorum? = verification?.level { true } else { replicaOf != nil } }
 
     /// What a receipt that counts and was borne out says.
     var boreOut: ComparedResult? {

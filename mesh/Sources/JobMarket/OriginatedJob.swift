@@ -83,6 +83,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var foundFuel: UInt64?
     /// The job of which it is a replica.
     package private(set) var replicaOf: JobID?
+    /// How many replicas of it were made.
+    package private(set) var replicaCount = 0
     /// What was paid for them.
     private(set) var settlements = Settlements()
     /// The anchoring of the receipt.
@@ -146,7 +148,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
-        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf:
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade:
             foldVerification(event.kind)
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
@@ -184,6 +186,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         switch kind {
         case .verificationChosen(let opening): verification = opening
         case .replicaOf(let job): replicaOf = job
+        case .replicasMade(let jobs): replicaCount += jobs.count
         case .verificationBegan(let receipt, let check, let until):
             receipts.checked(receipt, check, until: until)
             // The receipt of a superseded attempt does not affect what is under way.

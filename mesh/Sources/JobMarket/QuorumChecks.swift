@@ -1,15 +1,23 @@
 import Crypto
+import Economics
 import MeshTypes
 import Multiformats
 import PeerIdentity
 import Receipts
+import Reputation
 import SignedObjects
 
 /// A result that its executor committed to.
-private struct Commitment {
+struct Commitment {
     let job: JobID
     let candidate: CandidateReceipt
     let result: ComparedResult
+
+    init(_ candidate: CandidateReceipt, of job: JobID) {
+        self.job = job
+        self.candidate = candidate
+        result = ComparedResult(candidate.accepted.receipt)
+    }
 
     var executor: DID { candidate.accepted.receipt.executorDID }
     var outcome: ExecutionOutcome { candidate.accepted.receipt.outcome }
@@ -26,27 +34,32 @@ extension CheckingHalf {
     /// Makes the replicas of a job that was just submitted: other jobs for the same work, of which no executor can tell
     /// by the manifest which came first.
     mutating func makeReplicas(of id: JobID, _ draft: JobDraft, _ context: inout MarketContext) {
-        guard case .quorum(_, let count) = draft.level, let requester = jobs.read(id, \.requester) else { return }
-        var made: [JobID] = []
-        for number in 1..<count {
-            var copy = draft
-            copy.nonce = context.replicaNonce(of: draft.nonce, number)
-            let opening = context.opening(draft.level, nonce: copy.nonce)
-            copy.commitment = opening.commitment
-            guard let signed = context.sign(copy.manifest(context)) else { continue }
-            let replica = JobID(signed.cid)
-            context.keep(signed, of: replica)
-            record(
-                .submitted(
-                    manifest: signed, requester: requester, idempotencyKey: ReplicaKey.of(id, number),
-                    announceUntil: context.date(
-                        inMilliseconds: context.configuration.originator.announcementMilliseconds)),
-                of: replica, &context)
-            record(.verificationChosen(opening), of: replica, &context)
-            record(.replicaOf(id), of: replica, &context)
-            made.append(replica)
-        }
+        guard case .quorum(_, let count) = draft.level else { return }
+        let made = (1..<count).compactMap { makeReplica($0, of: id, draft, &context) }
         record(.replicasMade(made), of: id, &context)
+    }
+
+    /// Makes one replica of a job; `nil` if it cannot be signed.
+    private mutating func makeReplica(
+        _ number: UInt64, of id: JobID, _ draft: JobDraft, _ context: inout MarketContext
+    ) -> JobID? {
+        guard let requester = jobs.read(id, \.requester) else { return nil }
+        var copy = draft
+        copy.nonce = context.replicaNonce(of: draft.nonce, number)
+        let opening = context.opening(draft.level, nonce: copy.nonce)
+        copy.commitment = opening.commitment
+        guard let signed = context.sign(copy.manifest(context)) else { return nil }
+        let replica = JobID(signed.cid)
+        context.keep(signed, of: replica)
+        record(
+            .submitted(
+                manifest: signed, requester: requester, idempotencyKey: ReplicaKey.of(id, number),
+                announceUntil: context.date(
+                    inMilliseconds: context.configuration.originator.announcementMilliseconds)),
+            of: replica, &context)
+        record(.verificationChosen(opening), of: replica, &context)
+        record(.replicaOf(id), of: replica, &context)
+        return replica
     }
 
     // MARK: Choosing executors
@@ -156,20 +169,21 @@ extension CheckingHalf {
     /// Lets the results that are here count, or has each run again.
     private mutating func decide(_ members: [JobID], _ context: inout MarketContext) {
         let committed = members.flatMap { commitments(of: $0) }
-        guard let first = committed.first,
-            case .quorum(let agreeing, _)? = jobs.read(first.job, \.verification?.level) ?? nil
-        else { return }
+        guard let first = committed.first, let agreeing = agreeing(with: first.job) else { return }
         let known = Set(members.compactMap { jobs.read($0, \.boreOut) ?? nil })
         let open = committed.filter { !known.contains($0.result) }
         let isUnanimous =
             Set(open.map(\.result)).count == 1 && UInt64(Set(open.map(\.executor)).count) >= agreeing
         // A failure that all claim costs them nothing to claim, and would end the job for good.
-        let isBelieved = isUnanimous && !open.contains { $0.outcome.isClaimedFailure }
+        let isControlled = isUnanimous && isControlled(open, context)
+        let isBelieved = isUnanimous && !isControlled && !open.contains { $0.outcome.isClaimedFailure }
         for item in committed where known.isEmpty ? isBelieved : known.contains(item.result) {
             agree(item.job, item.candidate, &context)
         }
         guard !known.isEmpty || !isBelieved else { return }
-        for item in open where isPending(item) {
+        if known.isEmpty, isThirdAsked(with: first.job) { return decideByNumber(open, &context) }
+        if known.isEmpty, Set(open.map(\.executor)).count < agreeing { tellCheckerMissing(with: first.job, &context) }
+        for item in isControlled ? Array(open.prefix(1)) : open where isPending(item) {
             var check = ReceiptCheck.replay
             if isUnanimous, case .moduleRefused = item.outcome { check = .refusal }
             begin(check, of: item.candidate.accepted.cid, job: item.job, &context)
@@ -192,9 +206,7 @@ extension CheckingHalf {
     private func commitments(of id: JobID) -> [Commitment] {
         jobs.read(id) { job in
             guard job.isOpen else { return [] }
-            return job.receipts.candidates.filter { $0.check == .agreement }.map {
-                Commitment(job: id, candidate: $0, result: ComparedResult($0.accepted.receipt))
-            }
+            return job.receipts.candidates.filter { $0.check == .agreement }.map { Commitment($0, of: id) }
         } ?? []
     }
 
@@ -227,7 +239,7 @@ extension CheckingHalf {
     /// What so many executors of a work gave that it counts where this node cannot run it; there is one at most, as it
     /// takes more than half of them. One that gave two different results is none of them.
     func majority(with id: JobID) -> ComparedResult? {
-        guard case .quorum(let agreeing, _)? = jobs.read(id, \.verification?.level) ?? nil else { return nil }
+        guard let agreeing = agreeing(with: id) else { return nil }
         var given: [DID: Set<ComparedResult>] = [:]
         for member in quorums.members(with: id) {
             jobs.visit(member) { job in
@@ -242,6 +254,157 @@ extension CheckingHalf {
         }
         let enough = counts.filter { $0.value >= agreeing }
         return enough.count == 1 ? enough.first?.key : nil
+    }
+
+    /// How many executors of a work have to agree; `nil` if nothing is compared.
+    private func agreeing(with id: JobID) -> UInt64? {
+        if case .quorum(let agreeing, _)? = jobs.read(id, \.verification?.level) ?? nil { return agreeing }
+        return isCheckedByExecutor(with: id) ? Self.agreeingInCheck : nil
+    }
+
+    // MARK: Checks by another executor
+
+    /// Who did the work, and who checks it.
+    private static var agreeingInCheck: UInt64 { 2 }
+
+    /// Whether a job is, or is a replica of, one whose result another executor checks.
+    private func isCheckedByExecutor(with id: JobID) -> Bool {
+        let isQuorum = jobs.read(id) { job in
+            if case .quorum? = job.verification?.level { true } else { false }
+        }
+        if isQuorum ?? true { return false }
+        return quorums.isReplica(id) || jobs.read(id) { $0.verification?.level.isByExecutor ?? false } ?? false
+    }
+
+    /// Whether a receipt of a job is compared with others: of what is decided it is, too, if what is right is known.
+    func isCompared(_ job: OriginatedJob) -> Bool {
+        if job.isOfQuorum { return true }
+        guard job.replicaCount > 0 else { return false }
+        let members = quorums.members(with: job.id)
+        return !isDecided(members) || members.contains { (jobs.read($0, \.boreOut) ?? nil) != nil }
+    }
+
+    /// Has another executor do the work of a receipt that is to be checked. It bids for a job like any other, so it
+    /// knows neither that it checks nor what was claimed. This node makes the run where there can be no such job.
+    mutating func askExecutor(_ id: JobID, toCheck receipt: CID, _ context: inout MarketContext) {
+        guard let job = jobs[id] else { return }
+        if job.replicaCount == 0 {
+            if let reason = makeChecker(of: job, stake: job.stake(of: receiptAssignment(receipt, job)), &context) {
+                record(.checkerMissing(reason: reason), of: id, &context)
+            } else {
+                return commit(id, receipt, &context)
+            }
+        }
+        begin(.replay, of: receipt, job: id, &context)
+    }
+
+    private func receiptAssignment(_ receipt: CID, _ job: OriginatedJob) -> CID {
+        job.receipts.candidate(receipt)?.accepted.assignmentCID ?? receipt
+    }
+
+    /// Makes the job of an executor that checks another's; returns why there can be none.
+    ///
+    /// - Parameter stake: what it may cost.
+    private mutating func makeChecker(
+        of job: OriginatedJob, stake: UInt64, _ context: inout MarketContext
+    ) -> String? {
+        guard TokenAmount(stake) <= context.ledger.wallet else {
+            return "it may cost \(GroupedNumber.of(stake)) tokens again, and "
+                + "\(GroupedNumber.of(context.ledger.wallet.units)) are free"
+        }
+        // Two that agree are believed as `adaptive` would believe the one that was right more often.
+        let draft = JobDraft(
+            params: job.manifest.params, nonce: job.manifest.nonce, level: .adaptive, commitment: nil,
+            execution: job.manifest.execution)
+        if let refusal = draft.refusal(openCount: openCount, context) { return refusal.description }
+        guard let replica = makeReplica(UInt64(job.replicaCount + 1), of: job.id, draft, &context) else {
+            return SubmissionRefusal.cannotSign.description
+        }
+        record(.replicasMade([replica]), of: job.id, &context)
+        return nil
+    }
+
+    /// Tells the owner that no other executor gave a result to compare with.
+    private mutating func tellCheckerMissing(with id: JobID, _ context: inout MarketContext) {
+        let parent = quorums.parent(of: id)
+        guard isCheckedByExecutor(with: id), let job = jobs[parent], job.isOpen, job.replicaCount > 0 else { return }
+        let ends = quorums.replicas(of: parent).compactMap { jobs.read($0, \.failure) ?? nil }
+        record(
+            .checkerMissing(reason: ends.first?.description ?? "no other executor gave a result in time"), of: parent,
+            &context)
+    }
+
+    /// Whether this node runs again what two agree on: who do the work and the check may be one and the same. It does
+    /// so with the probability with which `adaptive` checks the one of whom this node found more right.
+    private func isControlled(_ open: [Commitment], _ context: MarketContext) -> Bool {
+        guard let checker = open.first(where: { quorums.isReplica($0.job) }), isCheckedByExecutor(with: checker.job),
+            let opening = jobs.read(checker.job, \.verification) ?? nil
+        else { return false }
+        let permille = open.map { item in
+            context.records.permille(
+                of: item.executor,
+                stake: jobs.read(item.job) { $0.stake(of: item.candidate.accepted.assignmentCID) } ?? .max,
+                rates: context.configuration.originator.trackRates)
+        }
+        return opening.draws(checker.candidate.accepted.cid, adaptivePermille: permille.min() ?? 1_000)
+    }
+
+    /// Those that committed to the same result as one that this node checks for all of them.
+    func twins(of candidate: CandidateReceipt, _ id: JobID) -> [Commitment] {
+        guard isCheckedByExecutor(with: id) else { return [] }
+        let result = ComparedResult(candidate.accepted.receipt)
+        return quorums.members(with: id).flatMap { commitments(of: $0) }.filter { $0.result == result }
+    }
+
+    /// Judges those that gave the same as one that this node ran again: if that was right, they were.
+    mutating func judgeTwins(_ twins: [Commitment], _ finding: ReplayFinding, _ context: inout MarketContext) {
+        for twin in twins where isPending(twin) {
+            switch finding {
+            case .confirmed: endCheck(twin.job, twin.candidate, .confirmed, &context)
+            case .notMade where agreesWithEnough(twin.job, twin.candidate, &context): break
+            default: begin(.replay, of: twin.candidate.accepted.cid, job: twin.job, &context)
+            }
+        }
+    }
+
+    /// Asks a third executor where two differ and this node can run the work of neither; whether it does.
+    mutating func askThird(with id: JobID, _ context: inout MarketContext) -> Bool {
+        let parent = quorums.parent(of: id)
+        guard isCheckedByExecutor(with: id), let job = jobs[parent], job.isOpen, job.replicaCount == 1 else {
+            return false
+        }
+        let members = quorums.members(with: id)
+        let waiting = members.flatMap { member in
+            (jobs.read(member, { $0.isOpen ? $0.receipts.candidates : [] }) ?? []).filter { $0.check != nil }
+                .map { Commitment($0, of: member) }
+        }
+        let isKnown = members.contains { jobs.read($0) { $0.boreOut != nil || !$0.liars.isEmpty } ?? false }
+        guard !isKnown, Set(waiting.map(\.executor)).count > 1,
+            let stake = waiting.first.flatMap({ first in
+                jobs.read(first.job) { $0.stake(of: first.candidate.accepted.assignmentCID) }
+            }),
+            makeChecker(of: job, stake: stake, &context) == nil
+        else { return false }
+        for item in waiting {
+            stopChecks(of: item.job, [item.candidate.accepted.cid], &context)
+            commit(item.job, item.candidate.accepted.cid, &context)
+        }
+        return true
+    }
+
+    /// Whether a third executor was asked, as this node could not tell who of two is right.
+    private func isThirdAsked(with id: JobID) -> Bool {
+        isCheckedByExecutor(with: id) && jobs.read(quorums.parent(of: id), \.replicaCount) ?? 0 > 1
+    }
+
+    /// Lets the number decide among results of which this node can run none.
+    private mutating func decideByNumber(_ open: [Commitment], _ context: inout MarketContext) {
+        for item in open where isPending(item) {
+            guard !agreesWithEnough(item.job, item.candidate, &context) else { continue }
+            outvote(
+                item.candidate.accepted, of: item.job, "three executors differ, and this node cannot run the job",
+                &context)
+        }
     }
 
     // MARK: Ending

@@ -63,8 +63,8 @@ struct JobDraft: Sendable {
             return .outputsTooLarge(bytes: params.maxOutputBytes, bytesMax: outputBytesMax)
         }
         if nonce.count != JobRules.nonceBytes { return .badNonce }
-        if case .quorum = level, execution == nil {
-            return .jobRefused(.notVerifiable("a quorum needs an engine that all of it run on"))
+        if level.executorsMost > 1, execution == nil {
+            return .jobRefused(.notVerifiable("executors whose results are compared need one engine for all"))
         }
         let jobsMax = context.limits.originatedJobsMax
         if openCount + Int(level.executors) > jobsMax { return .tooManyJobs(max: jobsMax) }

@@ -87,13 +87,14 @@ struct JobOptions: ParsableArguments {
             "How to check the result before it counts and is paid: none, spot:10% (this node runs the job again with "
                 + "that probability), replay (always), adaptive (the more seldom the more of the executor's results "
                 + "were right) or quorum:2/3 (three executors run it and are paid; if they differ, this node runs it, "
-                + "too, or two have to agree). No manifest tells. By default what config.json says.",
+                + "too, or two have to agree). With @executor behind spot, replay or adaptive, another executor makes "
+                + "the second run and is paid for it. No manifest tells. By default what config.json says.",
             valueName: "check"),
         transform: { text in
             guard let check = JobSubmission.verification(text) else {
                 throw ValidationError(
-                    "write it as none, spot:10%, replay, adaptive or quorum:2/3; a share is from 0.1% to 100%, and "
-                        + "a quorum more than half of at most 8.")
+                    "write it as none, spot:10%, replay, adaptive, any of the last three with @executor, or "
+                        + "quorum:2/3; a share is from 0.1% to 100%, and a quorum more than half of at most 8.")
             }
             return check
         })

@@ -22,7 +22,7 @@ struct CompositeJobs {
         }
     }
 
-    private static let quorums = ["quorum:2/3", "quorum:2/2", "quorum:3/4"]
+    private static let quorums = ["quorum:2/3", "quorum:2/2", "quorum:3/4", "replay@executor"]
     /// The most that a job may cost: a bid's highest price is less.
     private static let price: UInt64 = 130
 

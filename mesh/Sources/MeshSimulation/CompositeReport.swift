@@ -82,14 +82,16 @@ struct CompositeReport {
         node.market.originatedJobs.filter { $0.replicaOf != nil && !$0.isClosed }.map { "\($0.id.short) is not closed" }
     }
 
-    /// A wrong result counts in a quorum only if no fewer of those that gave one lied than were honest.
+    /// A wrong result counts where several executors run the work only if no fewer of those that gave one lied than
+    /// were honest.
     private static func findLies(
         at id: SimulatedNodeID, in network: borrowing VirtualNetwork<MarketNode>
     ) -> [String] {
         var findings: [String] = []
         let jobs = network[id].market.originatedJobs
         for job in jobs where job.replicaOf == nil {
-            guard case .quorum? = job.verification?.level, let receipt = job.receipt?.receipt, job.finding != .waived,
+            guard let level = job.verification?.level, level.executorsMost > 1, job.finding != .waived,
+                let receipt = job.receipt?.receipt,
                 receipt.executorDID != receipt.originatorDID,
                 !MarketFakeMachine.isTrue(receipt, of: job.manifest)
             else { continue }

@@ -143,7 +143,7 @@ package struct MarketScenario: Sendable {
         setup.failedCheckPermille = failedCheckPermille
         let place = index / 2
         if !cheats.isEmpty, place % 3 == 1 { setup.cheat = cheats[place / 3 % cheats.count] }
-        if compositeJobs > 0 || verification?.executors ?? 1 > 1 {
+        if compositeJobs > 0 || verification?.executorsMost ?? 1 > 1 {
             setup.market.originator.engine = Self.engine
             executor.engine = Self.engine
             executor.features = [JobFiles.feature, ExecutionIdentity.feature(of: Self.engine)].sorted()

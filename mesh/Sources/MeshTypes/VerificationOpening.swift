@@ -13,20 +13,37 @@ package enum VerificationLevel: Hashable, Sendable, Codable {
     case quorum(agreeing: UInt64, of: UInt64)
     /// The originator runs a share of such jobs again, the smaller the more of the executor's results it found right.
     case adaptive
+    /// As the level in it, but another executor makes the second run, for pay, and both results are compared.
+    indirect case byExecutor(VerificationLevel)
 
     /// The most executors of one work.
     package static let executorsMax: UInt64 = 8
+    /// The most that run a work which executors check: one to do it, one to check it, and one more where their results
+    /// differ and the originator can run neither.
+    package static let checkedExecutorsMax: UInt64 = 3
 
     /// Whether it may ask for a replay.
     package var mayReplay: Bool { self != .none }
 
-    /// How many executors run the work.
+    /// How many executors run the work, whatever they find.
     package var executors: UInt64 { if case .quorum(_, let count) = self { count } else { 1 } }
+
+    /// How many executors may run the work, each for its own price.
+    package var executorsMost: UInt64 { isByExecutor ? Self.checkedExecutorsMax : executors }
+
+    /// Whether another executor makes its second run.
+    package var isByExecutor: Bool { if case .byExecutor = self { true } else { false } }
+
+    /// What says when a result is checked, whoever does it.
+    package var share: VerificationLevel { if case .byExecutor(let level) = self { level } else { self } }
 
     /// Whether its share is one, or its quorum more than half of a few.
     package var isWellFormed: Bool {
         switch self {
         case .none, .replay, .adaptive: true
+        case .byExecutor(.replay), .byExecutor(.adaptive): true
+        case .byExecutor(.spot(let permille)): (1...1_000).contains(permille)
+        case .byExecutor: false
         case .spot(let permille): (1...1_000).contains(permille)
         case .quorum(let agreeing, let count):
             (2...Self.executorsMax).contains(count) && agreeing <= count && 2 * agreeing > count
@@ -72,8 +89,8 @@ package struct VerificationOpening: Hashable, Sendable, Codable {
     ///
     /// - Parameter adaptivePermille: the share at the level `adaptive`, which only the originator knows.
     package func draws(_ receipt: CID, adaptivePermille: UInt64 = 1_000) -> Bool {
-        switch level {
-        case .none: false
+        switch level.share {
+        case .none, .byExecutor: false
         case .replay, .quorum: true
         case .spot(let permille): draw(receipt) < permille
         case .adaptive: draw(receipt) < adaptivePermille
@@ -83,6 +100,36 @@ package struct VerificationOpening: Hashable, Sendable, Codable {
     private func draw(_ receipt: CID) -> UInt64 {
         let digest = CID.hashing(Self.drawDomain + seed + receipt.bytes, codec: .raw).multihash.digest
         return digest.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } % 1_000
+    }
+}
+
+extension VerificationOpening {
+    private enum CodingKeys: String, CodingKey {
+        case level
+        case seed
+        case checker
+    }
+
+    /// Who makes the second run, where it is not the originator.
+    private enum Checker: String, Codable {
+        case executor
+    }
+
+    /// Reads an opening; one that names a checker that this version does not know is none.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        seed = try container.decode([UInt8].self, forKey: .seed)
+        let share = try container.decode(VerificationLevel.self, forKey: .level)
+        let checker = try container.decodeIfPresent(Checker.self, forKey: .checker)
+        level = checker == nil ? share : .byExecutor(share)
+    }
+
+    /// The level is that of a check by the originator, as earlier versions read it; who else makes it stands beside it.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(level.share, forKey: .level)
+        try container.encode(seed, forKey: .seed)
+        if level.isByExecutor { try container.encode(Checker.executor, forKey: .checker) }
     }
 }
 
@@ -106,9 +153,13 @@ package enum VerificationFinding: String, Hashable, Sendable, Codable, CaseItera
 }
 
 extension VerificationLevel: CustomStringConvertible {
-    /// As on the command line: `none`, `spot:10%`, `replay`, `quorum:2/3`, `adaptive`.
+    /// What a level ends with that another executor checks.
+    private static let byExecutorSuffix = "@executor"
+
+    /// As on the command line: `none`, `spot:10%`, `replay`, `quorum:2/3`, `adaptive`, `spot:10%@executor`.
     package var description: String {
         switch self {
+        case .byExecutor(let level): "\(level)\(Self.byExecutorSuffix)"
         case .none: "none"
         case .replay: "replay"
         case .adaptive: "adaptive"
@@ -120,13 +171,20 @@ extension VerificationLevel: CustomStringConvertible {
 
     /// The level of a text as on the command line; a share has at most one decimal. `nil` for any other text.
     package init?(text: String) {
+        let isByExecutor = text.hasSuffix(Self.byExecutorSuffix)
+        let share = isByExecutor ? String(text.dropLast(Self.byExecutorSuffix.count)) : text
+        guard let level = Self.plain(of: share) else { return nil }
+        self = isByExecutor ? .byExecutor(level) : level
+        guard isWellFormed else { return nil }
+    }
+
+    /// The level of a text that does not say who checks.
+    private static func plain(of text: String) -> VerificationLevel? {
         switch text {
-        case "none": self = .none
-        case "replay": self = .replay
-        case "adaptive": self = .adaptive
-        default:
-            guard let level = Self.spot(of: text) ?? Self.quorum(of: text), level.isWellFormed else { return nil }
-            self = level
+        case "none": VerificationLevel.none
+        case "replay": .replay
+        case "adaptive": .adaptive
+        default: spot(of: text) ?? quorum(of: text)
         }
     }
 

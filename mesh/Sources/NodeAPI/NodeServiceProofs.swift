@@ -169,6 +169,9 @@ extension JobSubmission {
         return (agreeing, all)
     }
 
+    /// Whether another executor makes the second run, by a way to check a result.
+    package static func isByExecutor(_ text: String) -> Bool { VerificationLevel(text: text)?.isByExecutor ?? false }
+
     /// Whether a way to check a result may run the job again here.
     package static func mayReplay(_ text: String) -> Bool { VerificationLevel(text: text)?.mayReplay ?? false }
 }

@@ -67,7 +67,9 @@ indirect enum ConfigurationRule: Sendable {
         ("bidding_deadline_ms", .count(100...600_000)),
         (
             "verification",
-            .text("none, spot:P% with P from 0.1 to 100, replay, adaptive, or quorum:K/N") {
+            .text(
+                "none, spot:P% with P from 0.1 to 100, replay or adaptive, each also with @executor, or quorum:K/N"
+            ) {
                 VerificationLevel(text: $0) != nil
             }
         ),

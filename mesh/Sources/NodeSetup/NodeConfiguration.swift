@@ -129,7 +129,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var bidWindowMilliseconds: UInt64 = 1_000
         /// The time after which a job without an acceptable bid fails, in milliseconds.
         package var biddingDeadlineMilliseconds: UInt64 = 30_000
-        /// How results are checked where a job says nothing: `none`, `spot:P%`, `replay`, `adaptive`, `quorum:K/N`.
+        /// How results are checked where a job says nothing: `none`, `spot:P%`, `replay`, `adaptive`, `quorum:K/N`;
+        /// `spot:P%@executor` and the like where another executor makes the second run.
         package var verification = "none"
         /// Jobs that are run again at once to check their results.
         package var checksAtOnce: UInt64 = 1

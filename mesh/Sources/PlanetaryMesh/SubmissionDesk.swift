@@ -93,11 +93,11 @@ struct SubmissionDesk: Sendable {
         guard let level = VerificationLevel(text: text) else {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text.cut(bytesMax: 64))\" is no way to check a result.",
-                hint: "There are none, spot:P% with P from 0.1 to 100, replay, adaptive, and quorum:K/N with K more "
-                    + "than half of N.")
+                hint: "There are none, spot:P% with P from 0.1 to 100, replay and adaptive, each also with @executor, "
+                    + "and quorum:K/N with K more than half of N.")
         }
         // Where this node cannot run the job, the number decides.
-        guard level.mayReplay, level.executors == 1 else { return level }
+        guard level.mayReplay, level.executorsMost == 1 else { return level }
         let own = parts.configuration.executor.limitsMax
         let rows: [(String, UInt64, UInt64, String)] = [
             ("memory", params.maxMemoryBytes, own.maxMemoryBytes, "memory_mib"),

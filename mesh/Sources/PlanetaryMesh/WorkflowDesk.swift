@@ -174,9 +174,9 @@ actor WorkflowDesk {
         let most = min(usual.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
         // What is held of a budget, and which results serve again, depends on how results are checked.
         let check = parts.configuration.originator.verification
-        let isQuorum = if case .quorum? = VerificationLevel(text: check) { true } else { false }
+        let isDear = VerificationLevel(text: check)?.executorsMost ?? 1 > 1
         let servesOwn = definition.stages.contains { definition.memo(of: $0) == .own }
-        if definition.verification == nil, definition.budget != nil && isQuorum || servesOwn {
+        if definition.verification == nil, definition.budget != nil && isDear || servesOwn {
             definition.verification = check
         }
         for index in definition.stages.indices {

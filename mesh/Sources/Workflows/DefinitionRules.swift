@@ -150,7 +150,8 @@ package struct DefinitionRules: Sendable {
         guard let text, VerificationLevel(text: text) == nil else { return }
         throw DefinitionFault(
             path, "\"\(text.cut(bytesMax: limits.nameBytesMax))\" is no way to check a result.",
-            remedy: "Write none, spot:P% with P from 0.1 to 100, replay, adaptive, or quorum:K/N.")
+            remedy: "Write none, spot:P% with P from 0.1 to 100, replay or adaptive, each also with @executor, or "
+                + "quorum:K/N.")
     }
 
     private func checkFanOut(_ stage: StageDefinition, _ path: String) throws(DefinitionFault) {
@@ -285,7 +286,7 @@ package struct DefinitionRules: Sendable {
                 throw DefinitionFault(
                     "budget", "The budget of \(budget) cannot do: the jobs up to \(stage.id) may cost more.",
                     remedy:
-                        "Raise the budget, or lower job_budget, the number of items, or that of a quorum's executors.")
+                        "Raise the budget, or lower job_budget, the number of items, or that of executors of one job.")
             }
             least = sum
         }
@@ -294,12 +295,11 @@ package struct DefinitionRules: Sendable {
 }
 
 extension WorkflowDefinition {
-    /// The most that one job of a stage may cost, in the smallest unit: each executor of a quorum may cost all of
-    /// `job_budget`. Nil for no bound.
+    /// The most that one job of a stage may cost, in the smallest unit: each executor of a quorum, or of a check by
+    /// others, may cost all of `job_budget`. Nil for no bound.
     package func price(ofJobOf stage: StageDefinition) -> UInt64? {
         guard let price = stage.jobBudget else { return nil }
-        let level = level(of: stage)
-        let (product, isTooMuch) = price.multipliedReportingOverflow(by: level?.executors ?? 1)
+        let (product, isTooMuch) = price.multipliedReportingOverflow(by: level(of: stage)?.executorsMost ?? 1)
         return isTooMuch ? .max : product
     }
 }

@@ -38,6 +38,10 @@ struct CLIVerificationTests {
         let quorum = Run.checkingCost("quorum:2/3", limits, budget: 500)
         #expect(quorum.contains("3 executors run the job, each for its own price, together at most 1,500 tokens"))
         #expect(quorum.contains("2 have to agree") && quorum.contains("5,000,000 fuel"))
+        let other = Run.checkingCost("spot:10%@executor", limits, budget: 500)
+        #expect(other.contains("another executor may run the job again (spot:10%@executor)"))
+        #expect(other.contains("at most 500 tokens"))
+        #expect(!Run.checkingCost("replay@executor", limits).contains("tokens"))
         #expect(!Run.checkingCost("quorum:2/3", limits).contains("tokens"))
     }
 

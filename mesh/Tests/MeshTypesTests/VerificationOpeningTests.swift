@@ -55,6 +55,8 @@ struct VerificationOpeningTests {
             ("spot:100%", .spot(permille: 1_000)), ("spot:2.5%", .spot(permille: 25)),
             ("quorum:2/3", .quorum(agreeing: 2, of: 3)), ("quorum:8/8", .quorum(agreeing: 8, of: 8)),
             ("quorum:2/2", .quorum(agreeing: 2, of: 2)), ("quorum:5/8", .quorum(agreeing: 5, of: 8)),
+            ("replay@executor", .byExecutor(.replay)), ("adaptive@executor", .byExecutor(.adaptive)),
+            ("spot:10%@executor", .byExecutor(.spot(permille: 100))),
         ]
         for (text, level) in good {
             #expect(VerificationLevel(text: text) == level)
@@ -65,9 +67,43 @@ struct VerificationOpeningTests {
             "spot:-1%", "spot:.5%", "spot:5.%", "Replay", "spot:99999999999999999999%", "spot:٣%", "quorum",
             "quorum:", "quorum:2", "quorum:1/1", "quorum:1/2", "quorum:4/8", "quorum:3/2", "quorum:5/9", "quorum:2/3/4",
             "quorum:02/3", "quorum:-2/3", "quorum:٢/3", "quorum:2/3 ", "quorum:/",
+            "@executor", "none@executor", "quorum:2/3@executor", "replay@executor@executor", "replay@",
+            "replay@Executor", "spot:0%@executor", "replay @executor",
         ] {
             #expect(VerificationLevel(text: text) == nil, "\(text)")
         }
+    }
+
+    @Test("Who checks stands beside the level, and earlier versions read that as ever")
+    func checkers() throws {
+        let own = VerificationOpening(level: .spot(permille: 100), seed: seed)
+        let other = VerificationOpening(level: .byExecutor(.spot(permille: 100)), seed: seed)
+        let bytes = try DAGCBOREncoder().encode(other)
+        #expect(try DAGCBORDecoder().decode(VerificationOpening.self, from: bytes) == other)
+        #expect(try DAGCBORDocument(validating: bytes).root.decode(VerificationOpening.self) == other)
+        #expect(try DAGCBORDecoder().decode(VerificationOpening.self, from: DAGCBOREncoder().encode(own)) == own)
+        let node = try DAGCBORDocument(validating: bytes).root.decode(Earlier.self)
+        #expect(node.level == own.level && node.seed == seed)
+        #expect(own.commitment != other.commitment)
+        #expect(!own.opens(other.commitment) && other.opens(other.commitment))
+        for number in 0..<50 as Range<UInt8> {
+            let receipt = CID.hashing([number], codec: .dagCBOR)
+            #expect(own.draws(receipt) == other.draws(receipt))
+        }
+        for level: VerificationLevel in [.none, .quorum(agreeing: 2, of: 3), .byExecutor(.replay)] {
+            let opening = VerificationOpening(level: .byExecutor(level), seed: seed)
+            #expect(!opening.opens(opening.commitment), "\(level)")
+        }
+        #expect(VerificationLevel.byExecutor(.replay).executors == 1)
+        #expect(VerificationLevel.byExecutor(.replay).executorsMost == VerificationLevel.checkedExecutorsMax)
+        #expect(VerificationLevel.quorum(agreeing: 2, of: 3).executorsMost == 3)
+        #expect(VerificationLevel.replay.executorsMost == 1)
+    }
+
+    /// An opening as versions read it that knew only the originator as checker.
+    private struct Earlier: Codable {
+        let level: VerificationLevel
+        let seed: [UInt8]
     }
 
     @Test("A manifest with a commitment reads in both ways, and one without as ever")

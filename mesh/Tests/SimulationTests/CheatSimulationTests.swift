@@ -27,6 +27,17 @@ struct CheatSimulationTests {
         #expect(report.tokensFound == report.tokensIssued)
     }
 
+    @Test("Where other executors check, no wrong result counts or is paid", arguments: Seeds.some([211], of: 211...216))
+    func executors(seed: UInt64) throws {
+        var scenario = scenario(seed)
+        scenario.verification = .byExecutor(.replay)
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.wrongResults == 0, "\(report.summary)")
+        #expect(report.refuted > 0, "nobody was caught, seed \(seed)")
+        #expect(report.tokensFound == report.tokensIssued)
+    }
+
     @Test("Without a check wrong results count: the cheats are real", arguments: [UInt64(201)])
     func unchecked(seed: UInt64) throws {
         let report = try scenario(seed).run()

@@ -59,7 +59,8 @@ struct Map: MeshCommand {
         transform: { text in
             guard let check = JobSubmission.verification(text) else {
                 throw ValidationError(
-                    "write it as none, spot:10%, replay, adaptive or quorum:2/3; a share is from 0.1% to 100%.")
+                    "write it as none, spot:10%, replay, adaptive, any of the last three with @executor, or "
+                        + "quorum:2/3; a share is from 0.1% to 100%.")
             }
             return check
         })

@@ -281,6 +281,13 @@ struct Run: MeshCommand, NodeOpeningCommand {
                 + "each. Who is proved wrong is not paid; where this node cannot run it, \(agreeing) have to agree, "
                 + "and the others, or else all, are not paid"
         }
+        if JobSubmission.isByExecutor(check) {
+            let most = budget.map { ", at most \(Readable.count($0)) tokens" } ?? ""
+            return "check    another executor may run the job again (\(check)) before the result counts, for its own "
+                + "price\(most). If nobody does, the two differ, or this node does not know either, it runs it "
+                + "itself: at most \(fuel) fuel, \(memory), \(seconds) s for each; where it cannot, a third executor "
+                + "decides, for its price\(most). Who is proved wrong is not paid"
+        }
         let when = check == "replay" ? "this node runs the job again" : "this node may run the job again (\(check))"
         return "check    \(when) before the result counts: at most \(fuel) fuel, \(memory), \(seconds) s; a result "
             + "that is not borne out is not paid"
