@@ -150,11 +150,18 @@ actor WorkflowDesk {
         let row = WorkflowRow(
             id: signed.cid, key: key, manifest: signed.bytes, status: plan.status.rawValue, isOver: false,
             submittedAt: manifest.submittedAt.value)
-        try await commit([.workflow(row)], of: CrashPoint.Event(plan: "begun"))
         var run = WorkflowRun(signed.cid, manifest, plan: plan)
         let effects = run.begin()
         open[signed.cid] = Open(row: row, run: run)
-        for effect in effects { workIn.yield((signed.cid, effect)) }
+        do throws(NodeServiceError) {
+            // What is written later is on the disk later: no job is there before its workflow.
+            try await commit([.workflow(row)], of: CrashPoint.Event(plan: "begun")) {
+                for effect in effects { workIn.yield((signed.cid, effect)) }
+            }
+        } catch {
+            open[signed.cid] = nil
+            throw error
+        }
         return try await view(signed.cid)
     }
 
@@ -299,9 +306,14 @@ actor WorkflowDesk {
     }
 
     /// Writes at this place in the order of all that is written, and returns when it is on the disk.
-    private func commit(_ writes: [StoreWrite], of event: CrashPoint.Event) async throws(NodeServiceError) {
+    ///
+    /// - Parameter begin: begins what may go on meanwhile.
+    private func commit(
+        _ writes: [StoreWrite], of event: CrashPoint.Event, meanwhile begin: () -> Void = {}
+    ) async throws(NodeServiceError) {
         let result = await withCheckedContinuation { continuation in
             parts.store.enqueue(writes, of: [event], urgency: .now) { continuation.resume(returning: $0) }
+            begin()
         }
         if case .failure(let error) = result { throw NodeServiceError(storage: error) }
     }
@@ -441,7 +453,8 @@ actor WorkflowDesk {
             do throws(NodeServiceError) {
                 let accepted = try await node.submit(submission, isRepeatable: work != nil)
                 let job = try CID(named: accepted.jobID, "job_id")
-                if open[id]?.run.submitted(job, as: key) == true { await cancel(job, on: node) }
+                // Also of a workflow that could not be begun after all.
+                if open[id]?.run.submitted(job, as: key) ?? true { await cancel(job, on: node) }
                 guard let result = await result(of: job, on: node) else { return nil }
                 let end = await ChildEnd(
                     result, job, folders: folders(of: result), paidForReplicas: paidForReplicas(of: job, key, id, node))
