@@ -90,7 +90,7 @@ package struct StoreLimits: Hashable, Sendable {
     package var receiptLinksMax = 200_000
     /// Workflows that are over; the oldest go first, with their journals. Their receipts stay as evidence does.
     package var endedWorkflowsMax = 1_000
-    /// Results that may serve again; those that served last stay.
+    /// Results that may serve again; those that were made last stay.
     package var worksMax = 100_000
     /// Events of workflows; what is over and has older ones goes, with its journal.
     package var workflowEventsMax = 200_000

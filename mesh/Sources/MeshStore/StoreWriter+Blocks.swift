@@ -225,6 +225,7 @@ extension StoreWriter {
                         AND NOT EXISTS (
                             SELECT 1 FROM block_holds h CROSS JOIN jobs j ON j.job_id = h.job_id
                             WHERE h.id = u.id AND (j.terminal = 0 OR (j.unsettled = 1 AND j.updated_at >= ?4)))
+                        AND NOT EXISTS (SELECT 1 FROM works w WHERE w.job_id = u.job_id AND w.used_at >= ?3)
                     ORDER BY u.id LIMIT ?5
                     """), arguments: [start, until, before, unpaidBefore(totals), left])
         totals.examined = until

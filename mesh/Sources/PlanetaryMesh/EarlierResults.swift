@@ -22,10 +22,13 @@ struct EarlierResults: Sendable {
     /// may serve: none is known that the rule admits, or not all of it is here any more.
     ///
     /// What the row says is held against the receipt and the manifest that it names.
+    ///
+    /// - Parameter level: how the stage's own jobs are checked.
     func end(
-        of params: MeshJobParams, _ key: CID, in stage: StageDefinition, by rule: MemoRule
+        of params: MeshJobParams, _ key: CID, in stage: StageDefinition, by rule: MemoRule, checkedBy level: VerificationLevel?
     ) async throws(MeshStoreError) -> (ChildEnd, WorkRow)? {
-        guard rule != .off, var row = try await WorkRow.row(key, in: parts.store), rule == .trusted || row.isChecked,
+        guard rule != .off, var row = try await WorkRow.row(key, in: parts.store),
+            row.strength >= Self.needed(by: rule, level),
             let receipt = try await object(row.receiptCID, ExecutionReceipt.self), receipt.jobID.cid == row.jobID,
             let manifest = try await object(row.jobID, JobManifest.self),
             PlannedJob(params).reasonNotServed(by: manifest, executor: receipt.executorDID) == nil,
@@ -34,8 +37,11 @@ struct EarlierResults: Sendable {
         var end = ChildEnd(.exited(code: Int64(code)), jobID: row.jobID, receiptCID: row.receiptCID)
         let names = Set(StageOutput.names(of: stage))
         for (name, cid) in receipt.namedOutputs where names.contains(name) {
-            guard let tree = try await StoredTree.under(cid, in: parts.store), tree.missing.isEmpty else { return nil }
-            end.outputs.append(ChildOutput(name: name, cid: cid, isFolder: try await isFolder(cid)))
+            // Read, so that a damaged one does not serve, and counts as used.
+            guard let block = try await parts.store.block(cid),
+                let tree = try await StoredTree.under(cid, in: parts.store), tree.missing.isEmpty
+            else { return nil }
+            end.outputs.append(ChildOutput(name: name, cid: cid, isFolder: Self.isFolder(block, cid)))
         }
         end.servedBy = receipt.executorDID
         row.usedAt = NodeClock.wallClock.value
@@ -52,11 +58,25 @@ struct EarlierResults: Sendable {
         }
         guard stage.accept.contains(Int64(code)), let receipt = result.receiptCID.flatMap({ try? CID(parsing: $0) })
         else { return nil }
-        let finding = result.finding.flatMap(VerificationFinding.init(rawValue:))
+        let strength: WorkRow.Strength =
+            switch result.finding.flatMap(VerificationFinding.init(rawValue:)) {
+            case .confirmed: .confirmed
+            case .agreed: .agreed
+            default: result.isOwnRun == true ? .confirmed : .believed
+            }
         return WorkRow(
-            key: key, jobID: job, receiptCID: receipt,
-            isChecked: finding == .confirmed || finding == .agreed || result.isOwnRun == true,
-            usedAt: NodeClock.wallClock.value)
+            key: key, jobID: job, receiptCID: receipt, strength: strength, usedAt: NodeClock.wallClock.value)
+    }
+
+    /// How well a result has to be known to serve: as well as the stage's own check would know it, where that always
+    /// checks.
+    private static func needed(by rule: MemoRule, _ level: VerificationLevel?) -> WorkRow.Strength {
+        if rule == .own { return .confirmed }
+        switch level {
+        case .quorum?, .byExecutor(.replay)?: return .agreed
+        case .replay?: return .confirmed
+        default: return .believed
+        }
     }
 
     private func object<Body: SignedBody>(_ cid: CID, _: Body.Type) async throws(MeshStoreError) -> Body? {
@@ -64,8 +84,7 @@ struct EarlierResults: Sendable {
         return try? SignedObject<Body>(verifiedBefore: block).body
     }
 
-    private func isFolder(_ cid: CID) async throws(MeshStoreError) -> Bool {
-        guard cid.codec == .dagPB, let block = try await parts.store.block(cid) else { return false }
-        return (try? UnixFSBlock(block, of: cid))?.isDirectory ?? false
+    private static func isFolder(_ block: [UInt8], _ cid: CID) -> Bool {
+        cid.codec == .dagPB && (try? UnixFSBlock(block, of: cid))?.isDirectory ?? false
     }
 }

@@ -182,7 +182,7 @@ actor WorkflowDesk {
         // What is held of a budget, and which results serve again, depends on how results are checked.
         let check = parts.configuration.originator.verification
         let isDear = VerificationLevel(text: check)?.executorsMost ?? 1 > 1
-        let servesOwn = definition.stages.contains { definition.memo(of: $0) == .own }
+        let servesOwn = definition.stages.contains { definition.memo(of: $0) == .own && $0.verification == nil }
         if definition.verification == nil, definition.budget != nil && isDear || servesOwn {
             definition.verification = check
         }
@@ -442,8 +442,15 @@ actor WorkflowDesk {
         else { return nil }
         let earlier = EarlierResults(parts: parts)
         let work = rule == .off ? nil : earlier.key(of: params)
-        if let work, let served = await served(earlier, params, work, stage, rule, key.idempotencyKey(of: id)) {
-            return served
+        let level = open[id]?.plan.verification(of: key.stage) ?? parts.configuration.originator.verification
+        if let work, await !isSubmitted(key.idempotencyKey(of: id)) {
+            do throws(MeshStoreError) {
+                let served = try await earlier.end(
+                    of: params, work, in: stage, by: rule, checkedBy: VerificationLevel(text: level))
+                if let served { return served }
+            } catch {
+                parts.logger.warning("An earlier result does not serve.", metadata: ["error": "\(error)"])
+            }
         }
         var submission = JobSubmission(params)
         submission.label = [name, key.stage].filter { !$0.isEmpty }.joined(separator: "/")
@@ -471,18 +478,9 @@ actor WorkflowDesk {
         return nil
     }
 
-    /// The end of a job by an earlier result, unless it was submitted before this start.
-    private func served(
-        _ earlier: EarlierResults, _ params: MeshJobParams, _ work: CID, _ stage: StageDefinition, _ rule: MemoRule,
-        _ idempotencyKey: String
-    ) async -> (ChildEnd, WorkRow)? {
-        do throws(MeshStoreError) {
-            guard try await parts.store.job(idempotencyKey: idempotencyKey) == nil else { return nil }
-            return try await earlier.end(of: params, work, in: stage, by: rule)
-        } catch {
-            parts.logger.warning("An earlier result does not serve.", metadata: ["error": "\(error)"])
-            return nil
-        }
+    /// Whether a job was submitted under a key before this start: it runs, or has its result, whatever may serve.
+    private func isSubmitted(_ idempotencyKey: String) async -> Bool {
+        (try? await parts.store.job(idempotencyKey: idempotencyKey)) != nil
     }
 
     /// The result of a job that was submitted, which its followers' table may forget meanwhile; nil if the node stops.

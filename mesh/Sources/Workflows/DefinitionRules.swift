@@ -116,10 +116,15 @@ package struct DefinitionRules: Sendable {
                 remedy: "Write a number from 0 to \(limits.retriesMax).")
         }
         try checkVerification(stage.verification, "\(path).verify")
-        if definition.memo(of: stage) == .own, definition.level(of: stage) == VerificationLevel.none {
+        if definition.memo(of: stage) == .own, let level = definition.level(of: stage),
+            level == .none || level.isByExecutor || level.executors > 1
+        {
             throw DefinitionFault(
-                "\(path).memo", "Only results that this node has checked are to serve again, and none is checked.",
-                remedy: "Write memo: trusted, or a verify that checks.")
+                "\(path).memo",
+                "Only results that this node has checked by a run of its own are to serve again, and with "
+                    + "verify: \(level) it makes none.",
+                remedy: "Take a verify that does (replay, spot:P% or adaptive; --verify replay on the command line), "
+                    + "or memo: trusted.")
         }
         guard !stage.accept.isEmpty, stage.accept.allSatisfy({ Int32(exactly: $0) != nil }) else {
             throw DefinitionFault(

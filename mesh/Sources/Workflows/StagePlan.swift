@@ -66,7 +66,7 @@ package struct StagePlan: Hashable, Sendable {
     /// Items that failed for good.
     package internal(set) var failed = 0
     /// Items for which an earlier result served.
-    package var served: Int { items.count { $0.servedBy != nil } }
+    package internal(set) var served = 0
     /// The first attempt at an item that has none yet: one that no job of the stage has had.
     var nextAttempt = 0
     /// One more than the highest attempt of any item.
@@ -99,7 +99,7 @@ package struct StagePlan: Hashable, Sendable {
 
     /// Gives it its items, and forgets what those before had come to.
     mutating func begin(_ items: [Item]) {
-        (self.items, running, done, failed, nextItem, repeats) = (items, 0, 0, 0, 0, [])
+        (self.items, running, done, failed, served, nextItem, repeats) = (items, 0, 0, 0, 0, 0, [])
         status = .running
     }
 

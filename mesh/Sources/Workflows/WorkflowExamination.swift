@@ -21,6 +21,8 @@ struct WorkflowExamination {
     private var pages: [CID: ItemPage] = [:]
     /// Which item each job and each receipt served.
     private var served: [CID: String] = [:]
+    /// What came of each work: two receipts of one must not differ.
+    private var results: [CID: ComparedResult] = [:]
 
     init(block: @escaping (CID) -> WorkflowVerifier.Block, job: @escaping (CID) -> WorkflowVerifier.Finding) {
         self.block = block
@@ -305,19 +307,30 @@ struct WorkflowExamination {
             return nil
         }
         guard let planned = plan.params(of: key) else { return nil }
+        let isRepeated = plan.memo(of: key.stage) != .off
         if let executor = record.servedBy {
-            let isWanted = plan.memo(of: key.stage) != .off
+            let isWanted = isRepeated && record.end == .done
             let reason =
                 executor == job.receipt.executorDID
                 ? PlannedJob(planned).reasonNotServed(by: job.manifest, executor: executor)
                 : "is of another executor than \(executor)"
-            if let reason = isWanted ? reason : "is to serve again, and the plan wants none that does" {
+            if let reason = isWanted ? reason : "is to serve again, and the plan wants none that does so" {
                 fail(.jobs, "the receipt of \(place) \(reason)")
                 return nil
             }
         } else if let what = PlannedJob(planned).difference(from: job.manifest.params) {
             fail(.jobs, "\(place) has another \(what) in its manifest than in the plan")
             return nil
+        } else if isRepeated, !job.manifest.isRepeatable {
+            fail(.jobs, "the job of \(place) has a seed and a clock of its own, and its result is to serve again")
+            return nil
+        }
+        if let work = job.manifest.executionCID {
+            let result = ComparedResult(job.receipt)
+            guard results.updateValue(result, forKey: work) ?? result == result else {
+                fail(.receipts, "the receipt of \(place) says something else than another one of the same work")
+                return nil
+            }
         }
         return outcome(of: record, job.receipt, key, plan, place)
     }

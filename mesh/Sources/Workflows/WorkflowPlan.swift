@@ -285,7 +285,9 @@ extension WorkflowPlan {
         }
         stages[position].items[index] = item
         switch item.phase {
-        case .done: stages[position].done += 1
+        case .done:
+            stages[position].done += 1
+            if item.servedBy != nil { stages[position].served += 1 }
         case .failed(let reason):
             stages[position].failed += 1
             guard status == .running, definition.onFailure == .fail else { return }

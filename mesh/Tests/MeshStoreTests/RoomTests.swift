@@ -122,7 +122,7 @@ import Testing
         try await store.commit([.output(cid: cid, bytes: bytes, jobID: jobID(1)), job(1, role: .originator)])
         clock.advance(milliseconds: 3_000_000)
         let served = WorkRow(
-            key: CID.hashing([1], codec: .raw), jobID: jobID(1), receiptCID: jobID(9), isChecked: true,
+            key: CID.hashing([1], codec: .raw), jobID: jobID(1), receiptCID: jobID(9), strength: .confirmed,
             usedAt: clock.time)
         try await store.commit([.work(served)])
         clock.advance(milliseconds: 3_599_000)

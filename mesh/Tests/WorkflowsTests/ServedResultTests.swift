@@ -63,8 +63,8 @@ struct ServedResultTests {
                 try report { $0.policy.allowedDIDs = [other.text] }
             ),
             ("is of another executor than \(other)", try report(by: other)),
-            ("is to serve again, and the plan wants none that does", try report { $0.memo = .off }),
-            ("is to serve again, and the plan wants none that does", try report { $0.memo = nil }),
+            ("is to serve again, and the plan wants none that does so", try report { $0.memo = .off }),
+            ("is to serve again, and the plan wants none that does so", try report { $0.memo = nil }),
         ]
         for (reason, report) in cases {
             #expect(report.codes(.failed) == ["workflow_jobs"], "\(report.lines)")
@@ -89,7 +89,10 @@ struct ServedResultTests {
         definition.serve(.trusted)
         #expect(DefinitionRules().fault(in: definition) == nil)
         definition.serve(.own)
-        #expect(DefinitionRules().fault(in: definition)?.path == "stages[0].memo")
+        for level in ["none", "quorum:2/3", "replay@executor"] {
+            definition.stages[0].verification = level
+            #expect(DefinitionRules().fault(in: definition)?.path == "stages[0].memo")
+        }
         definition.stages[0].verification = "replay"
         #expect(DefinitionRules().fault(in: definition) == nil)
     }
