@@ -165,6 +165,7 @@ extension NodeCapability {
         engines = [executor.engine]
         features = executor.features
         region = executor.region
+        operatorCredential = executor.operatorCredential
         basePrice = executor.basePrice
         pricePerMillionFuel = executor.pricePerMillionFuel
         limits = executor.offeredLimits

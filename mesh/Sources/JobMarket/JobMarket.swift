@@ -223,6 +223,7 @@ package struct JobMarket: Sendable {
             let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability)
         {
             context.heard(author, signedAt: signed.body.issuedAt)
+            if judgement == .accept { context.operators.heard(signed.body) }
         }
         return judgement
     }

@@ -136,6 +136,8 @@ package struct ExecutorConfiguration: Sendable {
     package var bidsOnOwnJobs = false
     /// Where it stands.
     package var region: String?
+    /// The word of its operator, as a signed block.
+    package var operatorCredential: [UInt8]?
     /// What it has, sorted.
     package var features: [String] = []
     /// What it has, by resource type.

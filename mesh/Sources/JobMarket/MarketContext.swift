@@ -26,6 +26,8 @@ struct MarketContext: Sendable {
     var latencies = LatestByPeer<UInt64>()
     /// The parts of the open internet from which peers are connected.
     var networks = LatestByPeer<[AddressGroup]>()
+    /// Whose the executors are, as far as these say.
+    var operators = KnownOperators()
     var now = MonotonicInstant.zero
     /// The calendar: it dates what this node signs, and judges what others signed.
     var wallClock = UnixMilliseconds.epoch

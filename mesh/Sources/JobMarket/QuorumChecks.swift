@@ -71,15 +71,20 @@ extension CheckingHalf {
         return rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
     }
 
-    /// Bids in their order, but first those of executors whose part of the internet has none of the others that do the
-    /// same work: who shares an IPv4 /24 or an IPv6 /48 may well be one operator. Where no other bid will do, it does.
-    /// Bids of executors that are `last` stay behind all others.
+    /// Bids in their order, but first those of executors whose operator, and whose part of the internet, has none of
+    /// the others that do the same work: who shares an IPv4 /24 or an IPv6 /48 may well be one operator. Where no other
+    /// bid will do, it does. Bids of executors that are `last` stay behind all others.
     func spread(
         _ ranking: [RankedBid], of id: JobID, last: (DID) -> Bool, _ context: MarketContext
     ) -> [RankedBid] {
-        let taken = Set(rivals(of: id).flatMap { context.networks[$0.peerID] ?? [] })
-        guard !taken.isEmpty else { return ranking }
-        func isNear(_ bid: RankedBid) -> Bool { !taken.isDisjoint(with: context.networks[bid.bidder.peerID] ?? []) }
+        let rivals = rivals(of: id)
+        guard !rivals.isEmpty else { return ranking }
+        let taken = Set(rivals.flatMap { context.networks[$0.peerID] ?? [] })
+        let operators = Set(rivals.map { context.operators.name(of: $0) })
+        func isNear(_ bid: RankedBid) -> Bool {
+            operators.contains(context.operators.name(of: bid.bidder))
+                || !taken.isDisjoint(with: context.networks[bid.bidder.peerID] ?? [])
+        }
         let (others, behind) = (ranking.filter { !last($0.bidder) }, ranking.filter { last($0.bidder) })
         return others.filter { !isNear($0) } + others.filter(isNear) + behind
     }

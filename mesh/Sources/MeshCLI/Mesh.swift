@@ -16,7 +16,7 @@ package struct Mesh: AsyncParsableCommand {
             Outputs.self, Wait.self, Cancel.self, Receipt.self, Proof.self, Status.self, Peers.self, Offers.self,
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
-            CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
+            OperatorGroup.self, CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
             Bench.self, Completions.self, WorkflowGroup.self, Map.self,
         ])
 

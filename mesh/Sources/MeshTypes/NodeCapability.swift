@@ -36,6 +36,9 @@ package struct NodeCapability: Hashable, Sendable, SignedBody {
     package var limits: ResourceAmounts?
     /// Whether features are left out, because the whole list would be too long.
     package var isAbridged: Bool?
+    /// The signed `OperatorCredential` of the executor's operator, if that wants to be known; it counts only as
+    /// `provenOperator`.
+    package var operatorCredential: [UInt8]?
 
     /// The capability of a node that offers nothing yet; set what it offers.
     package init(nodeDID: DID, peerID: PeerID, issuedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
@@ -78,5 +81,6 @@ package struct NodeCapability: Hashable, Sendable, SignedBody {
         case attestationCID = "attestation_cid"
         case limits
         case isAbridged = "abridged"
+        case operatorCredential = "operator_credential"
     }
 }

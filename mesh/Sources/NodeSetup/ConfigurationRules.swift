@@ -59,6 +59,7 @@ indirect enum ConfigurationRule: Sendable {
         ("features", .list(name)),
         ("hours", .list(.text("hours of the day such as 22:00-06:00") { DayHours($0) != nil })),
         ("nice", .count(0...19)),
+        ("operator", .text("a credential as mesh operator sign prints it") { OperatorText($0) != nil }),
     ])
 
     private static let originator = ConfigurationRule.group([

@@ -60,6 +60,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The hours of the day at which it takes jobs, by the machine's local time, such as `22:00-06:00`; none means
         /// all.
         package var hours: [String] = []
+        /// The credential by which its operator is known: what `mesh operator sign` prints.
+        package var operatorText: String?
         /// How nice runs are to the rest of the machine, from 0 to 19.
         package var nice = 0
 
@@ -84,6 +86,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(features, forKey: .features)
             try container.encode(hours, forKey: .hours)
             try container.encode(nice, forKey: .nice)
+            try container.encode(operatorText, forKey: .operatorText)
         }
 
         private enum CodingKeys: String, CodingKey {
@@ -100,6 +103,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case runSecondsMax = "run_seconds_max"
             case outputBytesMax = "output_bytes_max"
             case filesBytesMax = "files_bytes_max"
+            case operatorText = "operator"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -120,6 +124,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.features, into: &features)
             try container.read(.hours, into: &hours)
             try container.read(.nice, into: &nice)
+            operatorText = try container.decodeIfPresent(String.self, forKey: .operatorText)
         }
     }
 

@@ -105,15 +105,28 @@ struct NodeOpening: Sendable {
 
     // MARK: The market
 
+    /// The word of this node's operator; refused if it is about another node.
+    private func operatorCredential() throws(NodeServiceError) -> [UInt8]? {
+        guard let text = configuration.executor.operatorText else { return nil }
+        guard let credential = OperatorText(text), credential.executorDID == identity.did else {
+            throw NodeServiceError(
+                .configurationInvalid, "executor.operator in config.json is a credential of another node.",
+                hint: "Put in what mesh operator sign \(identity.did.text) prints at its operator, or null.")
+        }
+        return credential.block
+    }
+
     /// The stored market, before the journals of open jobs are folded in.
     func market(_ parts: NodeParts) async throws(NodeServiceError) -> JobMarket {
         let store = parts.store
         let addresses = await parts.swarm.listenAddresses()
+        let credential = try operatorCredential()
         do {
             let ledger = try await Self.ledger(store)
             let (book, chain) = try await evidence(store)
             let records = try await Self.records(store)
             var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
+            settings.executor?.operatorCredential = credential
             settings.tellsDeclines = logger.logLevel <= .info
             settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
             return JobMarket(

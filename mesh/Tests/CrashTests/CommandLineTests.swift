@@ -51,6 +51,44 @@ struct CommandLineTests {
         #expect(try String(contentsOfFile: home + "/config.json", encoding: .utf8).contains("\"mars\""))
     }
 
+    @Test("An operator signs for an executor; the executor's node takes that, and no credential of another's")
+    func operators() throws {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (home, office) = (folder.appendingPathComponent("home").path, folder.appendingPathComponent("office").path)
+        var dids: [String] = []
+        for path in [home, office] {
+            let made = try NodeProcess.command(["init", "--home", path, "--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            let report = try JSONSerialization.jsonObject(with: Data(made.output.utf8)) as? [String: Any]
+            dids.append(try #require(report?["did"] as? String))
+        }
+        let none = try NodeProcess.command(["operator", "show", "--home", home])
+        #expect(none.status != 0 && none.errors.contains("names no operator"))
+        #expect(try NodeProcess.command(["operator", "sign", "did:nobody", "--home", office]).status == 200)
+        for (executor, isAccepted) in [(dids[0], true), (dids[1], false)] {
+            let signed = try NodeProcess.command(["operator", "sign", executor, "--home", office])
+            #expect(signed.status == 0, "\(signed.errors)")
+            let credential = signed.output.trimmingCharacters(in: .whitespacesAndNewlines)
+            let shown = try NodeProcess.command(["operator", "show", credential, "--json"])
+            #expect(shown.output.contains(dids[1]) && shown.output.contains(executor))
+            let configuration = home + "/config.json"
+            let text = try String(contentsOfFile: configuration, encoding: .utf8)
+            let object = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+            var settings = try #require(object)
+            var terms = try #require(settings["executor"] as? [String: Any])
+            terms["operator"] = credential
+            settings["executor"] = terms
+            try JSONSerialization.data(withJSONObject: settings).write(to: URL(fileURLWithPath: configuration))
+            #expect(try NodeProcess.command(["operator", "show", "--home", home]).output.contains(dids[1]))
+            guard !isAccepted else { continue }
+            let refused = try NodeProcess.command(["up", "--home", home])
+            #expect(refused.status == 234, "\(refused.errors)")
+            #expect(refused.errors.contains("a credential of another node"))
+        }
+        let cut = try NodeProcess.command(["operator", "show", "bafy"])
+        #expect(cut.status != 0 && cut.errors.contains("no credential"))
+    }
+
     @Test("An encrypted key opens with its passphrase from the environment and with no other")
     func passphrase() throws {
         let folder = try scratch()

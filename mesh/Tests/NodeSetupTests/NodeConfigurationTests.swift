@@ -2,6 +2,8 @@ import Foundation
 import Multiformats
 import NodeAPI
 import P2PTesting
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import NodeSetup
@@ -16,6 +18,9 @@ import Testing
         configuration.executor.priceBase = 7
         configuration.executor.hours = ["22:00-06:00"]
         configuration.executor.nice = 19
+        let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        let credential = try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7)
+        configuration.executor.operatorText = credential.text
         configuration.limits.openJobsMax = 3
         configuration.limits.diskReserveBytes = 1 << 20
         configuration.limits.databaseBytesMax = 1 << 30
@@ -45,6 +50,10 @@ import Testing
         ),
         (#"{"executor": {"hours": "22:00-06:00"}}"#, "executor.hours is \"22:00-06:00\", and must be a list of texts"),
         (#"{"executor": {"nice": 20}}"#, "executor.nice is 20, and must be a whole number from 0 to 19."),
+        (
+            #"{"executor": {"operator": "bafy"}}"#,
+            "executor.operator is \"bafy\", and must be a credential as mesh operator sign prints it."
+        ),
         (#"{"executor": {"enabled": 1}}"#, "executor.enabled is 1, and must be true or false."),
         (#"{"limits": {"block_bytes_max": 0}}"#, "limits.block_bytes_max is 0, and must be a whole number from 1 to "),
         (
