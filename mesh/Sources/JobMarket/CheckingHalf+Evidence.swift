@@ -63,5 +63,5 @@ extension CheckingHalf {
 
 extension VerificationFinding {
     /// Whether this node's own run bore the receipt out.
-    var isOwnRun: Bool { self == .confirmed || self == .fuelUnknown }
+    package var isOwnRun: Bool { self == .confirmed || self == .fuelUnknown }
 }

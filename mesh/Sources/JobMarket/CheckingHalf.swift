@@ -37,6 +37,10 @@ extension CheckingHalf {
     ) -> ReceiptCheck? {
         // Nobody checks on himself.
         if receipt.executorDID == receipt.originatorDID { return nil }
+        // What was done for a job that its owner ended, or wants unchecked, needs no check.
+        if let parent = job.replicaOf, jobs.read(parent, { $0.cancelReason != nil || $0.finding == .waived }) ?? false {
+            return nil
+        }
         if job.cancelReason == nil, isCompared(job) { return .agreement }
         let permille = context.records.permille(
             of: receipt.executorDID, stake: job.stake(of: receipt.assignmentCID),
@@ -55,7 +59,8 @@ extension CheckingHalf {
         }
         switch check {
         case .agreement: commit(id, cid, &context)
-        case .replay where job.verification?.level.isByExecutor ?? false: askExecutor(id, toCheck: cid, &context)
+        case .replay where asksExecutor(to: candidate.accepted.receipt.outcome, job):
+            askExecutor(id, toCheck: cid, &context)
         case .replay, .refusal: begin(check, of: cid, job: id, &context)
         }
     }

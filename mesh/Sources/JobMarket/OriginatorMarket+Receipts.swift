@@ -129,6 +129,8 @@ extension OriginatorMarket {
             recordLate(other.accepted.signed, of: id, &context)
         }
         settle(id, &context)
+        // By a run of this node itself: then nobody else's is needed.
+        if chosen.receipt.executorDID == chosen.receipt.originatorDID { memberEnded(id, &context) }
     }
 
     /// Records a receipt that came after the result, and tells its executor so: nothing is paid.

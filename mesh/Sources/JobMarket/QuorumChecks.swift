@@ -132,8 +132,14 @@ extension CheckingHalf {
         let wait = context.date(
             inMilliseconds: context.configuration.originator.agreementMilliseconds(
                 timeoutSeconds: job.manifest.params.timeoutSeconds))
+        // So much is left of the job's time that this node can make the run where another executor does not.
+        let own = context.configuration.originator.checkMilliseconds(
+            timeoutSeconds: job.manifest.params.timeoutSeconds)
+        let latest =
+            isCheckedByExecutor(with: id)
+            ? max(context.wallClock, UnixMilliseconds(job.endsAt.value - min(own, job.endsAt.value))) : job.endsAt
         record(
-            .verificationBegan(receipt: receipt, check: .agreement, until: min(wait, job.endsAt)), of: id, &context)
+            .verificationBegan(receipt: receipt, check: .agreement, until: min(wait, latest)), of: id, &context)
         compare(with: id, &context)
     }
 
@@ -271,6 +277,10 @@ extension CheckingHalf {
 
     /// Who did the work, and who checks it.
     private static var agreeingInCheck: UInt64 { 2 }
+    /// The longest timeout of a job for which a third executor is asked, in seconds. Executors make public what is not
+    /// settled 600 s and four times the timeout after their run; with more, the first two would before the third ended,
+    /// who could copy it.
+    private static var thirdTimeoutSecondsMax: UInt64 { 120 }
 
     /// Whether a job is, or is a replica of, one whose result another executor checks.
     private func isCheckedByExecutor(with id: JobID) -> Bool {
@@ -281,12 +291,14 @@ extension CheckingHalf {
         return quorums.isReplica(id) || jobs.read(id) { $0.verification?.level.isByExecutor ?? false } ?? false
     }
 
-    /// Whether a receipt of a job is compared with others: of what is decided it is, too, if what is right is known.
-    func isCompared(_ job: OriginatedJob) -> Bool {
-        if job.isOfQuorum { return true }
-        guard job.replicaCount > 0 else { return false }
-        let members = quorums.members(with: job.id)
-        return !isDecided(members) || members.contains { (jobs.read($0, \.boreOut) ?? nil) != nil }
+    /// Whether a receipt of a job is compared with others. Once another executor was asked, each is, also of what is
+    /// decided: whoever else has the job next may be at one with who lied about it.
+    func isCompared(_ job: OriginatedJob) -> Bool { job.isOfQuorum || job.replicaCount > 0 }
+
+    /// Whether another executor is asked to check a receipt: not for a job that its owner ended, and not where a run was
+    /// cut short, of which no two are the same.
+    func asksExecutor(to outcome: ExecutionOutcome, _ job: OriginatedJob) -> Bool {
+        job.verification?.level.isByExecutor ?? false && job.cancelReason == nil && !outcome.isCutShort
     }
 
     /// Has another executor do the work of a receipt that is to be checked. It bids for a job like any other, so it
@@ -342,9 +354,11 @@ extension CheckingHalf {
     /// Whether this node runs again what two agree on: who do the work and the check may be one and the same. It does
     /// so with the probability with which `adaptive` checks the one of whom this node found more right.
     private func isControlled(_ open: [Commitment], _ context: MarketContext) -> Bool {
-        guard let checker = open.first(where: { quorums.isReplica($0.job) }), isCheckedByExecutor(with: checker.job),
+        guard let first = open.first, isCheckedByExecutor(with: first.job) else { return false }
+        // Several that had the job itself, one after the other, check nothing of each other.
+        guard let checker = open.first(where: { quorums.isReplica($0.job) }),
             let opening = jobs.read(checker.job, \.verification) ?? nil
-        else { return false }
+        else { return true }
         let permille = open.map { item in
             context.records.permille(
                 of: item.executor,
@@ -375,9 +389,9 @@ extension CheckingHalf {
     /// Asks a third executor where two differ and this node can run the work of neither; whether it does.
     mutating func askThird(with id: JobID, _ context: inout MarketContext) -> Bool {
         let parent = quorums.parent(of: id)
-        guard isCheckedByExecutor(with: id), let job = jobs[parent], job.isOpen, job.replicaCount == 1 else {
-            return false
-        }
+        guard isCheckedByExecutor(with: id), let job = jobs[parent], job.isOpen, job.replicaCount == 1,
+            job.cancelReason == nil, job.manifest.params.timeoutSeconds <= Self.thirdTimeoutSecondsMax
+        else { return false }
         let members = quorums.members(with: id)
         let waiting = members.flatMap { member in
             (jobs.read(member, { $0.isOpen ? $0.receipts.candidates : [] }) ?? []).filter { $0.check != nil }

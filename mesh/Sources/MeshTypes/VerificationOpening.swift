@@ -115,7 +115,9 @@ extension VerificationOpening {
         case executor
     }
 
-    /// Reads an opening; one that names a checker that this version does not know is none.
+    /// Reads an opening.
+    ///
+    /// - Throws: also for a checker that this version does not know.
     package init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         seed = try container.decode([UInt8].self, forKey: .seed)

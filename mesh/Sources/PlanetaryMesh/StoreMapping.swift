@@ -86,9 +86,7 @@ extension ReceiptRow {
         }
         let checked = events.compactMap { event -> CID? in
             switch event.kind {
-            case .verificationEnded(let receipt, .confirmed, _), .verificationEnded(let receipt, .agreed, _),
-                .verificationEnded(let receipt, .fuelUnknown, _):
-                return receipt
+            case .verificationEnded(let receipt, let finding, _) where finding.isOwnRun: return receipt
             default: return nil
             }
         }

@@ -173,6 +173,54 @@ struct ExecutorCheckTests {
         }
     }
 
+    @Test("What was refuted once does not count later, whoever gives it again, and whatever the draw says of that")
+    func repeatedLie() throws {
+        for seed in 1...12 {
+            var world = world(4, seed: UInt64(seed))
+            world.checksReplay = true
+            for index in [1, 2] { world.parties[index].run = .succeed(fuel: 2_000_000) }
+            let id = try world.submit(request(.byExecutor(.spot(permille: 500))))
+            world.run(milliseconds: 3_600_000)
+            let job = try #require(world.job(id))
+            let isRefuted = settlements(world, id).contains { $0.verdict == .refuted }
+            #expect(job.receipt?.receipt.resourceUsage.fuel == (isRefuted ? 1_000_000 : 2_000_000), "seed \(seed)")
+            #expect(job.result == .completedSuccessfully && members(world, id).allSatisfy(\.isClosed))
+            #expect(world.totalTokens == 1_000_000)
+        }
+    }
+
+    @Test("A job that its owner ends while it runs is not run by another executor for that")
+    func ended() throws {
+        var world = try trusting()
+        world.checksReplay = true
+        world.parties[1].run = .hang
+        let id = try world.submit(request())
+        world.run(milliseconds: 5_000)
+        try world.cancel(id)
+        world.run(milliseconds: 3_600_000)
+        #expect(world.job(id)?.result == .cancelled)
+        #expect(members(world, id).count == 1 && members(world, id).allSatisfy(\.isClosed))
+        #expect(world.totalTokens == 1_000_000)
+    }
+
+    @Test("Where whoever checks is silent, this node makes the run while the job's deadline leaves it the time")
+    func deadline() throws {
+        var world = try trusting(2)
+        world.checksReplay = true
+        world.parties[2].run = .hang
+        let id = try world.submit(
+            request {
+                var policy = ExecutionPolicy()
+                policy.deadline = UnixMilliseconds(world.wallClock.value + 400_000)
+                $0.executionPolicy = policy
+                $0.timeoutSeconds = 60
+            })
+        world.run(milliseconds: 3_600_000)
+        #expect(world.job(id)?.finding == .confirmed)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(paid(world, id, 1) > 0 && paid(world, id, 2) == 0)
+    }
+
     @Test("What nobody else checks this node does, and says why")
     func nobody() throws {
         var alone = world(1)

@@ -51,6 +51,19 @@ import Testing
         #expect(rows[0].evidence(receipt)?.verdict == .fulfilled)
     }
 
+    @Test func onlyWhatThisNodeRanItselfCountsAsItsCheckAfterARestart() throws {
+        for finding in VerificationFinding.allCases {
+            var (transition, _, cid) = try transition(nil)
+            transition.events = [
+                JobEvent(
+                    jobID: JobID(cid), role: .originator, at: UnixMilliseconds(9),
+                    kind: .verificationEnded(receipt: cid, finding: finding, fuel: nil))
+            ]
+            let rows = ReceiptRow.rows(of: transition.events, transition.blocks, at: UnixMilliseconds(9)).map(\.row)
+            #expect(rows.map(\.isChecked) == [finding == .confirmed || finding == .fuelUnknown], "\(finding)")
+        }
+    }
+
     @Test func aWrongReceiptIsEvidenceAgainstItAlsoAfterARestart() throws {
         let cid = try transition(nil).2
         let (transition, receipt, _) = try transition(.receiptInvalid(receipt: cid, reason: .statusMismatch))
