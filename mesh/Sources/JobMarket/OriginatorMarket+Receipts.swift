@@ -129,7 +129,6 @@ extension OriginatorMarket {
             recordLate(other.accepted.signed, of: id, &context)
         }
         settle(id, &context)
-        // By a run of this node itself: then nobody else's is needed.
         if chosen.receipt.executorDID == chosen.receipt.originatorDID { memberEnded(id, &context) }
     }
 

@@ -295,8 +295,8 @@ extension CheckingHalf {
     /// decided: whoever else has the job next may be at one with who lied about it.
     func isCompared(_ job: OriginatedJob) -> Bool { job.isOfQuorum || job.replicaCount > 0 }
 
-    /// Whether another executor is asked to check a receipt: not for a job that its owner ended, and not where a run was
-    /// cut short, of which no two are the same.
+    /// Whether another executor is asked to check a receipt: not for a job that its owner ended, and not where a run
+    /// was cut short, of which no two are the same.
     func asksExecutor(to outcome: ExecutionOutcome, _ job: OriginatedJob) -> Bool {
         job.verification?.level.isByExecutor ?? false && job.cancelReason == nil && !outcome.isCutShort
     }
@@ -441,8 +441,8 @@ extension CheckingHalf {
         )
     }
 
-    /// A job of a work ended: with the one that the user knows all end that are not decided, and without a replica the
-    /// others may be complete.
+    /// A job of a work ended, or was done by this node itself: with the one that the user knows all end that are not
+    /// decided, and without a replica the others may be complete.
     mutating func memberEnded(_ id: JobID, _ context: inout MarketContext) {
         if quorums.isReplica(id) { return compare(with: id, &context) }
         guard let job = jobs[id], job.finding == nil || job.finding == .waived else { return }

@@ -100,7 +100,7 @@ struct CompositeReport {
             let liars = givers.count { did in
                 network.nodeIDs.contains { network[$0].identity.did == did && network[$0].setup.cheat != nil }
             }
-            if givers.count - liars >= liars {
+            if givers.count - liars > liars {
                 findings.append("\(id): a wrong result of \(job.id.short) counts, \(liars) of \(givers.count) lied")
             }
         }

@@ -353,7 +353,7 @@ package struct MarketNode: SimulatedNode {
                     carryOut(acts, &context)
                 } else if let job = submitted[request.idempotencyKey] {
                     carryOut(workflows.submitted(job, id, key), &context)
-                    if !disk.awaits(job) { jobEnded(job, &context) }
+                    if !disk.awaitsEnd(of: job) { jobEnded(job, &context) }
                 }
             }
         }

@@ -110,10 +110,16 @@ struct VirtualDisk: Sendable {
         return news
     }
 
-    /// Whether something of a job is not written yet.
-    func awaits(_ job: JobID) -> Bool {
+    /// Whether the end of a job is not written yet; what follows it does not count, as nobody waits for that.
+    func awaitsEnd(of job: JobID) -> Bool {
         queue.contains { item in
-            if case .node(let write) = item.content { write.events.contains { $0.jobID == job } } else { false }
+            guard case .node(let write) = item.content else { return false }
+            return write.events.contains { event in
+                switch event.kind {
+                case .resultReached, .failed, .cancelled: event.jobID == job
+                default: false
+                }
+            }
         }
     }
 

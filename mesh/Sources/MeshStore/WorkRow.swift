@@ -57,17 +57,23 @@ package struct WorkRow: Hashable, Sendable {
     /// Puts the row in place of an earlier one of the work, unless that is better known, and lets those go that are
     /// beyond the bound.
     func put(_ db: Database, _ limits: StoreLimits) throws {
-        try db.cachedStatement(
-            sql: """
-                INSERT INTO works(key, job_id, receipt, strength, used_at, digest) VALUES (?, ?, ?, ?, ?, ?)
-                ON CONFLICT(key) DO UPDATE SET job_id = excluded.job_id, receipt = excluded.receipt,
-                    strength = excluded.strength, used_at = excluded.used_at, digest = excluded.digest
-                WHERE excluded.strength >= works.strength
-                """
-        ).execute(arguments: [
+        let values: StatementArguments = [
             Data(key.bytes), Data(jobID.bytes), Data(receiptCID.bytes), strength.rawValue, Int64(clamping: usedAt),
             digest,
-        ])
+        ]
+        try db.cachedStatement(
+            sql: """
+                UPDATE works SET job_id = ?2, receipt = ?3, strength = ?4, used_at = ?5, digest = ?6
+                WHERE key = ?1 AND strength <= ?4
+                """
+        ).execute(arguments: values)
+        // No upsert, which would use up a number each time.
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO works(key, job_id, receipt, strength, used_at, digest) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+                WHERE NOT EXISTS (SELECT 1 FROM works WHERE key = ?1)
+                """
+        ).execute(arguments: values)
         try db.cachedStatement(sql: "DELETE FROM works WHERE seq <= (SELECT max(seq) FROM works) - ?")
             .execute(arguments: [limits.worksMax])
     }

@@ -25,7 +25,8 @@ struct EarlierResults: Sendable {
     ///
     /// - Parameter level: how the stage's own jobs are checked.
     func end(
-        of params: MeshJobParams, _ key: CID, in stage: StageDefinition, by rule: MemoRule, checkedBy level: VerificationLevel?
+        of params: MeshJobParams, _ key: CID, in stage: StageDefinition, by rule: MemoRule,
+        checkedBy level: VerificationLevel?
     ) async throws(MeshStoreError) -> (ChildEnd, WorkRow)? {
         guard rule != .off, var row = try await WorkRow.row(key, in: parts.store),
             row.strength >= Self.needed(by: rule, level),

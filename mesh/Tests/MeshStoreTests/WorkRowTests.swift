@@ -12,7 +12,8 @@ import Testing
     private func row(_ number: UInt8, job: UInt8 = 0) -> WorkRow {
         WorkRow(
             key: CID.hashing([number], codec: .raw), jobID: CID.hashing([number, job], codec: .dagCBOR),
-            receiptCID: CID.hashing([number, job, 1], codec: .dagCBOR), strength: job == 0 ? .believed : .confirmed, usedAt: 1_000)
+            receiptCID: CID.hashing([number, job, 1], codec: .dagCBOR), strength: job == 0 ? .believed : .confirmed,
+            usedAt: 1_000)
     }
 
     @Test func theLastResultOfAWorkIsKnownAndOnlySoManyAre() async throws {

@@ -53,7 +53,6 @@ struct ServedResultTests {
         let other = try Identity(seed: [UInt8](repeating: 3, count: 32)).did
         let cases: [(String, VerificationReport)] = [
             ("is of a job with another list of arguments", try report { $0.args = ["{item}"] }),
-            ("is of a job whose seed and clock were its own", try report(scene: { $0.isRepeatable = false })),
             (
                 "is of an executor that the policy does not admit, \(executor)",
                 try report { $0.policy.deniedDIDs = [executor.text] }
@@ -70,6 +69,36 @@ struct ServedResultTests {
             #expect(report.codes(.failed) == ["workflow_jobs"], "\(report.lines)")
             #expect(report.detail(.jobs) == "the receipt of twice, 1 \(reason)")
         }
+    }
+
+    @Test("A job of such a stage with a seed of its own, which could have been chosen, is refused")
+    func ownSeed() throws {
+        let report = try report(scene: { $0.isRepeatable = false })
+        #expect(report.codes(.failed) == ["workflow_jobs"], "\(report.lines)")
+        #expect(
+            report.detail(.jobs)
+                == "the job of twice, 0 has a seed and a clock of its own, and its result is to serve again")
+    }
+
+    @Test("A failure, or another result than that of the same work, does not serve")
+    func otherResults() throws {
+        let failure = try report(scene: { scene in
+            scene.changes.items = { _, items in (items[1].end, items[1].reason) = (.failed, "no") }
+        })
+        #expect(failure.codes(.failed).contains("workflow_jobs"), "\(failure.lines)")
+        // Both were run, and differ in what they wrote.
+        var scene = try WorkflowScene()
+        scene.isRepeatable = true
+        var stage = StageDefinition(id: "twice", module: scene.add([1]).text)
+        (stage.forEach, stage.memo) = (.list(["x", "y"]), .trusted)
+        let definition = WorkflowDefinition(name: "w", stages: [stage])
+        let plan = try scene.run(definition) { _ in .exits(0) }
+        let workflow = try scene.manifest(definition)
+        let differing = try scene.signedReport(plan, workflow)
+        #expect(differing.codes(.failed) == ["workflow_receipts"], "\(differing.lines)")
+        #expect(
+            differing.detail(.receipts)
+                == "the receipt of twice, 1 says something else than another one of the same work")
     }
 
     @Test("A receipt that serves two items without being said to serve again is refused")
