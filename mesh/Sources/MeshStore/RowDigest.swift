@@ -23,6 +23,11 @@ enum RowDigest {
     /// The digest of what is kept of a workflow: its manifest, or an event of its plan.
     static func of(workflow: CID, _ bytes: [UInt8]) -> Data { digest([workflow.bytes, bytes]) }
 
+    /// The digest of what nothing but its row tells of a result that may serve again.
+    static func of(_ row: WorkRow) -> Data {
+        digest([row.key.bytes, row.jobID.bytes, row.receiptCID.bytes, bytes(UInt64(row.strength.rawValue))])
+    }
+
     /// The digest of a balance.
     static func of(_ row: BalanceRow) -> Data {
         digest([Array(row.account.utf8), bytes(UInt64(bitPattern: row.amount))])

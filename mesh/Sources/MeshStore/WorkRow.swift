@@ -49,17 +49,12 @@ package struct WorkRow: Hashable, Sendable {
         CREATE INDEX IF NOT EXISTS works_of ON works(job_id);
         """
 
-    /// Of what nothing but this row tells.
-    private var digest: Data {
-        RowDigest.of(workflow: key, jobID.bytes + receiptCID.bytes + [UInt8(clamping: strength.rawValue)])
-    }
-
     /// Puts the row in place of an earlier one of the work, unless that is better known, and lets those go that are
     /// beyond the bound.
     func put(_ db: Database, _ limits: StoreLimits) throws {
         let values: StatementArguments = [
             Data(key.bytes), Data(jobID.bytes), Data(receiptCID.bytes), strength.rawValue, Int64(clamping: usedAt),
-            digest,
+            RowDigest.of(self),
         ]
         try db.cachedStatement(
             sql: """
@@ -94,7 +89,7 @@ package struct WorkRow: Hashable, Sendable {
                 let found = WorkRow(
                     key: key, jobID: try row.cid("job_id"), receiptCID: try row.cid("receipt"), strength: strength,
                     usedAt: try row.unsigned("used_at"))
-                return try row.bytes("digest") == [UInt8](found.digest) ? found : nil
+                return try row.bytes("digest") == [UInt8](RowDigest.of(found)) ? found : nil
             }
         }
     }

@@ -173,6 +173,22 @@ struct ExecutorCheckTests {
         }
     }
 
+    @Test("A third is asked up to thirdTimeoutSecondsMax: with more the first two would be public before it ended")
+    func longTimeout() throws {
+        for (seconds, jobs) in [(UInt64(120), 3), (121, 2)] {
+            var world = try trusting(3)
+            world.checksReplay = true
+            world.checks = { _ in .notMade(reason: "the disk is full") }
+            world.parties[2].run = .succeed(fuel: 2_000_000)
+            let id = try world.submit(request { $0.timeoutSeconds = seconds })
+            world.run(milliseconds: 7_200_000)
+            #expect(members(world, id).count == jobs)
+            #expect(world.job(id)?.result == (jobs == 3 ? .completedSuccessfully : .failed), "\(seconds) s")
+            #expect(members(world, id).allSatisfy { $0.result != nil && $0.isClosed })
+            #expect(world.totalTokens == 1_000_000)
+        }
+    }
+
     @Test("What was refuted once does not count later, whoever gives it again, and whatever the draw says of that")
     func repeatedLie() throws {
         for seed in 1...12 {
