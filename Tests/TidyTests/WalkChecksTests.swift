@@ -30,6 +30,19 @@ enum WalkChecks {
             }
         }.map { "\($0.file).\($0.function)" }
     }
+
+    /// Every code span that names a file of a target, such as `Yamux/YamuxSession.swift`.
+    static func paths(in page: String) -> [String] {
+        page.split(separator: "`", omittingEmptySubsequences: false).enumerated().compactMap { index, span in
+            index % 2 == 1 && span.hasSuffix(".swift") && span.contains("/") && !span.contains(" ") ? String(span) : nil
+        }
+    }
+
+    /// The files of targets that are named and are not there.
+    static func absent(in page: String, from files: [SourceFile]) -> [String] {
+        let known = files.map(\.path)
+        return paths(in: page).filter { path in !known.contains { $0 == path || $0.hasSuffix("/Sources/\(path)") } }
+    }
 }
 
 @Suite struct WalkChecksTests {
@@ -39,6 +52,19 @@ enum WalkChecks {
         let files = try Repository.swiftFiles(under: ["libp2p/Sources/", "mesh/Sources/"])
         #expect(WalkChecks.names(in: walks).count > 50)
         #expect(WalkChecks.missing(in: walks, from: files).filter { $0 != "File.function" } == [])
+    }
+
+    @Test func everyFileThatTheTablesNameExists() throws {
+        let page = String(decoding: try Repository().bytes("ARCHITECTURE.md"), as: UTF8.self)
+        let files = try Repository.swiftFiles(under: ["libp2p/Sources/", "mesh/Sources/"])
+        #expect(WalkChecks.paths(in: page).count > 200)
+        #expect(WalkChecks.absent(in: page, from: files) == [])
+    }
+
+    @Test func aFileThatIsGoneIsFound() {
+        let file = SourceFile(path: "mesh/Sources/JobMarket/Bell.swift", text: "")
+        let page = "`JobMarket/Bell.swift`, `mesh/Sources/JobMarket/Bell.swift`; `JobMarket/Gong.swift`, `Bell.swift`"
+        #expect(WalkChecks.absent(in: page, from: [file]) == ["JobMarket/Gong.swift"])
     }
 
     @Test func aFunctionThatIsGoneIsFound() {
