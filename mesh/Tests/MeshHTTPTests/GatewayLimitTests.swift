@@ -35,6 +35,22 @@ import Testing
         }
     }
 
+    /// The decoder would keep all that follows, which nobody bounds.
+    @Test(arguments: [
+        "GET /ipfs/bafkqaaa?format=raw HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        "CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+    ])
+    func aRequestForAnotherProtocolEndsItsConnection(_ request: String) async throws {
+        var limits = GatewayLimits()
+        limits.requestSeconds = 3_600
+        try await withGateway(ScriptedContent(), limits: limits) { _, port in
+            let connection = try await WebConnection.open(port)
+            try await connection.send(request)
+            try await connection.closed()
+            #expect(connection.text.hasPrefix(request.hasPrefix("GET") ? "HTTP/1.1 200 " : "HTTP/1.1 4"))
+        }
+    }
+
     @Test func aConnectionBeyondTheLimitWaitsUntilAnotherIsClosed() async throws {
         var limits = GatewayLimits()
         limits.connectionsMax = 1

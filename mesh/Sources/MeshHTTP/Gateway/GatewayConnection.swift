@@ -7,7 +7,8 @@ import Synchronization
 /// One connection of a stranger: closes it when a request, a piece of an answer, or an answer takes too long.
 ///
 /// It stands behind the decoder. It lets no body through, and ends a connection on which one came after the answer, as
-/// it does one of HTTP/1.0. The answer to HEAD has the head of an answer of unknown length, and not the end of one.
+/// it does one of HTTP/1.0, or that asks for another protocol (`endsDecoding`). The answer to HEAD has the head of an
+/// answer of unknown length, and not the end of one.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = HTTPServerRequestPart
@@ -21,6 +22,8 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var unanswered: [(isHead: Bool, version: HTTPVersion)] = []
     private var isLengthTold = false
     private var isEnding = false
+    /// Whether it takes nothing more in.
+    private var isDeaf = false
     private var bodyBytes = 0
     private var deadline: Scheduled<Void>?
     private var piecesUnsent = 0
@@ -67,7 +70,8 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .head(let head):
             let (length, encoding) = (head.headers["content-length"].first, head.headers["transfer-encoding"].first)
             // What cannot be cut into chunks ends with its connection.
-            if !Self.hasNoBody(length, encoding) || head.version != .http1_1 { isEnding = true }
+            isDeaf = isDeaf || head.endsDecoding
+            if !Self.hasNoBody(length, encoding) || head.version != .http1_1 || isDeaf { isEnding = true }
             unanswered.append((head.method == .HEAD, head.version))
             if unanswered.count == 1 { close(context, in: limits.responseSeconds) }
             context.fireChannelRead(data)
@@ -78,6 +82,8 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
             context.fireChannelRead(wrapInboundOut(.end(nil)))
         }
     }
+
+    func read(context: ChannelHandlerContext) { if !isDeaf { context.read() } }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
