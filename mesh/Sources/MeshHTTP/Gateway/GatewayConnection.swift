@@ -69,8 +69,8 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
         switch unwrapInboundIn(data) {
         case .head(let head):
             let (length, encoding) = (head.headers["content-length"].first, head.headers["transfer-encoding"].first)
-            // What cannot be cut into chunks ends with its connection.
             isDeaf = isDeaf || head.endsDecoding
+            // What cannot be cut into chunks ends with its connection.
             if !Self.hasNoBody(length, encoding) || head.version != .http1_1 || isDeaf { isEnding = true }
             unanswered.append((head.method == .HEAD, head.version))
             if unanswered.count == 1 { close(context, in: limits.responseSeconds) }
