@@ -121,7 +121,7 @@ extension ExitStatus {
     init(_ code: NodeServiceError.Code) {
         self =
             switch code {
-            case .invalidRequest, .noSuchRoute: .usage
+            case .invalidRequest, .noSuchRoute, .methodNotAllowed: .usage
             case .tooLarge: .tooLarge
             case .moduleRefused: .jobRefused
             case .jobNotFound, .receiptNotFound, .blockNotFound: .notFound
@@ -130,12 +130,14 @@ extension ExitStatus {
             case .conflict: .conflict
             case .peerUnreachable: .peerUnreachable
             case .timedOut: .timedOut
-            case .overloaded, .shuttingDown: .nodeBusy
+            case .overloaded, .shuttingDown, .tooManyRequests: .nodeBusy
             case .storageFull: .storageFull
             case .notInitialised: .notInitialised
             case .alreadyInitialised: .alreadyInitialised
             case .keyUnusable: .keyUnusable
-            case .permissionDenied: .permissionDenied
+            case .permissionDenied, .notSignedIn, .credentialsRefused, .readOnly, .hostRefused, .originRefused,
+                .codeRefused:
+                .permissionDenied
             case .configurationInvalid: .configurationInvalid
             case .addressInUse, .alreadyRunning: .alreadyRunning
             case .nodeNotRunning: .nodeNotRunning

@@ -35,6 +35,36 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var clientIdleConnectionsMax = 32
     /// How long it keeps each, in milliseconds: much shorter than the node waits for a request.
     package var clientIdleMilliseconds: Int64 = 1_000
+    /// Connections at once over TCP, plus a few that come at the same instant; the next waits until one is closed.
+    package var webConnectionsMax = 128
+    /// Seconds that a connection over TCP has from its beginning, or from the end of an answer, until the head of a
+    /// request is whole; then it is closed.
+    package var webIdleSeconds = 30
+    /// Seconds for the body of a request over TCP.
+    package var webBodySeconds = 120
+    /// Seconds for what is left of a body after its answer, as where it was refused.
+    package var webLeftoverSeconds = 5
+    /// Bytes of a body that are read after its answer; then the connection is closed.
+    package var webLeftoverBytesMax = 1024 * 1024
+    /// Seconds in which a reader over TCP has to make room for more; then it is cut off.
+    package var webPieceSeconds = 20
+    /// Requests over TCP in a second; the next is refused with 429.
+    package var webRequestsPerSecondMax = 10_000
+    /// Requests over TCP in a second that are told why their token, session or code is refused; the next with a wrong
+    /// one gets 429. One with a good one is answered.
+    package var webRefusalsPerSecondMax = 50
+    /// The body of a request to sign in, in bytes.
+    package var signInBytesMax = 4 * 1024
+    /// Codes to sign in with at once; a new one takes the place of the oldest.
+    package var webCodesMax = 8
+    /// Seconds for which a code is good.
+    package var webCodeSeconds = 300
+    /// Sessions of browsers at once; a new one ends the oldest.
+    package var webSessionsMax = 32
+    /// Seconds after which a session is over.
+    package var webSessionSeconds = 43_200
+    /// Cookies of this node's name that are looked at in a request.
+    package var webCookiesMax = 4
     /// Entries that a listing may ask for.
     package var listingMax = 10_000
 

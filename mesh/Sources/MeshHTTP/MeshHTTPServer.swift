@@ -16,14 +16,17 @@ package struct MeshHTTPServer: Sendable {
     private let socket: SocketFile
     private let limits: MeshHTTPLimits
     private let gateway: GatewayServer?
+    private let web: WebServer?
     private let logger: Logger
 
-    /// A server for a node; it opens nothing before `run`. The status that it gives tells of the gateway, too.
+    /// A server for a node; it opens nothing before `run`. The status that it gives tells of the gateway and the API
+    /// over TCP, too.
     package init(
         service: any NodeService, socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits(),
-        gateway: GatewayServer? = nil, logger: Logger
+        gateway: GatewayServer? = nil, web: WebServer? = nil, logger: Logger
     ) {
         self.service = service
+        self.web = web
         self.gateway = gateway
         self.socket = SocketFile(path: socketPath)
         self.limits = limits
@@ -50,7 +53,7 @@ package struct MeshHTTPServer: Sendable {
                 maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
                 maxHeaderFieldCount: limits.headerFieldsMax))
         let application = Application(
-            router: NodeRoutes(service: service, limits: limits, gateway: gateway).router(),
+            router: NodeRoutes(service: service, limits: limits, gateway: gateway, web: web).router(),
             server: HTTPServerBuilder { DroppableConnections(http: HTTP1Channel(responder: $0, configuration: http)) },
             configuration: .init(
                 address: .unixDomainSocket(path: socket.path), serverName: "mesh",

@@ -22,6 +22,11 @@ package struct NodeClient: NodeService {
 
     package func limits() async throws(NodeServiceError) -> NodeLimits { try await get("/v1/limits") }
 
+    /// A link with which a browser signs in once; refused where the node's API does not listen on TCP.
+    package func signInLink(isReadOnly: Bool) async throws(NodeServiceError) -> SignInLink {
+        try await post("/v1/sign-in-links?read_only=\(isReadOnly)")
+    }
+
     package func submit(_ submission: JobSubmission) async throws(NodeServiceError) -> JobAccepted {
         try await post("/v1/jobs", body: submission)
     }

@@ -9,109 +9,128 @@ struct NodeRoutes: Sendable {
     let service: any NodeService
     let limits: MeshHTTPLimits
     var gateway: GatewayServer?
+    var web: WebServer?
 
-    /// A router with all routes, failures as problem+json.
-    func router() -> Router<BasicRequestContext> {
-        let router = Router(context: BasicRequestContext.self)
-        router.add(middleware: ProblemMiddleware())
-        addJobs(to: router)
-        addReceipts(to: router)
-        addNode(to: router)
-        addFiles(to: router)
-        addTrees(to: router)
-        addWorkflows(to: router)
+    /// A router for the socket with all operations, failures as problem+json.
+    func router() -> Router<ConnectionContext> {
+        let table = table()
+        let router = Router(context: ConnectionContext.self)
+        router.add(middleware: ProblemMiddleware(table: table))
+        table.add(to: router)
         return router
     }
 
-    private func addJobs(to router: Router<BasicRequestContext>) {
-        router.post("/v1/jobs") { request, _ in
+    /// Every operation.
+    func table() -> APITable {
+        var table = APITable()
+        addJobs(to: &table)
+        addReceipts(to: &table)
+        addNode(to: &table)
+        addFiles(to: &table)
+        addTrees(to: &table)
+        addWorkflows(to: &table)
+        return table
+    }
+
+    private func addJobs(to table: inout APITable) {
+        table.post("/v1/jobs") { request, _ in
             let submission: JobSubmission = try await decode(request)
             return try json(await service.submit(submission), status: .created)
         }
-        router.get("/v1/jobs") { request, _ in
+        table.get("/v1/jobs") { request, _ in
             try json(await service.jobs(JobQueryItems.query(request, limit: number(request, "limit", default: 50))))
         }
-        router.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
-        router.get("/v1/jobs/:cid/description") { _, context in try json(await service.describe(cid(context))) }
-        router.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
-        router.get("/v1/jobs/:cid/session") { request, context in
+        table.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
+        table.get("/v1/jobs/:cid/description") { _, context in try json(await service.describe(cid(context))) }
+        table.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
+        // It says that what came before was shown.
+        table.get("/v1/jobs/:cid/session", .change) { request, context in
             let (job, place) = try (cid(context), place(request))
             let news = try await service.hear(job, from: place)
             return bytes(try DAGCBOREncoder().encode(news), type: "application/vnd.ipld.dag-cbor")
         }
-        router.post("/v1/jobs/:cid/session") { request, context in
+        table.post("/v1/jobs/:cid/session") { request, context in
             let (job, place) = try (cid(context), place(request))
             let isLast = request.uri.queryParameters["last"] == "true"
             let said = try await body(request, bytesMax: SessionCalls.saidBytesMax)
             return try json(await service.say(said, isLast: isLast, to: job, at: place))
         }
-        router.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
-        router.get("/v1/jobs/:cid/events") { request, context in
+        table.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
+        table.get("/v1/jobs/:cid/events") { request, context in
             let events = try await service.progress(of: cid(context), scope(request))
             return Response(
                 status: .ok, headers: [.contentType: "application/x-ndjson"], body: lines(events, for: request))
         }
     }
 
-    private func addReceipts(to router: Router<BasicRequestContext>) {
-        router.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
-        router.post("/v1/receipts/:cid/verify") { _, context in try json(await service.verifyReceipt(cid(context))) }
-        router.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
-        router.get("/v1/proofs") { request, _ in
+    private func addReceipts(to table: inout APITable) {
+        table.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
+        table.post("/v1/receipts/:cid/verify", .read) { _, context in
+            try json(await service.verifyReceipt(cid(context)))
+        }
+        table.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
+        table.get("/v1/proofs") { request, _ in
             try json(await service.proofs(limit: number(request, "limit", default: 50)))
         }
-        router.get("/v1/proofs/:cid") { _, context in try json(await service.proof(cid(context))) }
-        router.post("/v1/proofs/:cid/verify") { _, context in try json(await service.verifyProof(cid(context))) }
-        router.get("/v1/receipts/:cid/archive") { request, context in
+        table.get("/v1/proofs/:cid") { _, context in try json(await service.proof(cid(context))) }
+        table.post("/v1/proofs/:cid/verify") { _, context in try json(await service.verifyProof(cid(context))) }
+        table.get("/v1/receipts/:cid/archive") { request, context in
             let withOutputs = request.uri.queryParameters["outputs"] == "true"
             let archive = try await service.exportReceipt(cid(context), withOutputs: withOutputs)
             return bytes(archive, type: "application/vnd.ipld.car; version=1")
         }
     }
 
-    private func addNode(to router: Router<BasicRequestContext>) {
-        router.get("/v1/status") { _, _ in
+    private func addNode(to table: inout APITable) {
+        table.get("/v1/status") { _, _ in
             var status = try await service.status()
             status.gateway = await gateway?.status()
+            status.apiAddress = web?.address
             return try json(status)
         }
-        router.get("/v1/limits") { _, _ in try json(await service.limits()) }
-        router.get("/v1/peers") { _, _ in try json(await service.peers()) }
-        router.get("/v1/offers") { _, _ in try json(await service.offers(for: nil)) }
-        router.post("/v1/offers") { request, _ in
+        table.get("/v1/limits") { _, _ in try json(await service.limits()) }
+        table.get("/v1/peers") { _, _ in try json(await service.peers()) }
+        table.get("/v1/offers") { _, _ in try json(await service.offers(for: nil)) }
+        table.post("/v1/offers", .read) { request, _ in
             let asked: JobSubmission = try await decode(request)
             return try json(await service.offers(for: asked))
         }
-        router.post("/v1/peers") { request, _ in
+        table.post("/v1/peers") { request, _ in
             let asked: PeerAddress = try await decode(request)
             return try json(await service.connect(asked.address))
         }
-        router.get("/v1/wallet") { request, _ in
+        table.get("/v1/wallet") { request, _ in
             try json(await service.wallet(entriesLimit: number(request, "entries", default: 50)))
         }
         for order in ExecutorOrder.allCases {
-            router.post("/v1/executor/\(order.rawValue)") { _, _ in try json(await service.order(order)) }
+            table.post("/v1/executor/\(order.rawValue)") { _, _ in try json(await service.order(order)) }
         }
-        router.post("/v1/shutdown") { _, _ in
+        // It lets a browser in: for whoever can open the socket.
+        table.post("/v1/sign-in-links", .socketOnly) { request, _ in
+            guard let web else { throw WebGate.absent }
+            let isReadOnly = request.uri.queryParameters["read_only"] == "true"
+            return try json(web.gate.link(isReadOnly ? .read : .full), status: .created)
+        }
+        table.post("/v1/shutdown") { _, _ in
             try await service.shutdown()
             return Response(status: .accepted)
         }
     }
 
-    private func addFiles(to router: Router<BasicRequestContext>) {
-        router.post("/v1/files") { request, _ in
+    private func addFiles(to table: inout APITable) {
+        table.post("/v1/files") { request, _ in
             let bytes = try await body(
                 request, bytesMax: limits.fileBytesMax,
                 hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
             return try json(await service.add(bytes), status: .created)
         }
-        router.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
-        router.post("/v1/modules/:cid/warm") { _, context in try json(await service.warm(cid(context))) }
-        router.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
-        router.get("/v1/files/:cid") { _, context in
+        table.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
+        table.post("/v1/modules/:cid/warm") { _, context in try json(await service.warm(cid(context))) }
+        table.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
+        table.get("/v1/files/:cid") { _, context in
             bytes(try await service.get(cid(context)), type: "application/octet-stream")
         }
-        router.get("/v1/blocks/:cid") { request, context in
+        table.get("/v1/blocks/:cid") { request, context in
             let cid = try cid(context)
             let block =
                 if let root = request.uri.queryParameters["of"] {
@@ -123,8 +142,8 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func addTrees(to router: Router<BasicRequestContext>) {
-        router.post("/v1/blocks/missing") { request, _ in
+    private func addTrees(to table: inout APITable) {
+        table.post("/v1/blocks/missing", .read) { request, _ in
             let asked: AskedBlocks = try await decode(request)
             guard asked.cids.count <= ContentBlock.askedMax else {
                 throw NodeServiceError(.tooLarge, "More than \(ContentBlock.askedMax) CIDs at once.")
@@ -132,49 +151,49 @@ struct NodeRoutes: Sendable {
             let missing = try await service.missing(asked.cids.map(cid))
             return try json(AskedBlocks(cids: missing.map(\.text)))
         }
-        router.post("/v1/blocks") { request, _ in
+        table.post("/v1/blocks") { request, _ in
             try await service.put(blocks(body(request, bytesMax: limits.uploadBytesMax)))
             return Response(status: .created)
         }
         // It reads the owner's files by their paths: only for a socket that none but the owner can open.
-        router.post("/v1/files/parts") { request, _ in
+        table.post("/v1/files/parts", .socketOnly) { request, _ in
             let part: FilePart = try await decode(request)
             return try json(await service.put(part), status: .created)
         }
-        router.post("/v1/pins/:cid") { request, context in
+        table.post("/v1/pins/:cid") { request, context in
             let isFetched = request.uri.queryParameters["fetch"] == "true"
             return try json(await service.pin(cid(context), fetching: isFetched))
         }
-        router.post("/v1/pins/:cid/public") { _, context in
+        table.post("/v1/pins/:cid/public") { _, context in
             try json(await service.publish(cid(context), isPublic: true))
         }
-        router.post("/v1/pins/:cid/private") { _, context in
+        table.post("/v1/pins/:cid/private") { _, context in
             try json(await service.publish(cid(context), isPublic: false))
         }
-        router.get("/v1/pins") { request, _ in
+        table.get("/v1/pins") { request, _ in
             let next = request.uri.queryParameters["after"].flatMap { Int64($0) }
             return try json(await service.pins(after: next, limit: number(request, "limit", default: 50)))
         }
     }
 
-    private func addWorkflows(to router: Router<BasicRequestContext>) {
-        router.post("/v1/workflows") { request, _ in
+    private func addWorkflows(to table: inout APITable) {
+        table.post("/v1/workflows") { request, _ in
             let submission: WorkflowSubmission = try await decode(request)
             return try json(await service.begin(submission), status: .created)
         }
-        router.get("/v1/workflows") { request, _ in
+        table.get("/v1/workflows") { request, _ in
             try json(await service.workflows(limit: number(request, "limit", default: 20)))
         }
-        router.get("/v1/workflows/:cid") { request, context in
+        table.get("/v1/workflows/:cid") { request, context in
             let version = request.uri.queryParameters["past"].flatMap { UInt64($0) }
             return try json(await service.workflow(cid(context), past: version))
         }
-        router.get("/v1/workflows/:cid/items") { request, context in
+        table.get("/v1/workflows/:cid/items") { request, context in
             let stage = request.uri.queryParameters["stage"].map(String.init)
             return try json(await service.items(of: cid(context), stage: stage))
         }
         for order in WorkflowOrder.allCases {
-            router.post("/v1/workflows/:cid/\(order.rawValue)") { _, context in
+            table.post("/v1/workflows/:cid/\(order.rawValue)") { _, context in
                 try json(await service.obey(order, of: cid(context)))
             }
         }
@@ -200,7 +219,7 @@ struct NodeRoutes: Sendable {
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
-    private func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
+    func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
         let bytes = try MeshJSON.encode(value)
         return Response(
             status: status, headers: [.contentType: "application/json", .contentLength: String(bytes.count)],
@@ -219,7 +238,7 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func cid(_ context: BasicRequestContext) throws -> CID {
+    private func cid(_ context: ConnectionContext) throws -> CID {
         try cid(context.parameters.get("cid") ?? "")
     }
 
@@ -262,8 +281,8 @@ struct NodeRoutes: Sendable {
         return scope
     }
 
-    private func decode<Value: Decodable>(_ request: Request) async throws -> Value {
-        let bytes = try await body(request, bytesMax: limits.requestBytesMax)
+    func decode<Value: Decodable>(_ request: Request, bytesMax: Int? = nil) async throws -> Value {
+        let bytes = try await body(request, bytesMax: bytesMax ?? limits.requestBytesMax)
         do {
             return try MeshJSON.decode(Value.self, from: bytes)
         } catch {

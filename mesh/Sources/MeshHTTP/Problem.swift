@@ -35,10 +35,14 @@ extension NodeServiceError.Code {
     package var httpStatus: Int {
         switch self {
         case .invalidRequest: 400
+        case .notSignedIn, .credentialsRefused: 401
+        case .readOnly, .hostRefused, .originRefused, .codeRefused: 403
         case .jobNotFound, .receiptNotFound, .blockNotFound, .noSuchRoute: 404
+        case .methodNotAllowed: 405
         case .conflict: 409
         case .tooLarge: 413
         case .moduleRefused, .receiptInvalid: 422
+        case .tooManyRequests: 429
         case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable, .permissionDenied,
             .configurationInvalid, .addressInUse, .alreadyRunning, .nodeNotRunning, .protocolMismatch, .internalError:
             500

@@ -3,14 +3,26 @@ import Logging
 import NodeAPI
 
 /// Turns every failure of a route into problem+json, so that no other form of error leaves the server.
-struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
+struct ProblemMiddleware: RouterMiddleware {
+    /// What there is.
+    let table: APITable
+
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request, context: ConnectionContext,
+        next: (Request, ConnectionContext) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
         } catch {
-            return try Self.response(Self.typed(error, logger: context.logger))
+            let problem = Self.typed(error, logger: context.logger)
+            guard problem.code == .noSuchRoute else { return try Self.response(problem) }
+            let methods = table.methods(at: request.uri.path).map(\.rawValue).sorted()
+            guard !methods.isEmpty else { return try Self.response(problem) }
+            let allowed = methods.joined(separator: ", ")
+            var response = try Self.response(
+                NodeServiceError(.methodNotAllowed, "This route is for \(allowed) only."))
+            response.headers[.allow] = allowed
+            return response
         }
     }
 
@@ -35,9 +47,11 @@ struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
 
     private static func response(_ error: NodeServiceError) throws -> Response {
         let bytes = try MeshJSON.encode(Problem(error))
+        var headers: HTTPFields = [.contentType: "application/problem+json", .contentLength: String(bytes.count)]
+        if error.code.httpStatus == 401 { headers[.wwwAuthenticate] = "Bearer realm=\"mesh\"" }
+        if error.code == .tooManyRequests { headers[.retryAfter] = "1" }
         return Response(
-            status: .init(code: error.code.httpStatus),
-            headers: [.contentType: "application/problem+json", .contentLength: String(bytes.count)],
+            status: .init(code: error.code.httpStatus), headers: headers,
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 }

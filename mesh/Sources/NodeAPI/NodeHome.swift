@@ -39,6 +39,12 @@ package struct NodeHome: Hashable, Sendable {
     package var sessionsPath: String { path + "/sessions" }
     /// The socket on which the node answers.
     package var socketPath: String { path + "/api.sock" }
+    /// The token with which a program may do everything over TCP, readable by its owner only.
+    package var apiTokenPath: String { path + "/api-token" }
+    /// The token with which a program may read over TCP, readable by its owner only.
+    package var apiReadTokenPath: String { path + "/api-token-read" }
+    /// A page that leads a browser to a link of `mesh dashboard --open`.
+    package var signInPagePath: String { path + "/sign-in.html" }
     /// The log, if the node writes one.
     package var logPath: String { path + "/mesh.log" }
 

@@ -66,6 +66,22 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case nodeNotRunning = "node_not_running"
         /// The node's answer is unreadable: another version, or not a node at all.
         case protocolMismatch = "protocol_mismatch"
+        /// The API over TCP needs a token or a session, and the request has none.
+        case notSignedIn = "not_signed_in"
+        /// The token is none of this node's, or the session is over.
+        case credentialsRefused = "credentials_refused"
+        /// The token or the session only reads.
+        case readOnly = "read_only"
+        /// The request names another host than the one that the node listens on.
+        case hostRefused = "host_refused"
+        /// The request comes from a page of another origin.
+        case originRefused = "origin_refused"
+        /// The code to sign in with was used, is too old, or never was one.
+        case codeRefused = "code_refused"
+        /// There is such a route, but not for this method.
+        case methodNotAllowed = "method_not_allowed"
+        /// More requests, or more refused ones, than the node takes in a second.
+        case tooManyRequests = "too_many_requests"
         /// A fault of the node itself.
         case internalError = "internal_error"
     }

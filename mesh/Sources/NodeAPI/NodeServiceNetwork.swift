@@ -38,6 +38,9 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     /// Its gateway over HTTP; nil if it has none.
     package var gateway: Gateway?
 
+    /// Where its API listens on TCP, as a URL; nil if it does not.
+    package var apiAddress: String?
+
     /// What a node's gateway serves to strangers since its start.
     package struct Gateway: Hashable, Sendable, Codable {
         /// Where it listens, as a URL.
@@ -173,6 +176,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case journalWarning = "journal_warning"
         case keyWarning = "key_warning"
         case runIsolation = "run_isolation"
+        case apiAddress = "api_address"
     }
 }
 

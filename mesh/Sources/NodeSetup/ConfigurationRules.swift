@@ -36,6 +36,7 @@ indirect enum ConfigurationRule: Sendable {
         ),
         ("drain_seconds", .count(0...86_400)),
         ("gateway", gateway),
+        ("api", api),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
@@ -88,6 +89,16 @@ indirect enum ConfigurationRule: Sendable {
         ),
         ("connections_max", .count(1...65_536)),
         ("connections_per_address_max", .count(1...65_536)),
+    ])
+
+    private static let api = ConfigurationRule.group([
+        (
+            "listen",
+            .text(
+                "an address of this machine alone with a port, such as \(NodeConfiguration.API.usual): the API has no "
+                    + "TLS, so it listens nowhere else"
+            ) { NodeConfiguration.API.place($0) != nil }
+        )
     ])
 
     private static let limits = ConfigurationRule.group([

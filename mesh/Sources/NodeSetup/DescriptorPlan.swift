@@ -14,6 +14,9 @@ package struct DescriptorPlan: Hashable, Sendable {
     /// Connections of the owner's programs.
     static let apiConnectionsMax = 512
 
+    /// Connections to the API over TCP, where it listens there.
+    package static let webConnectionsMax = 128
+
     /// What all of the configuration may use.
     package let wanted: Int
     /// What the process may open.
@@ -28,8 +31,9 @@ package struct DescriptorPlan: Hashable, Sendable {
     /// Divides this many descriptors.
     package init(_ configuration: NodeConfiguration, allowed: Int) {
         let jobs = configuration.executor.jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount
+        let web = configuration.api.listen == nil ? 0 : Self.webConnectionsMax
         let fixed =
-            Self.baseDescriptors + Self.storeDescriptors + Self.descriptorsPerJob * jobs + Self.refusedConnections
+            Self.baseDescriptors + Self.storeDescriptors + Self.descriptorsPerJob * jobs + Self.refusedConnections + web
         let configured = configuration.limits.connectionsMax
         let strangers = configuration.gateway.listen == nil ? 0 : configuration.gateway.connectionsMax
         wanted = fixed + configured + Self.apiConnectionsMax + strangers

@@ -24,6 +24,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var drainSeconds: UInt64 = 10
     /// Where strangers get what the owner made public over HTTP.
     package var gateway = Gateway()
+    /// Where the owner's browser and programs reach the node over TCP.
+    package var api = API()
     /// The bounds of the node.
     package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -214,6 +216,56 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
+    /// The API over TCP, which the node's owner uses by browser and by programs that take no Unix socket.
+    package struct API: Hashable, Sendable, Codable {
+        /// Where it listens, such as `127.0.0.1:4080`; nil means nowhere.
+        package var listen: String?
+
+        /// Nowhere.
+        package init() {}
+
+        /// The host and the port that it listens on; nil if it does not.
+        package var place: (host: String, port: Int)? { listen.flatMap(Self.place) }
+
+        /// What `mesh up --api` without an address means.
+        package static let usual = "127.0.0.1:4080"
+
+        /// The host and the port in a text: `localhost`, an IPv4 address of this machine alone, or `[::1]`, and a port.
+        static func place(_ text: String) -> (host: String, port: Int)? {
+            guard let colon = text.lastIndex(of: ":") else { return nil }
+            let digits = text[text.index(after: colon)...]
+            guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+                let port = Int(digits), port <= 65_535
+            else { return nil }
+            let host = String(text[..<colon])
+            switch host {
+            case "localhost": return ("127.0.0.1", port)
+            case "[::1]": return ("::1", port)
+            default:
+                guard host.hasPrefix("127."), (try? Multiaddr(parsing: "/ip4/\(host)/tcp/\(port)")) != nil else {
+                    return nil
+                }
+                return (host, port)
+            }
+        }
+
+        /// Writes every key, one without a value as null.
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(listen, forKey: .listen)
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case listen
+        }
+
+        /// Reads what is given; `ConfigurationRule` has checked it.
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            listen = try container.decodeIfPresent(String.self, forKey: .listen)
+        }
+    }
+
     /// The bounds of a node.
     package struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
@@ -361,12 +413,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(kademliaProtocol, forKey: .kademliaProtocol)
         try container.encode(drainSeconds, forKey: .drainSeconds)
         try container.encode(gateway, forKey: .gateway)
+        try container.encode(api, forKey: .api)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case listen, announce, bootstrap, executor, originator, region, gateway, limits
+        case listen, announce, bootstrap, executor, originator, region, gateway, api, limits
         case creditGrant = "credit_grant"
         case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
@@ -386,6 +439,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.kademliaProtocol, into: &kademliaProtocol)
         try container.read(.drainSeconds, into: &drainSeconds)
         try container.read(.gateway, into: &gateway)
+        try container.read(.api, into: &api)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
     }

@@ -29,6 +29,7 @@ import Testing
         configuration.originator.biddingDeadlineMilliseconds = 2_000
         configuration.gateway.listen = try Multiaddr(parsing: "/ip6/::1/tcp/8080")
         configuration.gateway.connectionsPerAddressMax = 7
+        configuration.api.listen = "[::1]:4080"
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
     }
@@ -109,6 +110,16 @@ import Testing
             #"{"gateway": {"connections_max": 0}}"#,
             "gateway.connections_max is 0, and must be a whole number from 1 to 65536."
         ),
+        (
+            #"{"api": {"listen": "0.0.0.0:4080"}}"#,
+            "api.listen is \"0.0.0.0:4080\", and must be an address of this machine alone with a port, such as "
+                + "127.0.0.1:4080: the API has no TLS, so it listens nowhere else."
+        ),
+        (#"{"api": {"listen": "127.0.0.1"}}"#, "api.listen is \"127.0.0.1\", and must be an address of this machine"),
+        (#"{"api": {"listen": "127.0.0.1.evil.example:80"}}"#, "api.listen is \"127.0.0.1.evil.example:80\", and must"),
+        (#"{"api": {"listen": "127.0.0.1:65536"}}"#, "api.listen is \"127.0.0.1:65536\", and must be"),
+        (#"{"api": {"listen": "[::]:80"}}"#, "api.listen is \"[::]:80\", and must be"),
+        (#"{"api": {"tls": {}}}"#, "\"api.tls\" is no setting; there are listen"),
         (#"{"region": ""}"#, "region is \"\", and must be 1 to 64 bytes of text."),
     ])
     func whatDoesNotReadSaysWhereAndWhy(_ text: String, _ reason: String) throws {
@@ -123,6 +134,19 @@ import Testing
         for (text, host, port) in places {
             let gateway = try load(#"{"gateway": {"listen": "\#(text)"}}"#).gateway
             #expect(gateway.place?.host == host && gateway.place?.port == port)
+        }
+    }
+
+    @Test func theAPIListensOnThisMachineAlone() throws {
+        #expect(NodeConfiguration().api.place == nil)
+        let places = [
+            ("127.0.0.1:4080", "127.0.0.1", 4_080), ("127.8.9.10:0", "127.8.9.10", 0),
+            ("localhost:80", "127.0.0.1", 80),
+            ("[::1]:65535", "::1", 65_535),
+        ]
+        for (text, host, port) in places {
+            let api = try load(#"{"api": {"listen": "\#(text)"}}"#).api
+            #expect(api.place?.host == host && api.place?.port == port, "\(text)")
         }
     }
 

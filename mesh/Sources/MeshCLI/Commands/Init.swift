@@ -43,6 +43,7 @@ struct Init: MeshCommand {
         let passphrase = encrypt ? try Passphrase.choose() : nil
         try HomeFolder.make(home, option: "--home")
         let identity = try KeyStore(path: home.keyPath).create(passphrase: passphrase)
+        _ = try APITokens.obtain(in: home)
         try LocalFile.write([UInt8](configuration.encoded()), to: home.configurationPath)
         try tell(InitReport(home, configuration, identity, takenPort: takenPort), home, console)
         return .success
@@ -173,6 +174,13 @@ struct NodeSettings: ParsableArguments {
         help: "The price of a million units of fuel, in tokens.", transform: Quantity.whole("a number of tokens"))
     var pricePerMillionFuel: UInt64?
 
+    @Option(
+        defaultAsFlag: NodeConfiguration.API.usual, parsing: .next,
+        help: ArgumentHelp(
+            "Offer the API, and the dashboard, on a TCP port of this machine alone, for browsers and for programs "
+                + "with a token.", valueName: "address"))
+    var api: String?
+
     @Option(help: "How much to log: \(LogLevels.names).", transform: LogLevels.named)
     var logLevel: String?
 
@@ -184,6 +192,7 @@ struct NodeSettings: ParsableArguments {
         if let region { configuration.region = region }
         if let priceBase { configuration.executor.priceBase = priceBase }
         if let pricePerMillionFuel { configuration.executor.pricePerMillionFuel = pricePerMillionFuel }
+        if let api { configuration.api.listen = api }
         if let logLevel { configuration.logLevel = logLevel }
         if let reason = configuration.refusal {
             throw NodeServiceError(

@@ -39,6 +39,7 @@ struct Status: MeshCommand {
         if let isolation = status.runIsolation { facts.append(("runs", self.words(of: isolation))) }
         if let storage = status.storage { facts += self.facts(of: storage) }
         if let gateway = status.gateway { facts.append(("gateway", words(of: gateway))) }
+        if let address = status.apiAddress { facts.append(("API", address)) }
         if let warning = status.clockWarning { facts.append(("clock", warning)) }
         if let warning = status.keyWarning { facts.append(("key", warning)) }
         if let warning = status.journalWarning { facts.append(("journal", warning)) }

@@ -88,6 +88,7 @@ struct Up: NodeOpeningCommand {
         var limits = MeshHTTPLimits()
         limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
         limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.addedBytesMax)
+        limits.webConnectionsMax = min(limits.webConnectionsMax, DescriptorPlan.webConnectionsMax)
         let node = try await opening.open(home, configuration, identity, logger)
         var bounds = GatewayLimits()
         bounds.connectionsMax = descriptors.gatewayConnectionsMax
@@ -95,54 +96,77 @@ struct Up: NodeOpeningCommand {
         let gateway = configuration.gateway.place.map { place in
             GatewayServer(content: node, host: place.host, port: place.port, limits: bounds, logger: logger)
         }
+        let web = try configuration.api.place.map { place in
+            WebServer(
+                service: node, host: place.host, port: place.port, tokens: try APITokens.obtain(in: home),
+                limits: limits, gateway: gateway, logger: logger)
+        }
         let server = MeshHTTPServer(
-            service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, logger: logger)
-        try await run(node, server, gateway)
+            service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, web: web, logger: logger)
+        try await run(node, server, gateway, web)
         return .success
     }
 
-    /// Runs node, server and gateway until the node has stopped and the server has answered requests under way; throws
-    /// the reason if the node stopped by itself.
-    private func run(_ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?) async throws {
+    /// What listens beside the socket: it opens, and closes when it is told to.
+    private struct Listener: Sendable {
+        let run:
+            @Sendable (@escaping @Sendable () async -> Void, @escaping @Sendable () async -> Void) async throws ->
+                Void
+        // BOUNDED: each only ends; nothing is sent.
+        let opened = AsyncStream.makeStream(of: Void.self)
+        let closed = AsyncStream.makeStream(of: Void.self)
+
+        func serve() async throws {
+            try await run {
+                opened.continuation.finish()
+            } _: {
+                for await _ in closed.stream {}
+            }
+            // Also where it was stopped before it listened; where it failed, the node is never said to be up.
+            opened.continuation.finish()
+        }
+    }
+
+    private static func listeners(_ gateway: GatewayServer?, _ web: WebServer?) -> [Listener] {
+        var listeners: [Listener] = []
+        if let gateway { listeners.append(Listener { try await gateway.run(listening: $0, until: $1) }) }
+        if let web { listeners.append(Listener { try await web.run(listening: $0, until: $1) }) }
+        return listeners
+    }
+
+    /// Runs node, server and what else listens until the node has stopped and the server has answered requests under
+    /// way; throws the reason if the node stopped by itself.
+    private func run(
+        _ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?, _ web: WebServer?
+    ) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
         let endsWithInput = untilInputEnds
+        let listeners = Self.listeners(gateway, web)
         // BOUNDED: it only ends; nothing is sent.
         let (stopped, stop) = AsyncStream.makeStream(of: Void.self)
-        // BOUNDED: the same for the gateway.
-        let (closed, close) = AsyncStream.makeStream(of: Void.self)
-        // BOUNDED: it only ends.
-        let (opened, open) = AsyncStream.makeStream(of: Void.self)
         // Each child that knows why the node stopped ends with that reason.
         let reason = try await withThrowingTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
                 defer {
                     stop.finish()
-                    close.finish()
+                    for listener in listeners { listener.closed.continuation.finish() }
                 }
                 do { try await node.run() } catch { return error }
                 return nil
             }
-            if let gateway {
+            for listener in listeners {
                 group.addTask {
-                    try await gateway.run {
-                        open.finish()
-                    } until: {
-                        for await _ in closed {}
-                    }
-                    // Also where it was stopped before it listened; where it failed, the node is never said to be up.
-                    open.finish()
+                    try await listener.serve()
                     return nil
                 }
-            } else {
-                open.finish()
             }
             group.addTask {
-                // Whoever hears that the node is up may use its gateway.
-                for await _ in opened {}
+                // Whoever hears that the node is up may use all of it.
+                for listener in listeners { for await _ in listener.opened.stream {} }
                 try Task.checkCancellation()
                 try await server.run {
-                    await Self.announce(node, await gateway?.status(), json: isJSON)
+                    await Self.announce(node, await gateway?.status(), web?.address, json: isJSON)
                 } until: {
                     for await _ in stopped {}
                 }
@@ -173,9 +197,12 @@ struct Up: NodeOpeningCommand {
     }
 
     /// Says that the node is up, who it is and where. The node does not wait for its readers.
-    private static func announce(_ node: any RunningNode, _ gateway: NodeStatus.Gateway?, json: Bool) async {
+    private static func announce(
+        _ node: any RunningNode, _ gateway: NodeStatus.Gateway?, _ api: String?, json: Bool
+    ) async {
         guard var status = try? await node.status() else { return }
         status.gateway = gateway
+        status.apiAddress = api
         if json {
             guard let line = try? Console.line(status) else { return }
             LogWriter.standardOutput.write(line)
@@ -183,6 +210,7 @@ struct Up: NodeOpeningCommand {
             var facts = NodeNames.facts(did: status.did, peerID: status.peerID)
             facts += status.addresses.map { ("listens on", $0) }
             if let gateway { facts.append(("gateway", gateway.address)) }
+            if let api { facts.append(("API", api)) }
             let text = Table.facts(facts)
             LogWriter.standardOutput.write(text.hasSuffix("\n") ? String(text.dropLast()) : text)
         }

@@ -5,17 +5,6 @@ package import Logging
 import NIOCore
 package import NodeAPI
 
-/// What an answer is made with: the connection that it goes to.
-struct GatewayContext: RequestContext {
-    var coreContext: CoreRequestContextStorage
-    let channel: any Channel
-
-    init(source: ApplicationRequestContextSource) {
-        coreContext = CoreRequestContextStorage(source: source)
-        channel = source.channel
-    }
-}
-
 /// Serves what a node's owner made public to strangers: a trustless gateway over HTTP/1.1, on an address of its own.
 ///
 /// Nothing of the node's API is behind it: it has a `PublicContent` and nothing else. Source:
@@ -62,7 +51,7 @@ package struct GatewayServer: Sendable {
         let addresses = AddressCounts()
         let quiet = MeshHTTPServer.quiet(logger)
         let application = Application(
-            responder: CallbackResponder<GatewayContext> { await answers.answer($0, on: $1.channel) },
+            responder: CallbackResponder<ConnectionContext> { await answers.answer($0, on: $1.channel) },
             server: HTTPServerBuilder {
                 GatewayConnections(
                     http: HTTP1Channel(responder: $0, configuration: http), limits: limits, tally: tally,

@@ -1,0 +1,90 @@
+import Hummingbird
+import NIOCore
+
+/// What an answer is made with: the connection that it goes to.
+struct ConnectionContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let channel: any Channel
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        channel = source.channel
+    }
+}
+
+/// One operation of the API: a method of a path, and who may use it.
+struct APIOperation: Sendable {
+    /// Who may use an operation over TCP.
+    enum Access: Hashable, Sendable {
+        /// Whoever reaches the node.
+        case anyone
+        /// Whoever has a token or a session.
+        case read
+        /// Whoever has a token or a session that may change things.
+        case change
+        /// Nobody: it is only on the socket, which none but the owner can open.
+        case socketOnly
+    }
+
+    typealias Handler = @Sendable (Request, ConnectionContext) async throws -> Response
+
+    let method: HTTPRequest.Method
+    /// The path; a part that begins with a colon stands for any one part.
+    let path: String
+    let access: Access
+    let handler: Handler
+
+    /// The method's name.
+    var verb: String { method.rawValue }
+}
+
+/// The operations of the API, each told once.
+struct APITable: Sendable {
+    private(set) var operations: [APIOperation] = []
+
+    mutating func get(_ path: String, _ access: APIOperation.Access = .read, _ handler: @escaping APIOperation.Handler)
+    {
+        operations.append(APIOperation(method: .get, path: path, access: access, handler: handler))
+    }
+
+    mutating func post(
+        _ path: String, _ access: APIOperation.Access = .change, _ handler: @escaping APIOperation.Handler
+    ) {
+        operations.append(APIOperation(method: .post, path: path, access: access, handler: handler))
+    }
+
+    mutating func delete(
+        _ path: String, _ access: APIOperation.Access = .change, _ handler: @escaping APIOperation.Handler
+    ) {
+        operations.append(APIOperation(method: .delete, path: path, access: access, handler: handler))
+    }
+
+    /// Without what is only on the socket.
+    var overTCP: APITable {
+        var table = self
+        table.operations.removeAll { $0.access == .socketOnly }
+        return table
+    }
+
+    /// The methods that there are for a path of a request.
+    func methods(at path: String) -> [HTTPRequest.Method] {
+        let parts = path.split(separator: "/")
+        return operations.filter { operation in
+            let own = operation.path.split(separator: "/")
+            return own.count == parts.count && zip(own, parts).allSatisfy { $0.hasPrefix(":") || $0 == $1 }
+        }.map(\.method)
+    }
+
+    /// Has a router answer by the table, each request after `admitting` let it.
+    func add(
+        to router: Router<ConnectionContext>,
+        admitting admit: @escaping @Sendable (Request, APIOperation) throws -> Void = { _, _ in }
+    ) {
+        for operation in operations {
+            router.on(RouterPath(operation.path), method: operation.method) { request, context in
+                try admit(request, operation)
+                return try await operation.handler(request, context)
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+
+/// One connection over TCP: closes it when a request, or a reader, takes too long.
+///
+/// It stands behind the decoder. Between requests, and until the head of one is whole, it waits `webIdleSeconds`; a
+/// body has `webBodySeconds`. A body that goes on behind its answer, as where it was refused, is read for
+/// `webLeftoverSeconds` and `webLeftoverBytesMax` only. A reader that leaves the connection full for `webPieceSeconds`
+/// is cut off.
+// SAFETY: a NIO handler is used on its channel's event loop only, and made there.
+final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let limits: MeshHTTPLimits
+    private var answersDue = 0
+    private var isBodyOpen = false
+    private var leftoverBytes = 0
+    private var deadline: Scheduled<Void>?
+    private var pieceDeadline: Scheduled<Void>?
+
+    init(limits: MeshHTTPLimits) { self.limits = limits }
+
+    func handlerAdded(context: ChannelHandlerContext) { close(context, in: limits.webIdleSeconds) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { stop() }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        stop()
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head:
+            answersDue += 1
+            isBodyOpen = true
+            close(context, in: limits.webBodySeconds)
+        case .body(let bytes):
+            if answersDue == 0 { leftoverBytes += bytes.readableBytes }
+            if leftoverBytes > limits.webLeftoverBytesMax { context.close(promise: nil) }
+        case .end:
+            isBodyOpen = false
+            if answersDue == 0 { close(context, in: limits.webIdleSeconds) } else { deadline?.cancel() }
+        }
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .end = unwrapOutboundIn(data) {
+            answersDue -= 1
+            if answersDue == 0 { close(context, in: isBodyOpen ? limits.webLeftoverSeconds : limits.webIdleSeconds) }
+        }
+        context.write(data, promise: promise)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        pieceDeadline?.cancel()
+        if !context.channel.isWritable {
+            let channel = context.channel
+            pieceDeadline = context.eventLoop.scheduleTask(in: .seconds(Int64(limits.webPieceSeconds))) {
+                channel.close(promise: nil)
+            }
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// Closes the connection then, unless the clock is set again before.
+    private func close(_ context: ChannelHandlerContext, in seconds: Int) {
+        deadline?.cancel()
+        let channel = context.channel
+        deadline = context.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { channel.close(promise: nil) }
+    }
+
+    private func stop() {
+        deadline?.cancel()
+        pieceDeadline?.cancel()
+    }
+}
+
+/// Hummingbird's HTTP/1.1 over TCP, each connection with its clocks.
+struct WebConnections: ServerChildChannel {
+    let http: HTTP1Channel
+    let limits: MeshHTTPLimits
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
+        http.setup(channel: channel, logger: logger).flatMapThrowing { [limits] exchanges in
+            let pipeline = channel.pipeline.syncOperations
+            let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            try pipeline.addHandler(WebConnection(limits: limits), position: .after(decoder))
+            return AcceptedConnection(exchanges)
+        }
+    }
+
+    func handle(value connection: AcceptedConnection, logger: Logger) async {
+        await http.handle(value: connection.exchanges, logger: logger)
+    }
+}

@@ -1,0 +1,79 @@
+import Hummingbird
+import HummingbirdCore
+import LibP2P
+package import Logging
+import NIOCore
+package import NodeAPI
+
+/// Offers a node's service over HTTP/1.1 on a loopback address, to programs with a token and to browsers that signed
+/// in.
+///
+/// Everybody on the machine reaches it, and so does every page in the owner's browser: `WebGate` tells them apart.
+package struct WebServer: Sendable {
+    let gate: WebGate
+    private let service: any NodeService
+    private let host: String
+    private let port: Int
+    private let limits: MeshHTTPLimits
+    private let gateway: GatewayServer?
+    private let logger: Logger
+
+    /// A server at an IP address and a port; it opens nothing before `run`.
+    ///
+    /// - Parameter seconds: a clock that is never set back, for tests.
+    package init(
+        service: any NodeService, host: String, port: Int, tokens: APITokens,
+        limits: MeshHTTPLimits = MeshHTTPLimits(), gateway: GatewayServer? = nil, logger: Logger,
+        seconds: (@Sendable () -> Double)? = nil
+    ) {
+        self.service = service
+        self.host = host
+        self.port = port
+        self.limits = limits
+        self.gateway = gateway
+        self.logger = logger
+        gate = WebGate(tokens: tokens, limits: limits, seconds: seconds ?? WebGate.clock())
+    }
+
+    /// Where it listens, as a URL; nil before it does.
+    package var address: String? { gate.url }
+
+    /// Serves until `stopped` returns, then ends the answers under way, for at most `goodbyeSeconds`.
+    ///
+    /// - Parameters:
+    ///   - listening: called once when connections are accepted.
+    ///   - stopped: waits for what ends the service; by default for ever.
+    package func run(
+        listening: @escaping @Sendable () async -> Void = {},
+        until stopped: @escaping @Sendable () async -> Void = MeshHTTPServer.never
+    ) async throws {
+        let http = HTTP1Channel.Configuration(
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
+                maxHeaderFieldCount: limits.headerFieldsMax))
+        let (gate, limits, log, quiet) = (gate, limits, logger, MeshHTTPServer.quiet(logger))
+        let routes = NodeRoutes(service: service, limits: limits, gateway: gateway, web: self)
+        let application = Application(
+            router: WebRoutes(routes: routes, gate: gate).router(),
+            server: HTTPServerBuilder {
+                WebConnections(http: HTTP1Channel(responder: $0, configuration: http), limits: limits)
+            },
+            configuration: .init(
+                address: .hostname(host, port: port), serverName: "mesh",
+                availableConnectionsDelegate: .maximum(limits.webConnectionsMax, logger: quiet)),
+            onServerRunning: { channel in
+                await MeshHTTPServer.gate(channel, "the owner's programs over TCP", log)
+                if let address = channel.localAddress { gate.listens(on: address) }
+                await listening()
+            },
+            logger: quiet)
+        do {
+            try await MeshHTTPServer.run(application, until: stopped, goodbyeSeconds: limits.goodbyeSeconds, quiet)
+        } catch let error as IOError {
+            throw NodeServiceError(
+                .addressInUse,
+                "The API cannot listen on \(host) with port \(port): \(SystemWords.system(error.errnoCode)).",
+                hint: "Set another address under \"api\" in config.json, or stop the program that uses it.")
+        }
+    }
+}
