@@ -15,7 +15,7 @@ struct ProblemMiddleware: RouterMiddleware {
             return try await next(request, context)
         } catch {
             let problem = Self.typed(error, logger: context.logger)
-            guard problem.code == .noSuchRoute else { return try Self.response(problem) }
+            guard problem.code == .noSuchRoute, error is HTTPError else { return try Self.response(problem) }
             let methods = table.methods(at: request.uri.path).map(\.rawValue).sorted()
             guard !methods.isEmpty else { return try Self.response(problem) }
             let allowed = methods.joined(separator: ", ")

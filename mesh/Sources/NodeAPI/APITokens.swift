@@ -70,7 +70,7 @@ package struct SignInLink: Hashable, Sendable, Codable {
     /// How long the code is good, in seconds.
     package var seconds: Int
 
-    /// A link.
+    /// What `mesh dashboard` prints.
     package init(url: String, seconds: Int) {
         self.url = url
         self.seconds = seconds

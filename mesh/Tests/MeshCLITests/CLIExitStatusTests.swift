@@ -12,6 +12,8 @@ import Testing
             .overloaded: 237, .shuttingDown: 237, .storageFull: 236, .notInitialised: 232, .alreadyInitialised: 238,
             .keyUnusable: 233, .permissionDenied: 239, .configurationInvalid: 234, .addressInUse: 231,
             .alreadyRunning: 231,
+            .notSignedIn: 239, .credentialsRefused: 239, .readOnly: 239, .hostRefused: 239, .originRefused: 239,
+            .codeRefused: 239, .methodNotAllowed: 200, .tooManyRequests: 237,
             .nodeNotRunning: 230, .protocolMismatch: 201, .internalError: 201,
         ]
         for code in NodeServiceError.Code.allCases {

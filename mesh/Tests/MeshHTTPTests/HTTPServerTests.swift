@@ -263,7 +263,7 @@ import Testing
                 ("GET /v1/jobs?status=failed,odd HTTP/1.1", 400, "status must be one of "),
                 ("GET /v1/jobs?since=today HTTP/1.1", 400, "since must be a date in milliseconds"),
                 ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
-                ("DELETE /v1/status HTTP/1.1", 404, "no_such_route"),
+                ("DELETE /v1/status HTTP/1.1", 405, "method_not_allowed"),
                 ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON."),
             ]
             for (line, status, text) in cases {

@@ -37,7 +37,7 @@ import Testing
     @Test(arguments: [
         ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
         ("[]", "the file is a list, and must be a group of settings, in braces."),
-        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, bootstrap, credit_grant, "),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, api, bootstrap, credit_grant, "),
         (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
