@@ -40,10 +40,10 @@ import Testing
         let repository = try Repository()
         for path in repository.paths {
             let bytes = try repository.bytes(path)
-            if let reason = TextChecks.binaryReason(bytes) {
+            if let reason = TextChecks.binaryReason(bytes), !TextChecks.isPicture(bytes, at: path) {
                 Issue.record("\(path): \(reason)")
-                continue
             }
+            guard TextChecks.binaryReason(bytes) == nil else { continue }
             let file = SourceFile(path: path + ".text", text: String(decoding: bytes, as: UTF8.self))
             for finding in TextChecks.findings(in: file) { Issue.record("\(finding)") }
         }

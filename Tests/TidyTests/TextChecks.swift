@@ -38,6 +38,14 @@ enum TextChecks {
         return false
     }
 
+    /// Whether a file is a small picture of the documentation, the one kind that may be no text.
+    static func isPicture(_ bytes: [UInt8], at path: String) -> Bool {
+        path.hasPrefix("docs/pictures/") && path.hasSuffix(".png") && bytes.count <= pictureBytesMax
+            && bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
+    }
+
+    private static let pictureBytesMax = 100_000
+
     /// Why a tracked file is not text, `nil` when it is.
     static func binaryReason(_ bytes: [UInt8]) -> String? {
         if bytes.contains(0) { return "a binary file is tracked: it holds a zero byte" }

@@ -20,6 +20,11 @@ import Testing
         #expect(TextChecks.binaryReason([0x00, 0x61, 0x73, 0x6d]) == "a binary file is tracked: it holds a zero byte")
         #expect(TextChecks.binaryReason([0xff, 0xfe, 0x41]) == "a binary file is tracked: it is not UTF-8")
         #expect(TextChecks.binaryReason(Array("text with é\n".utf8)) == nil)
+        let picture: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0]
+        #expect(TextChecks.isPicture(picture, at: "docs/pictures/page.png"))
+        #expect(!TextChecks.isPicture(picture, at: "mesh/page.png"))
+        #expect(!TextChecks.isPicture([0x7F, 0x45, 0x4C, 0x46], at: "docs/pictures/page.png"))
+        #expect(!TextChecks.isPicture(picture + [UInt8](repeating: 0, count: 100_000), at: "docs/pictures/page.png"))
     }
 
     @Test func namesThatSayNothingAreRefused() {
