@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus crash-matrix tidy api cheat demo picture example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -60,6 +60,9 @@ picture: build cheat guests ## draws docs/pictures/demo.svg anew, from a run of 
 
 example: ## the example of libp2p/README.md, built and run against a copy of libp2p/ alone
 	@scripts/example.sh
+
+dashboard-check: build guests ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
+	@python3 scripts/dashboard-check.py $(ARGS)
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture
 	@Programs/example.py csv

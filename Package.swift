@@ -160,6 +160,7 @@ let meshShells: [Target] = [
     .systemLibrary(name: "CWasmtime", path: "mesh/Sources/CWasmtime"),
     .target(name: "CSandbox", path: "mesh/Sources/CSandbox"),
     .target(name: "CFiles", path: "mesh/Sources/CFiles"),
+    .target(name: "CDashboard", path: "mesh/Sources/CDashboard", exclude: ["files"]),
     mesh(
         "CoVM",
         [
@@ -188,7 +189,7 @@ let meshShells: [Target] = [
     mesh(
         "MeshHTTP",
         [
-            "Multiformats", "LibP2P", "IPLD", "NodeAPI", External.hummingbird, External.hummingbirdCore,
+            "Multiformats", "LibP2P", "IPLD", "NodeAPI", "CDashboard", External.hummingbird, External.hummingbirdCore,
             External.lifecycle, External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(

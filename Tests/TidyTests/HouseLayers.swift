@@ -20,7 +20,8 @@ enum HouseLayer: Int, CaseIterable, Comparable {
             ]
         case .shells:
             [
-                "CFiles", "CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
+                "CDashboard", "CFiles", "CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore",
+                "NodeAPI", "NodeSetup",
             ]
         case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]
         case .apps: ["MeshCLI", "mesh", "mesh-sim", "mesh-cheat"]

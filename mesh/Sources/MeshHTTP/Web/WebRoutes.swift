@@ -16,6 +16,7 @@ struct WebRoutes: Sendable {
         router.add(middleware: WebMiddleware(gate: gate))
         let gate = gate
         table.add(to: router) { request, operation in try gate.admit(request, to: operation) }
+        DashboardFiles().add(to: router)
         return router
     }
 

@@ -1,0 +1,334 @@
+// Submitting a job: a module, its inputs, who may run it; who would, and at what price; then off it goes.
+import { h, show, card, table, facts, failure, field, choice, waiting, note } from "./dom.js";
+import { get, post, upload, session } from "./api.js";
+import { head } from "./pages.js";
+import { number, tokens, bytes, tame, short, plural } from "./formats.js";
+import { node, cid } from "./words.js";
+
+const maxima = { named: 64 };
+
+export async function submit({ container, signal }) {
+  if (!session.mayChange) {
+    show(container, head("Submit a job",
+      "This session only looks. mesh dashboard without --read-only prints a link for one that may submit."));
+    return;
+  }
+  const limits = await get("/v1/limits", signal);
+  const state = { module: null, inputs: [], key: crypto.randomUUID() };
+  const aboutModule = h("div", { "aria-live": "polite" });
+  const listed = h("div", { "aria-live": "polite" });
+  const offers = h("div", { "aria-live": "polite" });
+  const text = (attributes) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
+  const inputs = {
+    label: text({ maxlength: 120 }),
+    args: h("textarea", { rows: 2, spellcheck: "false" }),
+    env: h("textarea", { rows: 2, spellcheck: "false" }),
+    timeout: text({ type: "number", min: 1, max: 3600, placeholder: "30" }),
+    memory: text({ type: "number", min: 1, max: 4096, placeholder: "256" }),
+    fuel: text({ type: "number", min: 1, placeholder: "10000000000" }),
+    budget: text({ type: "number", min: 0, placeholder: "none" }),
+    regions: text({ placeholder: "any" }),
+    reputation: text({ type: "number", min: 0, placeholder: "0" }),
+    cid: text({ placeholder: "bafkrei…" }),
+  };
+  const levels = [
+    ["", `As the node does (${limits.verification ?? "none"})`],
+    ["none", "None"],
+    ["replay", "Run again here"],
+    ["spot:10%", "Run one in ten again here"],
+    ["spot:10%@executor", "Another executor repeats one in ten"],
+    ["quorum:2/3", "Three run it, two must agree"],
+    ["adaptive", "By the executor's record"]
+  ];
+  const verification = choice(levels, "");
+
+  const changed = () => {
+    state.key = crypto.randomUUID();
+    show(offers);
+  };
+
+  async function takeModule(file) {
+    changed();
+    show(aboutModule, waiting());
+    try {
+      if (file.size > limits.module_bytes_max) throw Error(
+        `It is larger than ${bytes(limits.module_bytes_max)}, the most that this node takes.`);
+      const parts = readModule(new Uint8Array(await file.arrayBuffer()));
+      const added = await upload(file, signal);
+      state.module = { cid: added.cid, name: file.name };
+      show(aboutModule, h("div", { class: "stack" }, facts([
+        ["Module", h("span", { class: "name" }, tame(file.name, 80))],
+        ["Size", bytes(file.size)],
+        ["CID", cid(added.cid, "the module's CID")],
+        ["Starts at", parts.exports.includes("_start") ? "_start" :
+          "no _start: choose a function below"],
+        ["Memory", parts.memory ? `from ${bytes(parts.memory * 65536)}` : "none of its own"],
+        ["Imports", parts.imports.size === 0 ? "nothing" : h("div", {}, [...parts.imports].map(([from,
+            names
+          ]) =>
+          h("details", { "data-key": from }, h("summary", {},
+              `${tame(from, 60)}: ${plural(names.length, "name")}`),
+            h("code", {}, names.slice(0, 200).map((each) => tame(each, 80)).join(", ")))))],
+      ]), strange(parts)));
+    } catch (error) {
+      state.module = null;
+      show(aboutModule, failure(error.status === undefined ? { title: "This module cannot be used",
+        message: error.message } : error));
+    }
+  }
+
+  async function takeInputs(files) {
+    changed();
+    for (const file of files) {
+      const entry = { name: state.inputs.length === 0 ? "stdin" : file.name, file: file.name, size: file.size };
+      state.inputs.push(entry);
+      list();
+      try {
+        if (file.size > limits.file_bytes_max) throw Error(
+        `It is larger than ${bytes(limits.file_bytes_max)}.`);
+        entry.cid = (await upload(file, signal)).cid;
+      } catch (error) {
+        entry.failure = error.message;
+      }
+      list();
+    }
+  }
+
+  function list() {
+    show(listed, table("Inputs", [
+      { title: "File", cell: (entry) => h("span", { class: "name" }, tame(entry.file, 80)) },
+      { title: "Size", num: true, cell: (entry) => bytes(entry.size) }, {
+        title: "The module sees it as",
+        wide: true,
+        cell: (entry) => h("input", {
+          value: entry.name,
+          "aria-label": `Name of ${tame(entry.file, 60)}`,
+          "data-key": `name ${state.inputs.indexOf(entry)}`,
+          maxlength: maxima.named,
+          change: (event) => {
+            entry.name = event.target.value;
+            changed();
+          },
+        })
+      },
+      { title: "State", cell: (entry) => (entry.failure ? h("span", { class: "pill bad" }, tame(entry
+          .failure, 120)) : entry.cid ? cid(entry.cid) : "sending…") }, {
+        title: "Remove",
+        quiet: true,
+        num: true,
+        cell: (entry) => h("button", {
+          type: "button",
+          class: "quiet",
+          "aria-label": `Remove ${tame(entry.file, 60)}`,
+          click: () => {
+            state.inputs.splice(state.inputs.indexOf(entry), 1);
+            changed();
+            list();
+          }
+        }, "Remove")
+      },
+    ], state.inputs, "No inputs. A module may need none."));
+  }
+
+  function submission() {
+    const module = inputs.cid.value.trim() || state.module?.cid;
+    if (!module) throw Error("Choose a module first.");
+    const open = state.inputs.find((entry) => !entry.cid);
+    if (open) throw Error(open.failure ? `${tame(open.file, 60)} was not sent: remove it, or choose another.` :
+      "An input is still being sent.");
+    const amount = (input, factor = 1) => (input.value === "" ? undefined : Math.round(Number(input.value) *
+      factor));
+    const rows = (area) => area.value.split("\n").filter((each) => each !== "");
+    const regions = inputs.regions.value.split(",").map((each) => each.trim()).filter(Boolean);
+    return {
+      module_cid: module,
+      label: inputs.label.value || undefined,
+      args: rows(inputs.args),
+      env: rows(inputs.env).map((each) => ({ name: each.split("=", 1)[0], text: each.slice(each.split("=", 1)[0]
+          .length + 1) })),
+      inputs: state.inputs.map((entry) => ({ name: entry.name, text: entry.cid })),
+      limits: { timeout_seconds: amount(inputs.timeout), max_fuel: amount(inputs.fuel), max_memory_bytes: amount(
+          inputs.memory, 2 ** 20) },
+      budget: amount(inputs.budget),
+      verification: verification.value || undefined,
+      policy: { regions: regions.length ? regions : undefined, min_reputation: amount(inputs.reputation) },
+    };
+  }
+
+  async function guarded(button, work) {
+    button.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      show(offers, failure(error.status === undefined ? { title: "Not yet", message: error.message } : error));
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  const ask = h("button", {
+    type: "button",
+    click: (event) => guarded(event.currentTarget, async () => {
+      const wanted = submission();
+      show(offers, card("Who would run it", waiting(), { flush: true }));
+      show(offers, whoWould(await post("/v1/offers", wanted, signal)));
+    })
+  }, "See who would run it");
+  const run = h("button", {
+    type: "button",
+    class: "primary",
+    click: (event) => guarded(event.currentTarget, async () => {
+      const accepted = await post("/v1/jobs", { ...submission(), idempotency_key: state.key }, signal);
+      location.hash = `#/job/${accepted.job_id}`;
+    })
+  }, "Run the job");
+
+  list();
+  const form = h("form", { class: "halves", submit: (event) => event.preventDefault(), change: changed },
+    h("div", { class: "stack" }, card("Module", h("div", { class: "stack" },
+        dropping("Drop a WebAssembly module here, or choose one", false, ([file]) => file && takeModule(
+        file)), aboutModule,
+        h("details", { "data-key": "by-cid" }, h("summary", {}, "Or name one that the mesh has"), field(
+          "CID of the module", inputs.cid)))),
+      card("Inputs", h("div", { class: "stack" }, dropping("Drop input files here, or choose some", true,
+          takeInputs), listed,
+        h("p", { class: "small muted" }, "The one called stdin is the module's standard input.")))),
+    h("div", { class: "stack" }, card("Program", h("div", { class: "stack" },
+        field("Label", inputs.label, "For your own lists; executors see it."),
+        h("div", { class: "halves" }, field("Arguments", inputs.args, "One on each line."), field(
+          "Environment", inputs.env, "NAME=VALUE on each line; executors see it.")))),
+      card("Limits and policy", h("div", { class: "fields" },
+        field("Seconds", inputs.timeout), field("Memory in MiB", inputs.memory), field("Fuel", inputs.fuel),
+        field("Budget in tokens", inputs.budget),
+        field("Regions", inputs.regions), field("Least reputation", inputs.reputation), field(
+          "Check of the result", verification))),
+      h("div", { class: "row" }, run, ask)));
+  show(container, head("Submit a job",
+    "A WebAssembly module (WASI preview 1) runs on another node, and its receipt comes back."), h(
+  "div", { class: "stack" }, form, offers));
+}
+
+function dropping(words, isMany, take) {
+  const input = h("input", {
+    type: "file",
+    multiple: isMany,
+    accept: isMany ? undefined : ".wasm",
+    "aria-label": words,
+    change: (event) => {
+      event.stopPropagation();
+      take([...event.target.files]);
+    }
+  });
+  const area = h("div", {
+    class: "drop",
+    dragover: (event) => {
+      event.preventDefault();
+      area.classList.add("over");
+    },
+    dragleave: () => area.classList.remove("over"),
+    drop: (event) => {
+      event.preventDefault();
+      area.classList.remove("over");
+      take([...event.dataTransfer.files]);
+    }
+  }, h("span", {}, words), input);
+  return area;
+}
+
+function whoWould({ offers, job }) {
+  const able = offers.filter((offer) => offer.able).length;
+  const usual = job?.usual_fuel !== undefined ?
+    ` The module usually uses ${number(job.usual_fuel)} fuel (${plural(job.past_runs, "run")}).` : "";
+  return card("Who would run it", [
+    table("Offers for this job", [
+      { title: "Executor", nowrap: true, cell: (offer) => node(offer.did, offer.here ? "here" : null) },
+      { title: "Region", cell: (offer) => (offer.region ? tame(offer.region, 60) : "") },
+      { title: "Usually", num: true, cell: (offer) => tokens(offer.usual_price) },
+      { title: "At most", num: true, cell: (offer) => tokens(offer.price_max) },
+      { title: "Reputation", num: true, cell: (offer) => number(offer.reputation) },
+      { title: "Away", num: true, cell: (offer) => (offer.round_trip_ms === undefined ? "" :
+          `${number(offer.round_trip_ms)} ms`) }, {
+        title: "Would it",
+        wide: true,
+        cell: (offer) => (offer.able ?
+          h("span", { class: "pill good" }, "yes") : offer.obstacles.map((each) => h("div", {}, tame(each,
+            200))))
+      },
+    ], offers, "This node knows no executor yet."),
+    h("p", { class: "foot small muted" },
+      `${able} of ${offers.length} would take it. You have ${tokens(job?.balance)}.${usual}`),
+  ], { flush: true });
+}
+
+// MARK: What a module says of itself
+
+/** Imports, exports and memory of a module's bytes. */
+export function readModule(bytes) {
+  let at = 8;
+  if (bytes.length < 8 || String.fromCharCode(...bytes.subarray(0, 4)) !== "\0asm") throw Error(
+    "It is no WebAssembly module.");
+  if (bytes[4] !== 1 || bytes[6] !== 0) throw Error(
+    "It is a component or of another version; a core module of version 1 is needed.");
+  const decoder = new TextDecoder();
+  const byte = () => {
+    if (at >= bytes.length) throw Error("The module ends in the middle of a section.");
+    return bytes[at++];
+  };
+  const count = () => {
+    let [value, scale] = [0, 1];
+    for (let each = byte();; each = byte()) {
+      value += (each & 127) * scale;
+      if (each < 128) return value;
+      scale *= 128;
+      if (scale > 2 ** 63) throw Error("A number of the module is too long.");
+    }
+  };
+  const name = () => {
+    const length = count();
+    const text = decoder.decode(bytes.subarray(at, at + length));
+    at += length;
+    return text;
+  };
+  const sized = () => {
+    const flags = byte();
+    const least = count();
+    if (flags & 1) count();
+    return least;
+  };
+  const found = { imports: new Map(), exports: [], memory: 0 };
+  while (at < bytes.length) {
+    const section = byte();
+    const end = count() + at;
+    if (section === 2) {
+      for (let left = count(); left > 0; left -= 1) {
+        const [from, what, kind] = [name(), name(), byte()];
+        if (kind === 0) count();
+        else if (kind === 1) {
+          byte();
+          sized();
+        } else if (kind === 2) sized();
+        else if (kind === 3) at += 2;
+        else count(byte());
+        if (!found.imports.has(from)) found.imports.set(from, []);
+        found.imports.get(from).push(what);
+      }
+    } else if (section === 5 && count() > 0) {
+      found.memory = sized();
+    } else if (section === 7) {
+      for (let left = count(); left > 0; left -= 1) {
+        found.exports.push(name());
+        byte();
+        count();
+      }
+    }
+    at = end;
+  }
+  return found;
+}
+
+function strange({ imports }) {
+  const unknown = [...imports.keys()].filter((from) => !["wasi_snapshot_preview1", "mesh_host_v1"].includes(from));
+  return unknown.length === 0 ? null :
+    h("div", { class: "box warn" }, `No executor offers ${unknown.map((each) => tame(each, 60)).join(", ")}: ` +
+      "jobs import wasi_snapshot_preview1 and mesh_host_v1 only. mesh check says more.");
+}
