@@ -8,7 +8,7 @@ import NIOHTTP1
 /// It stands behind the decoder. Between requests, and until the head of one is whole, it waits `webIdleSeconds`; a
 /// body has `webBodySeconds`. A body that goes on behind its answer, as where it was refused, is read for
 /// `webLeftoverSeconds` and `webLeftoverBytesMax` only. A reader that leaves the connection full for `webPieceSeconds`
-/// is cut off.
+/// is cut off. A request for another protocol ends the connection (`endsDecoding`).
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = HTTPServerRequestPart
@@ -20,6 +20,8 @@ final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var answersDue = 0
     private var isBodyOpen = false
     private var leftoverBytes = 0
+    /// Whether it takes nothing more in.
+    private var isEnding = false
     private var deadline: Scheduled<Void>?
     private var pieceDeadline: Scheduled<Void>?
 
@@ -36,7 +38,8 @@ final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
+            if head.endsDecoding { isEnding = true }
             answersDue += 1
             isBodyOpen = true
             close(context, in: limits.webBodySeconds)
@@ -54,9 +57,16 @@ final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
         if case .end = unwrapOutboundIn(data) {
             answersDue -= 1
             if answersDue == 0 { close(context, in: isBodyOpen ? limits.webLeftoverSeconds : limits.webIdleSeconds) }
+            if isEnding {
+                let (written, channel) = (promise ?? context.eventLoop.makePromise(of: Void.self), context.channel)
+                context.writeAndFlush(data, promise: written)
+                return written.futureResult.whenComplete { _ in channel.close(promise: nil) }
+            }
         }
         context.write(data, promise: promise)
     }
+
+    func read(context: ChannelHandlerContext) { if !isEnding { context.read() } }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         pieceDeadline?.cancel()
