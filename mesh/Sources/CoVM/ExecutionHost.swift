@@ -29,6 +29,10 @@ package protocol ExecutionHost: Sendable {
     /// What the run talks to its user by; nil if it does not.
     var session: (any GuestSession)? { get }
 
+    /// What a guest without a session writes, some milliseconds of it at once and of a short run nothing; must not
+    /// wait. What it wrote in all is among the blocks.
+    func wrote(_ parts: [OutputPart])
+
     /// A log line of the guest, as it comes. The text is bounded and may contain control characters.
     func log(_ level: ExecutionLogLevel, _ text: String)
 
@@ -50,6 +54,8 @@ extension ExecutionHost {
     package func waits(_ isWaiting: Bool) {}
 
     package var session: (any GuestSession)? { nil }
+
+    package func wrote(_ parts: [OutputPart]) {}
 
     package func storeBlock(_ cid: CID, _ bytes: [UInt8]) -> Bool { false }
 }

@@ -35,6 +35,8 @@ final class JobRun {
     private(set) var bytesWritten: UInt64 = 0
     var bytesRead: UInt64 = 0
     private var progressPermille = -1
+    /// What the host is told of output while the run lasts.
+    private var telling = OutputTelling(now: SystemClock.nanoseconds())
 
     // MARK: Files
 
@@ -87,7 +89,9 @@ final class JobRun {
         case .standardOutput: standardOutput += bytes
         case .standardError: standardError += bytes
         }
-        guard files?.hasSession == true else { return }
+        guard files?.hasSession == true else {
+            return telling.wrote(bytes, to: stream, now: SystemClock.nanoseconds(), host)
+        }
         var start = 0
         while start < bytes.count {
             let end = min(bytes.count, start + SessionWait.bytesMax)
@@ -211,6 +215,7 @@ final class JobRun {
 
     /// Waits until content of mounts is here; the wall clock stands still meanwhile.
     private func fetch(_ wants: [ContentWant]) throws(HostStop) {
+        telling.passOn(now: SystemClock.nanoseconds(), host)
         let wait = waiter.wait(for: wants, keeping: keptBytes)
         watch.stoodStill(nanoseconds: wait.nanoseconds)
         guard !cancellation.isCancelled else { throw .cancelled }
@@ -320,6 +325,7 @@ final class JobRun {
     func interruption() -> HostStop? {
         interruptions.count += 1
         if cancellation.isCancelled { interruptions.afterCancel += 1 }
+        telling.passOnIfDue(now: SystemClock.nanoseconds(), host)
         return reasonToStop
     }
 

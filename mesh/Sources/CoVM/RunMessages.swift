@@ -130,9 +130,10 @@ enum RunRequest: Codable {
     case hear(within: UInt64?, keeping: UInt64)
     /// Output for the session.
     case tell([UInt8], isError: Bool, keeping: UInt64)
-    /// These four and the end have no reply. The first: a file is read here, from where the last such message ended if
+    /// These five and the end have no reply. The first: a file is read here, from where the last such message ended if
     /// it is read from one end to the other.
     case reads(CID, from: UInt64, to: UInt64)
+    case wrote([OutputPart])
     case log(Int32, String)
     case progress(Int)
     case burnt(UInt64)
@@ -143,6 +144,7 @@ enum RunRequest: Codable {
         switch kind {
         case "input", "reads", "progress", "burnt", "hear": 1 << 10
         case "tell": SessionWait.bytesMax + (1 << 10)
+        case "wrote": OutputTelling.Limits.bytesMax + OutputTelling.Limits.partsMax * 64 + (1 << 10)
         case "blocks": 64 << 10
         case "fetch": 256 << 10
         // Characters of a line, and what is around them.

@@ -289,6 +289,8 @@ final class RemoteHost: ExecutionHost, MountWaiter, @unchecked Sendable {
         return wait
     }
 
+    func wrote(_ parts: [OutputPart]) { tell(.wrote(parts)) }
+
     func log(_ level: ExecutionLogLevel, _ text: String) { tell(.log(level.rawValue, text)) }
 
     func progress(permille: Int) { tell(.progress(permille)) }

@@ -141,12 +141,13 @@ struct SupervisedRun {
         }
     }
 
-    /// Counts output. Log lines, and what is said in a session, are told as they come and stored at the end, so twice
+    /// Counts output. Log lines, and what is written to streams, are told as they come and stored at the end, so twice
     /// what the job may write is the most that an honest run has, with the nodes of files above it.
     private func take(_ request: RunRequest, _ clock: inout Clock) throws(RunLink.Failure) {
         let count =
             switch request {
             case .store(let bytes), .keep(_, let bytes), .tell(let bytes, _, _): bytes.count
+            case .wrote(let parts): parts.reduce(0) { $0 + $1.bytes.count }
             // With its end, as it is stored.
             case .log(_, let text): text.utf8.count + 1
             default: 0
@@ -208,6 +209,7 @@ struct SupervisedRun {
         case .tell(let bytes, let isError, let keptBytes):
             let stream = isError ? StreamWrite.Stream.standardError : .standardOutput
             return .session(followed(waiter.tell(bytes, to: stream, keeping: kept(keptBytes)), &clock))
+        case .wrote(let parts): host.wrote(parts)
         case .log(let level, let text):
             if let level = ExecutionLogLevel(rawValue: level) { host.log(level, text) }
         case .progress(let permille): host.progress(permille: min(1_000, max(0, permille)))

@@ -23,6 +23,7 @@ enum ExitStatus: Int32, CaseIterable {
     case outputMissing = 215
     case jobCrashes = 216
     case workflowFailed = 217
+    case liveOutputDiffers = 218
 
     // The mesh could not do the job.
     case noExecutor = 220
@@ -65,6 +66,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .outputMissing: "the job succeeded without a requested output"
         case .jobCrashes: "the module crashed the engine at two executors"
         case .workflowFailed: "a stage of the workflow failed"
+        case .liveOutputDiffers: "what was shown while the job ran is not what its receipt names"
         case .noExecutor: "nobody bid, or no bid was acceptable"
         case .executorsFailed: "every executor tried was lost, declined or failed"
         case .deadlinePassed: "the job's deadline passed"

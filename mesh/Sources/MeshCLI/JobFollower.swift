@@ -37,8 +37,9 @@ struct JobFollower {
         self.line = line
     }
 
-    /// Follows until the end, or until the user interrupts twice.
-    mutating func follow() async throws -> End {
+    /// Follows until the end, or until the user interrupts twice; meanwhile shows what the module writes, if that is
+    /// watched.
+    mutating func follow(watching watch: OutputWatch? = nil) async throws -> End {
         let interrupts = Interrupts()
         // BOUNDED: the progress of one job, which its lease and attempts bound.
         let (signals, sink) = AsyncStream.makeStream(of: Signal.self, bufferingPolicy: .unbounded)
@@ -61,6 +62,7 @@ struct JobFollower {
                 }
             }
             group.addTask { for await number in interrupts.signals { sink.yield(.interrupt(number)) } }
+            if let watch { group.addTask { try await watch.follow() } }
             defer { group.cancelAll() }
             return try await consume(signals)
         }

@@ -10,7 +10,7 @@ package struct Mesh: AsyncParsableCommand {
         discussion: "Begin with mesh init and mesh up, then mesh run MODULE.\n\n" + ExitStatus.help,
         version: NodeVersion.current,
         subcommands: [
-            Init.self, Up.self, Run.self, Attach.self, New.self, Check.self, RuntimeGroup.self, Jobs.self,
+            Init.self, Up.self, Run.self, Attach.self, Logs.self, New.self, Check.self, RuntimeGroup.self, Jobs.self,
             Describe.self,
             Explain.self,
             Outputs.self, Wait.self, Cancel.self, Receipt.self, Proof.self, Status.self, Peers.self, Offers.self,

@@ -258,7 +258,7 @@ final class TypedBytes: Sendable {
 
 /// Text of a stream that comes in pieces: a character is shown when all of its bytes are here.
 struct StreamText {
-    private var held: [UInt8] = []
+    fileprivate var held: [UInt8] = []
 
     /// What of the bytes makes whole characters, with what was held before.
     mutating func whole(_ bytes: [UInt8]) -> [UInt8] {
@@ -272,6 +272,14 @@ struct StreamText {
             break
         }
         return Array(all.dropLast(held.count))
+    }
+}
+
+extension StreamText {
+    /// The bytes of a character that has not come whole.
+    mutating func takeHeld() -> [UInt8] {
+        defer { held = [] }
+        return held
     }
 }
 

@@ -56,11 +56,19 @@ package struct NodeClient: NodeService {
     }
 
     package func hear(_ jobID: CID, from place: SessionPlace) async throws(NodeServiceError) -> SessionNews {
+        try await news("/v1/jobs/\(jobID.text)/session?\(query(place))")
+    }
+
+    package func output(of jobID: CID, from place: OutputPlace) async throws(NodeServiceError) -> OutputNews {
+        try await news("/v1/jobs/\(jobID.text)/output?attempt=\(place.attempt)&position=\(place.position)")
+    }
+
+    /// An answer with bytes of a module in it.
+    private func news<News: Decodable>(_ path: String) async throws(NodeServiceError) -> News {
         let body = try await exchange.answer(
-            .GET, "/v1/jobs/\(jobID.text)/session?\(query(place))", bytesMax: bounds.responseBytesMax,
-            seconds: bounds.answerSeconds)
+            .GET, path, bytesMax: bounds.responseBytesMax, seconds: bounds.answerSeconds)
         do {
-            return try DAGCBORDecoder().decode(SessionNews.self, from: body)
+            return try DAGCBORDecoder().decode(News.self, from: body)
         } catch {
             throw HTTPExchange.unreadable
         }

@@ -55,6 +55,11 @@ struct NodeRoutes: Sendable {
             let said = try await body(request, bytesMax: SessionCalls.saidBytesMax)
             return try json(await service.say(said, isLast: isLast, to: job, at: place))
         }
+        table.get("/v1/jobs/:cid/output") { request, context in
+            let place = try OutputPlace(attempt: count(request, "attempt"), position: count(request, "position"))
+            let news = try await service.output(of: cid(context), from: place)
+            return bytes(try DAGCBOREncoder().encode(news), type: "application/vnd.ipld.dag-cbor")
+        }
         table.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
         table.get("/v1/jobs/:cid/events") { request, context in
             let events = try await service.progress(of: cid(context), scope(request))
@@ -253,15 +258,17 @@ struct NodeRoutes: Sendable {
     }
 
     private func place(_ request: Request) throws -> SessionPlace {
-        func number(_ name: String) throws -> UInt64 {
-            guard let text = request.uri.queryParameters[Substring(name)] else { return 0 }
-            guard let number = UInt64(text), number <= UInt64(Int64.max) else {
-                throw NodeServiceError(.invalidRequest, "\(name) must be a number.")
-            }
-            return number
+        try SessionPlace(
+            client: count(request, "client"), attempt: count(request, "attempt"),
+            position: count(request, "position"))
+    }
+
+    private func count(_ request: Request, _ name: String) throws -> UInt64 {
+        guard let text = request.uri.queryParameters[Substring(name)] else { return 0 }
+        guard let number = UInt64(text), number <= UInt64(Int64.max) else {
+            throw NodeServiceError(.invalidRequest, "\(name) must be a number.")
         }
-        return try SessionPlace(
-            client: number("client"), attempt: number("attempt"), position: number("position"))
+        return number
     }
 
     private func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {

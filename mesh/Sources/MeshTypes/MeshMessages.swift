@@ -283,7 +283,8 @@ package struct JobSettledV1: Hashable, Sendable, Codable {
     }
 }
 
-/// On a stream of its own (`MeshTopics.sessions`): data between the user and a running module, in either direction.
+/// On a stream of its own (`MeshTopics.sessions`): data between the user and a running module, in either direction; or
+/// (`MeshTopics.outputs`) what a module writes, without input.
 package struct JobInteractiveDataV1: Hashable, Sendable, Codable {
     /// The job.
     package var jobID: JobID

@@ -14,6 +14,8 @@ package enum MeshTopics {
     package static let directMessages = "/icn/mesh/message/1.0.0"
     /// The protocol of the sessions of interactive jobs.
     package static let sessions = "/icn/mesh/interactive/1.0.0"
+    /// The protocol of what other jobs write while they run.
+    package static let outputs = "/icn/mesh/output/1.0.0"
 
     /// Of one job: `JobBidCommitmentV1`, `JobBidsSealedV1` and `JobBidV1`.
     package static func bids(on job: JobID) -> String { "\(jobPrefix)\(job.cid.text)/bids/v1" }

@@ -44,6 +44,11 @@ package protocol NodeService: Sendable {
         _ bytes: [UInt8], isLast: Bool, to jobID: CID, at place: SessionPlace
     ) async throws(NodeServiceError) -> SessionPlace
 
+    /// Waits for news of what a job writes while it runs that this node asked for, from a place on; takes nothing away
+    /// from others. It is the executor's word, until the receipt is here. The answer without news comes after some
+    /// seconds.
+    func output(of jobID: CID, from place: OutputPlace) async throws(NodeServiceError) -> OutputNews
+
     /// A receipt by its CID, from this node or from the mesh.
     func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView
     /// Checks everything that a receipt claims, from its CID alone, one line per check.

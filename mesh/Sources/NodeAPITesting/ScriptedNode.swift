@@ -34,6 +34,8 @@ package struct ScriptedNode: NodeService {
         package var submitted: @Sendable (JobSubmission) -> Void
         /// The workflow that every call about one answers with.
         package var workflow: WorkflowView?
+        /// What every call about output answers with; a piece where it is asked from, unless it is set.
+        package var output: OutputNews?
         /// The executors that are known.
         package var offers = OffersView(offers: [])
         /// What happens before a submission is answered.
@@ -122,6 +124,14 @@ package struct ScriptedNode: NodeService {
         try answer(
             SessionPlace(
                 client: place.client, attempt: place.attempt, position: place.position + UInt64(bytes.count)))
+    }
+
+    package func output(of jobID: CID, from place: OutputPlace) async throws(NodeServiceError) -> OutputNews {
+        try answer(
+            script.output
+                ?? OutputNews(
+                    place: place, pieces: [.init(isError: false, position: place.position, bytes: Array("live".utf8))],
+                    prospect: .over))
     }
 
     package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView { try answer(Samples.receipt) }

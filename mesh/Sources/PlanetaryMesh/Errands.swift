@@ -23,6 +23,8 @@ struct Errands: Sendable {
     let runs: RunningJobs
     /// The sessions of the runs.
     let sessions: RunSessions
+    /// What the others write.
+    let outputs: RunOutputs
     /// The checks of receipts under way, by receipt.
     let checks: RunningJobs
     let log: WorkLog
@@ -211,7 +213,8 @@ struct Errands: Sendable {
         }
         let run = await parts.runner.run(
             order.manifest, jobID: order.jobID, executor: order.executorDID, from: [originator],
-            wallClockMilliseconds: nil, cancellation: cancellation, keep: true, session: port, played: port?.played
+            wallClockMilliseconds: nil, cancellation: cancellation, keep: true, session: port, played: port?.played,
+            output: outputs.output(of: assignment)
         ) { bytes in
             await tell(.fact(.blocksFetched(assignment: assignment, bytes: UInt64(bytes))))
         } compiles: { milliseconds in
@@ -226,6 +229,7 @@ struct Errands: Sendable {
         }
         runs.ended(assignment)
         if !Task.isCancelled { sessions.endedByItself(assignment) }
+        outputs.ended(assignment)
         sessions.ended(assignment, isKept: run.report.outcome.isOfItsOwn)
         // A stopping node says nothing about a run that did not end: the restart rule decides about it.
         await tell(.runEnded(assignment: assignment, run.report, blocks: run.blocks))

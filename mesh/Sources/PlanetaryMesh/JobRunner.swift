@@ -76,6 +76,7 @@ struct JobRunner: Sendable {
     ///   - session: what its module talks to its user by, if the job is interactive; without, that user said nothing,
     ///     or what is played.
     ///   - played: what came of the calls of the session before.
+    ///   - output: whoever watches what it writes, if the job is not interactive.
     ///   - fetched: receives the number of bytes of module and inputs as they come.
     ///   - compiles: called once they are all here and the module has to be compiled, with the milliseconds that this
     ///     may take.
@@ -84,7 +85,7 @@ struct JobRunner: Sendable {
     func run(
         _ manifest: JobManifest, jobID: JobID, executor: DID, from peers: [PeerID], wallClockMilliseconds: UInt64?,
         repetition: ExecutionJob.Repetition? = nil, cancellation: ExecutionCancellation, keep: Bool,
-        session: SessionPort? = nil, played: [SessionEvent]? = nil,
+        session: SessionPort? = nil, played: [SessionEvent]? = nil, output: LiveOutput? = nil,
         fetched: @escaping @Sendable (Int) async -> Void = { _ in },
         compiles: @escaping @Sendable (UInt64) async -> Void = { _ in },
         hasPlace: @Sendable () async -> Bool = { true },
@@ -100,13 +101,13 @@ struct JobRunner: Sendable {
         if cancellation.isCancelled { return unstarted(.cancelled, startedAt) }
         do {
             var held: Prepared? = try await prepared(
-                params, session, from: peers, keep: keep, cancellation, fetched, compiles)
+                params, session, output, from: peers, keep: keep, cancellation, fetched, compiles)
             arrived = held?.arrived ?? []
             // A waiting job's inputs are on the disk: many jobs with large inputs must not wait in memory.
             if keep, (held?.bytes ?? 0) > limits.heldBytesMax { held = nil }
             guard !cancellation.isCancelled, await hasPlace() else { return unstarted(.cancelled, startedAt) }
             if held == nil {
-                held = try await prepared(params, session, from: peers, keep: keep, cancellation, { _ in }, { _ in })
+                held = try await prepared(params, session, output, from: peers, keep: keep, cancellation)
             }
             guard let held else { return unstarted(.cancelled, startedAt) }
             (job, workspace) = (held.job, held.workspace)
@@ -274,9 +275,10 @@ struct JobRunner: Sendable {
     /// Fetches and inspects the module, only then fetches the inputs, and compiles last; does not keep a refused
     /// module. Nobody reads a module that is in memory.
     private func prepared(
-        _ params: MeshJobParams, _ session: (any GuestSession)?, from peers: [PeerID], keep: Bool,
-        _ cancellation: ExecutionCancellation,
-        _ arrived: @escaping @Sendable (Int) async -> Void, _ compiles: @escaping @Sendable (UInt64) async -> Void
+        _ params: MeshJobParams, _ session: (any GuestSession)?, _ output: LiveOutput?, from peers: [PeerID],
+        keep: Bool, _ cancellation: ExecutionCancellation,
+        _ arrived: @escaping @Sendable (Int) async -> Void = { _ in },
+        _ compiles: @escaping @Sendable (UInt64) async -> Void = { _ in }
     ) async throws(Obstacle) -> Prepared {
         var files: [CID: [UInt8]] = [:]
         var found: ContentFetcher.File?
@@ -311,7 +313,7 @@ struct JobRunner: Sendable {
         let mounts = try await mounts(
             of: params, &job, from: peers, patience: keep ? limits.patienceMilliseconds : 0, cancellation, arrived)
         return Prepared(
-            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts, session: session),
+            job: job, workspace: JobWorkspace(inputs: files, mounts: mounts, session: session, output: output),
             arrived: found?.arrived.map(\.cid) ?? [])
     }
 

@@ -22,10 +22,15 @@ final class JobWorkspace: ExecutionHost {
     let mounts: MountedContent?
     /// What it talks to its user by; nil if it does not.
     let session: (any GuestSession)?
+    private let output: LiveOutput?
     private let contents = Mutex(Contents())
 
     /// A workspace whose guest can read `inputs`, whole files by their CIDs, and mounts.
-    init(inputs: [CID: [UInt8]], mounts: MountedContent? = nil, session: (any GuestSession)? = nil) {
+    init(
+        inputs: [CID: [UInt8]], mounts: MountedContent? = nil, session: (any GuestSession)? = nil,
+        output: LiveOutput? = nil
+    ) {
+        self.output = output
         self.inputs = inputs
         self.mounts = mounts
         self.session = session
@@ -81,7 +86,9 @@ final class JobWorkspace: ExecutionHost {
         if isWaiting { contents.withLock { $0.hasWaited = true } }
     }
 
-    /// Nobody follows a run on the node that executes it; the machine keeps log lines for the log block.
+    func wrote(_ parts: [OutputPart]) { output?.wrote(parts) }
+
+    /// Nobody follows a log on the node that executes the run; the machine keeps its lines for the log block.
     func log(_ level: ExecutionLogLevel, _ text: String) {}
 
     /// The fuel that the guest has used at least.

@@ -193,7 +193,44 @@ extension MeshNode: NodeService, PublicContent {
                 isWitnessed: terms.transcript != nil))
     }
 
-    /// An executor broke the rules of a session.
+    /// Rings at once, and whenever something has happened to a job, until `stopListening`.
+    func listen(to job: JobID) -> (number: UInt64, rings: AsyncStream<Void>) { bells.listen(to: job) }
+
+    /// Ends a `listen`.
+    func stopListening(_ number: UInt64, to job: JobID) { bells.leave(number, of: job) }
+
+    package nonisolated func output(
+        of jobID: CID, from place: OutputPlace
+    ) async throws(NodeServiceError) -> OutputNews {
+        // A job that this node has not heard of is another fault than one that it has not asked for.
+        if place == OutputPlace() { _ = try await job(jobID) }
+        return try await outputs.watch(JobID(jobID), from: place, on: self)
+    }
+
+    /// Where the output of a job comes from.
+    func outputTarget(of id: JobID) async -> OutputTarget {
+        guard let job = core.market.originatedJob(id) else {
+            // The market forgets a job some time after its end.
+            guard let view = try? await self.job(id.cid), view.role == JobSide.originator.rawValue else { return .none }
+            return .over
+        }
+        guard job.result == nil else { return .over }
+        if job.manifest.params.session != nil { return .session }
+        guard let live = job.liveAttempt, live.isConfirmed else { return .pending }
+        return .executor(
+            OutputRun(
+                assignment: live.cid, attempt: live.assignment.attempt, executor: live.executorPeerID,
+                outputBytesMax: job.manifest.params.maxOutputBytes))
+    }
+
+    /// Returns once the output of a job comes from elsewhere, or this task is cancelled.
+    nonisolated func leaves(_ target: OutputTarget, of job: JobID) async {
+        let (number, rings) = await listen(to: job)
+        for await _ in rings where await outputTarget(of: job) != target { break }
+        await stopListening(number, to: job)
+    }
+
+    /// An executor broke the rules of a session, or of sending output.
     func sessionFault(of peer: PeerID, _ fault: String) { take(.misbehaved(peer, fault, isConnected: true)) }
 
     // MARK: Receipts

@@ -37,6 +37,8 @@ package actor MeshNode {
     nonisolated let checks = RunningJobs()
     nonisolated let runSessions = RunSessions()
     nonisolated let sessions: SessionDesk
+    nonisolated let runOutputs = RunOutputs()
+    nonisolated let outputs: OutputDesk
     nonisolated let errands: Errands
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
@@ -48,6 +50,8 @@ package actor MeshNode {
     nonisolated let intake: JournalIntake
     var core: NodeCore
     var board = ProgressBoard()
+    /// Rings for the sessions and the output of this node's jobs.
+    var bells = JobBells()
     private var alarm: DeadlineAlarm
     /// Peers' requests that wait for their answers, by number.
     private var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
@@ -72,8 +76,9 @@ package actor MeshNode {
         messages = DirectMessages(host: parts.swarm)
         errands = Errands(
             parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, sessions: runSessions,
-            checks: checks, log: log)
+            outputs: runOutputs, checks: checks, log: log)
         sessions = SessionDesk(parts: parts, runs: runSessions)
+        outputs = OutputDesk(parts: parts, runs: runOutputs, sessions: sessions)
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         desk = SubmissionDesk(parts: parts, room: room)
@@ -114,6 +119,11 @@ package actor MeshNode {
             await self?.answer(bytes, from: peer)
         }
         await runSessions.serve(on: parts.swarm) { [weak self] peer in
+            await self?.admits(peer) ?? false
+        } blame: { [weak self] peer, fault in
+            await self?.take(.misbehaved(peer, fault, isConnected: true))
+        }
+        await runOutputs.serve(on: parts.swarm) { [weak self] peer in
             await self?.admits(peer) ?? false
         } blame: { [weak self] peer, fault in
             await self?.take(.misbehaved(peer, fault, isConnected: true))
@@ -159,6 +169,7 @@ package actor MeshNode {
                 group.addTask { [announcer] in await announcer.run() }
                 group.addTask { [workflows] in await workflows.run(on: self) }
                 group.addTask { [sessions] in await sessions.run(on: self) }
+                group.addTask { [outputs] in await outputs.run(on: self) }
                 group.addTask { [parts, log] in await log.follow(parts.swarm.peerEvents()) }
                 group.addTask { [room] in await room.watch() }
                 group.addTask { [end] in
@@ -205,7 +216,9 @@ package actor MeshNode {
             case .writeFaults(let faults): disk.write(faults)
             case .pruneBids(let date): disk.pruneBids(before: date)
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
-            case .tell(let event): board.tell(event, of: core.market)
+            case .tell(let event):
+                board.tell(event, of: core.market)
+                bells.ring(event.jobID)
             case .errand(let errand):
                 if case .startRun(let order) = errand { begin(order) }
                 if case .checkReceipt(let order) = errand { checks.begin(order.receipt.cid) }
@@ -232,7 +245,9 @@ package actor MeshNode {
     /// Enters a run, so that orders and messages find it.
     private func begin(_ order: ExecutionOrder) {
         runs.begin(order.assignmentCID)
-        guard let terms = order.manifest.params.session else { return }
+        guard let terms = order.manifest.params.session else {
+            return runOutputs.begin(order.assignmentCID, of: order.manifest.originatorPeerID)
+        }
         guard let port = SessionPort.module(of: order, terms, folder: parts.sessionsPath) else { return }
         runSessions.begin(port, of: order.manifest.originatorPeerID)
     }

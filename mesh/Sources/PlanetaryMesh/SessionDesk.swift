@@ -7,7 +7,7 @@ import PeerIdentity
 import SignedObjects
 
 /// Where the session of a job of this node is.
-enum SessionTarget: Sendable {
+enum SessionTarget: Hashable, Sendable {
     /// At an executor.
     case executor(SessionRun)
     /// Nowhere just now.
@@ -41,8 +41,6 @@ actor SessionDesk {
         var pauseMilliseconds: Int64 = 50
         /// The longest pause, in milliseconds.
         var pauseMillisecondsMax: Int64 = 2_000
-        /// How often a connected session is compared with its job, in milliseconds.
-        var watchMilliseconds: Int64 = 500
         /// How long the last output of a job that has ended is waited for, in milliseconds.
         var lastMilliseconds: Int64 = 5_000
         /// How long it is kept for whoever has not heard it yet, in milliseconds.
@@ -125,8 +123,24 @@ actor SessionDesk {
         }
     }
 
+    /// The session of a job for somebody who does not talk with it, and the attempt that it is of; nil while it is
+    /// nowhere. Nothing of it counts as taken.
+    func observed(
+        _ job: JobID, on node: MeshNode
+    ) async throws(NodeServiceError) -> (port: SessionPort, attempt: UInt64)? {
+        try await begin(job, client: 0, on: node)
+        return sessions[job].flatMap { session in session.port.map { ($0, session.attempt) } }
+    }
+
     /// Lets somebody in, or in again; returns their number.
     private func enter(_ job: JobID, _ client: UInt64, on node: MeshNode) async throws(NodeServiceError) -> UInt64 {
+        try await begin(job, client: client, on: node)
+        if client == 0 { sessions[job]?.client += 1 }
+        return client == 0 ? sessions[job]?.client ?? 0 : client
+    }
+
+    /// Begins to follow a session, unless it is followed.
+    private func begin(_ job: JobID, client: UInt64, on node: MeshNode) async throws(NodeServiceError) {
         if sessions[job] == nil {
             if case .none = await node.sessionTarget(of: job) {
                 throw NodeServiceError(
@@ -141,14 +155,13 @@ actor SessionDesk {
             }
         }
         // After a restart of this node, whoever talked before goes on.
-        var session = sessions[job] ?? Session(client: client)
-        if client == 0 { session.client += 1 }
+        var session = sessions[job] ?? Session()
+        if session.client == 0 { session.client = client }
         if !session.isFollowed {
             session.isFollowed = true
             workIn.yield(job)
         }
         sessions[job] = session
-        return client == 0 ? session.client : client
     }
 
     /// Makes room: forgets the sessions of jobs that have ended, and what nobody heard of them.
@@ -230,7 +243,9 @@ actor SessionDesk {
         return nil
     }
 
-    private func pause(_ milliseconds: Int64) async { try? await Task.sleep(for: .milliseconds(milliseconds)) }
+    private nonisolated func pause(_ milliseconds: Int64) async {
+        try? await Task.sleep(for: .milliseconds(milliseconds))
+    }
 
     // MARK: The executor
 
@@ -244,7 +259,10 @@ actor SessionDesk {
                 await pause(limits.unheardMilliseconds)
                 sessions[job] = nil
                 return
-            case .pending: milliseconds = limits.pauseMilliseconds
+            case .pending:
+                milliseconds = limits.pauseMilliseconds
+                _ = await change(of: job, from: .pending, on: node)
+                continue
             case .executor(let run):
                 let port = port(of: job, run)
                 let began = ContinuousClock.now
@@ -290,14 +308,23 @@ actor SessionDesk {
 
     /// Returns once an assignment is not the live one of its job any more, or the time of its last output is over.
     private nonisolated func watch(_ run: SessionRun, of job: JobID, on node: MeshNode) async {
-        while !Task.isCancelled {
-            switch await node.sessionTarget(of: job) {
-            case .executor(let live) where live == run:
-                try? await Task.sleep(for: .milliseconds(limits.watchMilliseconds))
-            case .over: return (try? await Task.sleep(for: .milliseconds(limits.lastMilliseconds))) ?? ()
-            case .executor, .pending, .none: return
-            }
+        guard await change(of: job, from: .executor(run), on: node) == .over else { return }
+        await pause(limits.lastMilliseconds)
+    }
+
+    /// Where the session of a job is once that is elsewhere than it was, which the node tells; the same place only if
+    /// this task is cancelled.
+    private nonisolated func change(
+        of job: JobID, from old: SessionTarget, on node: MeshNode
+    ) async -> SessionTarget {
+        let (number, rings) = await node.listen(to: job)
+        var target = old
+        for await _ in rings {
+            target = await node.sessionTarget(of: job)
+            if target != old { break }
         }
+        await node.stopListening(number, to: job)
+        return target
     }
 
     /// Connects a session to its executor, until that connection ends; returns what that did wrong, if anything.

@@ -51,6 +51,8 @@ final class SessionPort: GuestSession {
         var isLost = false
         /// Whether input came that follows what is here; from then on none can be gone.
         var isContinued = false
+        /// Where the output that came first begins, and where that which came last ends.
+        var heard: (start: UInt64, end: UInt64)?
     }
 
     let jobID: JobID
@@ -64,6 +66,8 @@ final class SessionPort: GuestSession {
     let played: [SessionEvent]?
     /// When its run began, if it begins again.
     private let firstStart: UnixMilliseconds?
+    /// What the module writes, for those who do not talk with it.
+    let heard = LiveOutput()
     private let state: Mutex<State>
 
     init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil, log: SessionLog? = nil) {
@@ -214,6 +218,7 @@ final class SessionPort: GuestSession {
     /// Nobody at the other end will say more.
     func close() {
         state.withLock { $0.isClosed = true }
+        heard.close()
         ring()
     }
 
@@ -277,9 +282,22 @@ final class SessionPort: GuestSession {
             try state.outgoing.acknowledged(data.acknowledged, credit: data.credit)
             if side == .user, witness != nil { state.input.append(sent) }
             if side == .user, data.credit == ReceivingLane.creditAtEnd { state.outgoing.close() }
+            if side == .user { tellHeard(data, &state) }
         }
         ring()
     }
+
+    /// Passes on what is new of the output to those who do not talk.
+    private func tellHeard(_ data: JobInteractiveDataV1, _ state: inout State) {
+        let (start, end) = state.heard ?? (data.sequence, data.sequence)
+        let new = data.data.dropFirst(Int(clamping: end - min(end, data.sequence)))
+        state.heard = (start, end + UInt64(new.count))
+        heard.wrote([OutputPart(isError: data.isError, bytes: Array(new))])
+        if state.incoming.isOver { heard.close() }
+    }
+
+    /// Whether what was heard begins with what the module wrote first.
+    var isHeardFromStart: Bool { state.withLock { $0.heard?.start ?? 0 == 0 } }
 
     /// What a message brings that needs the originator's word; nil where there is nothing new.
     private func newInput(_ data: JobInteractiveDataV1, _ state: State) -> ArraySlice<UInt8>? {

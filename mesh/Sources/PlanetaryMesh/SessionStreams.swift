@@ -131,6 +131,12 @@ struct SessionStream: Sendable {
         }
     }
 
+    /// The same, of what taking its messages may show, too.
+    static func sessionFault(_ error: any Error) -> SessionFault? {
+        if let fault = error as? SessionFault { return fault }
+        return fault(error) == nil ? nil : .notOfTheSession
+    }
+
     /// Carries it; returns what the peer did wrong, if anything.
     func run(first: MeshProtocolMessage? = nil) async -> SessionFault? {
         let number = port.beginStream()
@@ -154,8 +160,7 @@ struct SessionStream: Sendable {
             while !isDone, let message = try await Self.message(on: stream) { try port.take(message, on: number) }
             return nil
         } catch {
-            if let fault = error as? SessionFault { return fault }
-            return Self.fault(error) == nil ? nil : .notOfTheSession
+            return Self.sessionFault(error)
         }
     }
 

@@ -33,6 +33,10 @@ import Testing
             await #expect(throws: NodeServiceError.self) {
                 try await node.say(most + [1], isLast: false, to: Samples.jobID, at: place)
             }
+            let seen = OutputPlace(attempt: 2, position: 7)
+            let output = try await node.output(of: Samples.jobID, from: seen)
+            #expect(output.place == seen && output.end.position == 11 && output.prospect == .over)
+            #expect(output.pieces == [.init(isError: false, position: 7, bytes: Array("live".utf8))])
             #expect(try await node.receipt(Samples.receiptCID) == Samples.receipt)
             #expect(try await node.verifyReceipt(Samples.receiptCID) == Samples.report)
             #expect(try await node.replayReceipt(Samples.receiptCID) == Samples.report)

@@ -10,7 +10,9 @@ struct Run: MeshCommand, NodeOpeningCommand {
         abstract: "Run a WebAssembly module on the mesh and print what it writes.",
         discussion: """
             The job's standard output goes to standard output, everything else to standard error: one line per phase, \
-            the receipt's CID, and a summary. Exit codes up to 125 are the module's own (larger ones become 125 and \
+            the receipt's CID, and a summary. On a terminal what the module writes comes at once, as its executor's \
+            word, which is held against the receipt in the end (exit code 218 if they differ); elsewhere it comes at \
+            the end, as the receipt names it. Exit codes up to 125 are the module's own (larger ones become 125 and \
             are printed); the mesh uses 200 to 249, which mesh --help lists. Ctrl-C cancels the job and waits for its \
             receipt (exit code 214); a second Ctrl-C exits at once (exit code 130), and the job ends without you.
 
@@ -182,7 +184,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         try OutputPaths.check(outputs.map(\.path))
         let (module, arguments, job) = try resolved()
         try job.files.checkPaths()
-        var line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
+        let line = LiveLine(console: console, quiet: quiet || global.json, keepsLines: !local)
         var submission = try await job.submission(
             module: module, arguments: arguments, outputs: job.taken(outputs), on: node,
             TransferLine(console, quiet: quiet || global.json))
@@ -204,7 +206,15 @@ struct Run: MeshCommand, NodeOpeningCommand {
         if talks { return try await talk(with: jobID, node, console) }
         var follower = JobFollower(node: node, jobID: jobID, line: line)
         if global.json, !quiet, !local { follower.early = { notice in try? console.noteLine(notice) } }
-        switch try await follower.follow() {
+        let lines = LogLines(console: console, line: line)
+        let watch =
+            showsLive
+            ? OutputWatch(node: node, jobID: jobID) {
+                lines.show($0)
+            } note: {
+                lines.note($0)
+            } : nil
+        switch try await follower.follow(watching: watch) {
         case .left(let number) where local:
             return ExitCode(ExitStatus.signalled(number))
         case .left(let number):
@@ -217,8 +227,17 @@ struct Run: MeshCommand, NodeOpeningCommand {
             }
             return ExitCode(ExitStatus.signalled(number))
         case .ended(let result):
-            return try await report(local ? localWords.of(result) : result, accepted.jobID, node, console)
+            line.endModulesLine()
+            return try await report(
+                local ? localWords.of(result) : result, accepted.jobID, node, console,
+                live: watch.map { ($0.all, lines) })
         }
+    }
+
+    /// Whether what the module writes is shown at once: on a terminal; elsewhere it has to be what the receipt names.
+    private var showsLive: Bool {
+        !global.json && Terminal.isInteractive(STDOUT_FILENO) && Terminal.isInteractive(STDERR_FILENO)
+            && !outputs.contains { $0.name == "stdout" || $0.name == "stderr" }
     }
 
     /// Says who would run the job, and for how much.
@@ -300,7 +319,8 @@ struct Run: MeshCommand, NodeOpeningCommand {
 
     /// Passes on what the job wrote, then says how it ended.
     private func report(
-        _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console, isShown: Bool = false
+        _ result: JobResult, _ jobID: String, _ node: some NodeService, _ console: Console, isShown: Bool = false,
+        live: (shown: ShownOutput, lines: LogLines)? = nil
     ) async throws -> ExitCode {
         let written = JobOutputs.all(of: result)
         let stdout = try await bytes(result.stdoutCID, node)
@@ -309,10 +329,12 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let missing = (outputs.map(\.name) + collected.map(\.name)).filter { name in
             !written.contains { $0.name == name }
         }
-        let exit =
+        let ending = live.map { EndOfOutput(output: stdout, error: stderr, shown: $0.shown) }
+        var exit =
             local
             ? RunExit.ofLocal(result, isOutputMissing: !missing.isEmpty)
             : RunExit(result, isOutputMissing: !missing.isEmpty)
+        if ending?.verdict == .differs { exit = .ofLies }
         let returned = try await returned(result, node)
         if global.json {
             let files = try await writeCollected(collected, of: result, node, console)
@@ -322,10 +344,12 @@ struct Run: MeshCommand, NodeOpeningCommand {
                     stderr: String(validating: stderr, as: UTF8.self), missingOutputs: missing,
                     collected: files, returned: returned, isLocal: local ? true : nil))
         } else {
-            if !isShown, !isSentElsewhere(result.stderrCID, "stderr", written) {
-                console.data(stderr, to: STDERR_FILENO)
+            if let ending {
+                live?.lines.show(ending)
+            } else if !isShown {
+                if !isSentElsewhere(result.stderrCID, "stderr", written) { console.data(stderr, to: STDERR_FILENO) }
+                if !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
             }
-            if !isShown, !isSentElsewhere(result.stdoutCID, "stdout", written) { console.data(stdout) }
             if let returned, !outputs.contains(where: { $0.name == JobSubmission.resultName }) {
                 console.data(Array(returned.map { Terminal.safe($0) + "\n" }.joined().utf8))
             }
@@ -491,6 +515,9 @@ struct RunExit: Encodable {
         let isTooLarge = result.executors?.reasons.contains { $0.asked != nil } ?? false
         return RunExit(status: (isTooLarge ? ExitStatus.tooLarge : .executorsFailed).rawValue, source: .mesh)
     }
+
+    /// Of a job of which something else was shown while it ran than its receipt names.
+    static let ofLies = RunExit(status: ExitStatus.liveOutputDiffers.rawValue, source: .mesh)
 
     private init(status: Int32, source: Source) { (self.status, self.source) = (status, source) }
 

@@ -182,7 +182,7 @@ extension WorkflowGroup {
         _ begun: WorkflowView, on node: some NodeService, _ global: GlobalOptions, quiet: Bool, withItems: Bool = false,
         _ console: Console
     ) async throws -> ExitCode {
-        var line = LiveLine(console: console, quiet: quiet)
+        let line = LiveLine(console: console, quiet: quiet)
         line.keep("workflow \(begun.workflowID)")
         var follower = WorkflowFollower(node: node, id: try JobReference.cid(begun.workflowID), line: line)
         switch try await follower.follow() {

@@ -1,0 +1,69 @@
+import CoVM
+import NodeCore
+import Synchronization
+
+/// What a run writes while it lasts, for whoever watches: at its executor, and again at the node that asked for the
+/// job.
+final class LiveOutput: Sendable {
+    private let state = Mutex(OutputTail())
+    private let bell: SharedBell
+
+    /// Output of a run that has written nothing; what comes rings a bell.
+    init(bell: SharedBell = SharedBell()) { self.bell = bell }
+
+    /// The last of it, now.
+    var tail: OutputTail { state.withLock { $0 } }
+
+    /// Takes what the run writes next.
+    func wrote(_ parts: [OutputPart]) {
+        change { tail in for part in parts { tail.append(part.bytes, isError: part.isError) } }
+    }
+
+    /// Takes bytes of a stream from a position on, as far as they are new.
+    func take(_ bytes: [UInt8], isError: Bool, at position: UInt64) {
+        change { $0.append(bytes, isError: isError, at: position) }
+    }
+
+    /// Nothing follows.
+    func close() { change { $0.close() } }
+
+    private func change(_ body: (inout OutputTail) -> Void) {
+        state.withLock { body(&$0) }
+        bell.ring()
+    }
+
+    /// Has whoever watches look again.
+    func ring() { bell.ring() }
+
+    /// One element whenever something may have changed, the first at once.
+    func changes() -> AsyncStream<Void> { bell.listen() }
+}
+
+/// Tells those who wait that something may have changed.
+final class SharedBell: Sendable {
+    private struct State: Sendable {
+        var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
+        var nextNumber = 0
+    }
+
+    private let state = Mutex(State())
+
+    func ring() {
+        for listener in state.withLock({ Array($0.listeners.values) }) { listener.yield(()) }
+    }
+
+    /// One element at once, and whenever it rings; a slow listener misses none that matters.
+    func listen() -> AsyncStream<Void> {
+        let (stream, input) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let number = state.withLock { state in
+            state.nextNumber += 1
+            state.listeners[state.nextNumber] = input
+            return state.nextNumber
+        }
+        input.onTermination = { [weak self] _ in
+            self?.state.withLock { _ = $0.listeners.removeValue(forKey: number) }
+        }
+        input.yield(())
+        return stream
+    }
+}
