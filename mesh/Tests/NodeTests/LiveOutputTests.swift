@@ -40,7 +40,7 @@ struct LiveOutputTests {
 
     private func submit(_ mesh: NodeMesh, _ text: String = "out", times: Int = 1) async throws -> CID {
         try await mesh.submit(try Assembler.module(Self.writing(text, times: times))) { submission in
-            (submission.limits.maxFuel, submission.limits.timeoutSeconds) = (9_000_000_000_000, 600)
+            (submission.limits.maxFuel, submission.limits.timeoutSeconds) = (100_000_000_000, 300)
             submission.budget = 1 << 60
         }
     }
