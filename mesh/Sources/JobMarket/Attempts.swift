@@ -50,6 +50,9 @@ struct Attempts: Hashable, Sendable {
         }
     }
 
+    /// Whether a second executor was asked because one was slow.
+    private(set) var wasHedged = false
+
     // MARK: Steps
 
     mutating func made(_ signed: SignedObject<Assignment>, at date: UnixMilliseconds) {
@@ -62,10 +65,27 @@ struct Attempts: Hashable, Sendable {
         return body(&all[index])
     }
 
+    /// Notes that one ended because it is slow.
+    mutating func hedged() { wasHedged = true }
+
+    /// Makes one live again that ended because it is slow, as the latest; returns the state of its run.
+    mutating func resumed(_ assignment: CID) -> JobStatus? {
+        guard !hasLive, let index = all.firstIndex(where: { $0.cid == assignment }),
+            let status = all[index].resumed()
+        else { return nil }
+        all.append(all.remove(at: index))
+        return status
+    }
+
     /// Notes that the job failed: the node waits for nobody who still has it.
     mutating func abandoned() {
         for index in all.indices where all[index].isLive { all[index].ended(.unconfirmed) }
     }
+}
+
+extension AttemptEnd {
+    /// Whether the attempt goes on beside another.
+    var isHedge: Bool { if case .hedged = self { true } else { false } }
 }
 
 /// One assignment of a job.
@@ -131,9 +151,14 @@ package struct Attempt: Hashable, Sendable {
         guard let end, !hasReceipt else { return false }
         switch end {
         case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing, .refuted, .unverified: return false
-        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken: return true
+        case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken,
+            .hedged:
+            return true
         }
     }
+
+    /// Whether its executor goes on, and another was asked because it is slow.
+    var isHedged: Bool { if case .hedged? = end { !hasReceipt } else { false } }
 
     /// Whether it has a part in its job's result, or may come to have one.
     var mayStillGive: Bool { isLive || awaitsOutputs || hasWon || fateIsUnknown }
@@ -163,6 +188,13 @@ package struct Attempt: Hashable, Sendable {
         defer { state = .delivered }
         hasReceipt = true
         return isLive
+    }
+
+    /// Notes that it is waited for again; returns the state of its run, or `nil` if it had not ended as a slow one.
+    mutating func resumed() -> JobStatus? {
+        guard isHedged, case .hedged(_, _, let status, _)? = end else { return nil }
+        state = .live(Run(isConfirmed: true, status: status))
+        return status
     }
 
     mutating func won() { state = .won }

@@ -145,7 +145,7 @@ struct BidBook: Sendable {
             .refuted, .unverified:
             failed(executor, context)
         case .nodeFailed(_, let outcome): if CrashedRun.way(outcome) != nil { failed(executor, context) }
-        case .declined, .receiptInvalid, .overtaken, .forgotten: break
+        case .declined, .receiptInvalid, .overtaken, .hedged, .forgotten: break
         }
     }
 

@@ -70,6 +70,8 @@ enum MarketTimer: Hashable, Sendable {
     case reannounce(JobID)
     /// The end of the live attempt's lease.
     case lease(JobID)
+    /// The time at which the live attempt of a job is slow.
+    case hedge(JobID)
     /// The latest time for the outputs of the receipt that waits longest.
     case outputs(JobID)
     /// The end of the job's whole time.

@@ -267,6 +267,7 @@ package struct JobMarket: Sendable {
                 originator.reannounceDue(id, &context)
                 offerHere(id)
             case .lease(let id): originator.leaseElapsed(id, &context)
+            case .hedge(let id): originator.hedgeDue(id, &context)
             case .outputs(let id): originator.outputsElapsed(id, &context)
             case .whole(let id): originator.wholeElapsed(id, &context)
             case .notices(let id): originator.noticesElapsed(id, &context)

@@ -189,6 +189,12 @@ extension AttemptEnd: CustomStringConvertible {
             "the receipt was checked and not borne out, nothing is paid: \(PlainText.sanitized(reason))"
         case .outputsMissing(_, let missing): "\(missing) outputs of the receipt could not be fetched"
         case .overtaken: "the receipt of an earlier executor came first"
+        case .hedged(let milliseconds, let runs, _, _):
+            "no result came in \(GroupedNumber.of(milliseconds)) ms, "
+                + (runs == 0
+                    ? "half of the time that the job allows"
+                    : "in which 95 of 100 of the last \(runs) runs of the module were done")
+                + "; another executor is asked as well, and the first valid result counts"
         case .forgotten(let reason): "the executor does not know the assignment: \(reason)"
         }
     }

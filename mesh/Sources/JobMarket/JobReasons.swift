@@ -152,6 +152,9 @@ package enum AttemptEnd: Hashable, Sendable, Codable {
     case outputsMissing(receipt: CID, missing: UInt64)
     /// An earlier executor's receipt came first.
     case overtaken(receipt: CID)
+    /// Its run is slow: another executor is asked as well, and whichever gives a valid result first is paid. `runs` are
+    /// the past runs by which that was judged, `status` and `until` what it goes on with if the other gives none.
+    case hedged(afterMilliseconds: UInt64, runs: UInt64, status: JobStatus, until: UnixMilliseconds)
     /// The executor does not know the assignment any more.
     case forgotten(reason: String)
 }

@@ -87,6 +87,8 @@ enum JournalRowKind: Codable {
     case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
     case settlementReceived(settlement: [UInt8])
     case settlementOverdue
+    case hedgingAllowed
+    case attemptResumed(assignment: CID, until: UnixMilliseconds)
     case checkerMissing(reason: String)
 }
 
@@ -128,6 +130,8 @@ extension JournalRowKind {
             case .cancelled(let reason): .cancelled(reason: reason)
             case .settlementDelivered(let receipt, let acknowledged):
                 .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
+            case .hedgingAllowed: .hedgingAllowed
+            case .attemptResumed(let assignment, let until): .attemptResumed(assignment: assignment, until: until)
             case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
                 .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
                 .settlementOverdue:
@@ -194,7 +198,8 @@ extension JournalRowKind {
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
-            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
+            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
+            .hedgingAllowed, .attemptResumed:
             preconditionFailure("\(kind.name) is a row of the originator")
         }
     }
@@ -236,6 +241,8 @@ extension JournalRowKind {
         case .cancelled(let reason): .cancelled(reason: reason)
         case .settlementDelivered(let receipt, let acknowledged):
             .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
+        case .hedgingAllowed: .hedgingAllowed
+        case .attemptResumed(let assignment, let until): .attemptResumed(assignment: assignment, until: until)
         case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
             .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
             .settlementOverdue:
@@ -266,7 +273,8 @@ extension JournalRowKind {
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
-            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered:
+            .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
+            .hedgingAllowed, .attemptResumed:
             preconditionFailure("\(self) is a row of the originator")
         }
     }

@@ -83,6 +83,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var foundFuel: UInt64?
     /// The job of which it is a replica.
     package private(set) var replicaOf: JobID?
+    /// Whether its owner allows that a second executor is asked where a run is slow.
+    package private(set) var allowsHedge = false
     /// How many replicas of it were made.
     package private(set) var replicaCount = 0
     /// What was paid for them.
@@ -148,9 +150,10 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
+        case .hedgingAllowed: allowsHedge = true
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade:
             foldVerification(event.kind)
-        case .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted:
+        case .assignmentMade, .assignmentConfirmed, .attemptEnded, .attemptResumed, .statusReported, .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
         default: foldEvidence(event.kind)
         }
@@ -172,7 +175,10 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .attemptEnded(let cid, let end):
             guard assignments.update(cid, { $0.ended(end) }) != nil else { return }
             receipts.attemptEnded(cid)
+            if end.isHedge { assignments.hedged() }
             goOnWithoutAttempt()
+        case .attemptResumed(let cid, let until):
+            if let status = assignments.resumed(cid) { enter(Self.phase(of: status), until: until, status: status) }
         case .receiptAccepted(let cid, let signed, let until):
             guard let wasLive = assignments.update(cid, { $0.delivered() }) else { return }
             receipts.accepted(signed, at: date, outputsUntil: until)

@@ -235,7 +235,7 @@ extension OriginatorMarket {
             let bid = candidates.first(where: { $0.cid == best.bid })
         {
             assign(bid, attempt: attempts.count + 1, &context)
-        } else {
+        } else if !resumeHedged(id, &context) {
             cannotHold(id, cheapest: ranking.map(\.price).min() ?? .zero, &context)
         }
     }
@@ -281,6 +281,7 @@ extension OriginatorMarket {
         jobs.visit(id) { leases.begin(assignment, of: $0.manifest, context) }
         let until = context.date(inMilliseconds: context.configuration.originator.fetchingMilliseconds)
         record(.assignmentConfirmed(assignment: assignment, fetchUntil: until), of: id, &context)
+        watchForSlowness(id, &context)
         jobs.visit(id) { tellLosers(of: $0, &context) }
     }
 
@@ -342,6 +343,7 @@ extension OriginatorMarket {
         }
         if attempt.hasWon || attempt.awaitsOutputs { return .ack }
         guard isOpen else { return .refused(Refusal(.jobOver, "the job has ended")) }
+        if attempt.isHedged { return .ack }
         guard attempt.isLive else {
             return .refused(Refusal(.assignmentSuperseded, "the assignment was given to another executor"))
         }

@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: SealingHalf, Sendable {
+package struct OriginatorMarket: SealingHalf, HedgingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -31,6 +31,8 @@ package struct OriginatorMarket: SealingHalf, Sendable {
     var checks = ReceiptChecks()
     /// The jobs that do one work.
     var quorums = Quorums()
+    /// How long runs of each module took.
+    var runTimes = RunTimes()
     /// Assignments of remembered jobs whose executor signed two receipts of one.
     var contradicted: Set<CID> = []
 
@@ -61,6 +63,7 @@ package struct OriginatorMarket: SealingHalf, Sendable {
                 announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
             of: JobID(signed.cid), &context)
         if level.mayReplay { record(.verificationChosen(opening), of: JobID(signed.cid), &context) }
+        if request.hedge ?? false { record(.hedgingAllowed, of: JobID(signed.cid), &context) }
         makeReplicas(of: JobID(signed.cid), draft, &context)
         return .success(JobID(signed.cid))
     }
@@ -79,7 +82,8 @@ package struct OriginatorMarket: SealingHalf, Sendable {
         guard !job.isDelivered else { return .failure(.resultReached) }
         guard job.cancelReason == nil else { return .success(()) }
         let words = PlainText.sanitized(reason)
-        if job.assignments.hasLive {
+        // Of two executors the live one may be paid for what it did.
+        if job.assignments.hasLive || resumeHedged(id, &context) {
             let until = context.date(inMilliseconds: context.configuration.originator.cancellationMilliseconds)
             record(.cancellationRequested(reason: words, until: until), of: id, &context)
             memberEnded(id, &context)
@@ -103,6 +107,7 @@ package struct OriginatorMarket: SealingHalf, Sendable {
         } else {
             jobs.update(event.jobID) { $0.fold(event) }
         }
+        if case .resultReached = event.kind { learnRun(of: event.jobID) }
         switch event.kind {
         case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
@@ -237,7 +242,8 @@ package struct OriginatorMarket: SealingHalf, Sendable {
 
     /// Fails a job, unless a receipt still waits for its outputs.
     mutating func fail(_ id: JobID, _ failure: JobFailure, _ context: inout MarketContext) {
-        if jobs.read(id, \.receipts.candidates.isEmpty) ?? false { finish(id, .failed(failure), &context) }
+        guard jobs.read(id, \.receipts.candidates.isEmpty) ?? false, !resumeHedged(id, &context) else { return }
+        finish(id, .failed(failure), &context)
     }
 
     /// Ends a job without a receipt that counts, and releases everything held for it.
@@ -332,6 +338,7 @@ package struct OriginatorMarket: SealingHalf, Sendable {
         default:
             guard let live = job.assignments.live else { return assignNext(job.id, &context) }
             if live.isConfirmed { leases.begin(live.cid, of: job.manifest, isNew: false, context) }
+            watchForSlowness(job.id, &context)
             if job.cancelReason != nil {
                 job.oweCancellation(&context)
             } else if !live.isConfirmed {

@@ -26,6 +26,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var session: Session?
     /// How the result is checked before it counts: `none`, `spot:10%`, `replay`; nil means the node's default.
     package var verification: String?
+    /// Whether a second executor is asked as well where the run is slow; nil means that none is.
+    package var hedge: Bool?
     /// The owner's name for the job.
     package var label: String?
     /// The same key submits once.
@@ -67,12 +69,14 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
         session = try container.decodeIfPresent(Session.self, forKey: .session)
         verification = try container.decodeIfPresent(String.self, forKey: .verification)
+        hedge = try container.decodeIfPresent(Bool.self, forKey: .hedge)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, hedge
+        case label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

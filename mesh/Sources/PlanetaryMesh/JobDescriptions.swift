@@ -76,6 +76,10 @@ extension JobDescription {
             guard let index = attempts.firstIndex(where: { $0.assignmentCID == assignment.text }) else { return }
             attempts[index].failure = end.description
             if case .declined(let code, _) = end { attempts[index].code = code.text }
+        case .attemptResumed(let assignment, _):
+            if let index = attempts.firstIndex(where: { $0.assignmentCID == assignment.text }) {
+                attempts[index].failure = nil
+            }
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _), .receiptSigned(let receipt, _):
             take(receipt, at: event.at)
         default: break

@@ -21,7 +21,7 @@ extension JobNews {
             priceMax = signed.body.terms.price.units
             round = signed.body.attempt
         case .assignmentConfirmed: self.init(.taken)
-        case .statusReported: self.init(.state)
+        case .statusReported, .attemptResumed: self.init(.state)
         case .attemptEnded: self.init(.attemptEnded)
         case .receiptAccepted(_, let signed, _):
             self.init(.receipt, executorDID: signed.body.executorDID.text)

@@ -68,6 +68,7 @@ struct SubmissionDesk: Sendable {
             requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
         request.verification = level
+        request.hedge = try hedge(of: submission, params, level)
         if isRepeatable {
             request.execution = .repeatable(
                 params, of: parts.identity.did, on: parts.machine.engineDescription)
@@ -114,6 +115,24 @@ struct SubmissionDesk: Sendable {
                 hint: "Give the job less, raise executor.\(row.3) in config.json, or submit it with --verify none.")
         }
         return level
+    }
+
+    /// Whether a second executor may be asked where a run is slow; refused where that means nothing.
+    private func hedge(
+        of submission: JobSubmission, _ params: MeshJobParams, _ level: VerificationLevel
+    ) throws(NodeServiceError) -> Bool? {
+        guard submission.hedge ?? false else { return nil }
+        if params.session != nil {
+            throw NodeServiceError(
+                .invalidRequest, "A second copy of an interactive job would ask its user twice.",
+                hint: "Submit it without --hedge.")
+        }
+        if level.executorsMost > 1 {
+            throw NodeServiceError(
+                .invalidRequest, "Other executors do the work anyway, as the check is \(level).",
+                hint: "Submit it without --hedge, or with --verify none, spot:P%, replay or adaptive.")
+        }
+        return true
     }
 
     private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {

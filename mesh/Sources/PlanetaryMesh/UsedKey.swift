@@ -25,6 +25,7 @@ struct UsedKey: Sendable {
         {
             others.append("check")
         }
+        if submission.hedge ?? false, try await !firstAllowsHedge() { others.append("answer to slow runs") }
         guard !others.isEmpty else { return }
         throw NodeServiceError(
             .conflict,
@@ -61,6 +62,14 @@ struct UsedKey: Sendable {
             }
         }
         return VerificationLevel.none.description
+    }
+
+    /// Whether a second executor may be asked for the first job, as its journal says.
+    private func firstAllowsHedge() async throws(NodeServiceError) -> Bool {
+        let journal = try await stored { () throws(MeshStoreError) in
+            try await store.readableJournal(of: jobID, role: .originator)
+        }
+        return journal.entries.contains { (try? JobEvent.decode($0.bytes))?.kind == .hedgingAllowed }
     }
 
     /// What of the things that a submission names is another in the first job, in words.

@@ -125,6 +125,38 @@ struct ExecutorFailureTests {
         #expect(try originator.movements("settle", jobID: id).count == 1)
     }
 
+    @Test("A slow run of a job that allows it is joined by a second copy, which ends the job and alone is paid")
+    func hedged() throws {
+        let known = try Known()
+        let module = try known.mesh.module("long.wasm", CountdownModule.bytes(rounds: 4_000_000_000))
+        // The lease of 10 s is longer than half of the time-out.
+        let options = known.options(module, timeout: 16) + ["--hedge"]
+        let submitted = try known.originator.run(options + ["--detach"])
+        try #require(submitted.status == 0, "\(submitted.errors)")
+        let id = submitted.output.trimmingCharacters(in: .whitespacesAndNewlines)
+        let originator = known.originator
+        try eventually("the job runs") { try originator.job(id)?["phase"] as? String == "Running" }
+        let frozen = known.cheap.processID.map { ProcessTree.all(from: $0) } ?? []
+        for process in frozen { kill(process, SIGSTOP) }
+        defer { for process in frozen { kill(process, SIGCONT) } }
+        let ended = try originator.run(options + ["--json"])
+        for process in frozen { kill(process, SIGCONT) }
+        try #require(ended.status == 0, "\(ended.output) \(ended.errors)")
+        let report = try #require(try ended.json() as? [String: Any])
+        let result = try #require(report["result"] as? [String: Any])
+        #expect(result["executor_did"] as? String == known.dearDID)
+        let told = try originator.run(["explain", id]).output
+        #expect(told.contains("A second copy is made") && told.contains("half of the time"), "\(told)")
+        let cheap = known.cheap
+        try eventually("the slow one stopped, and knows that it gets nothing") {
+            try cheap.run(["explain", id]).output.contains("late")
+        }
+        let dear = known.dear
+        try eventually("the other is paid") { try dear.movements("income", jobID: id).count == 1 }
+        #expect(try originator.movements("settle", jobID: id).count == 1)
+        #expect(try Known.earned(cheap) == known.earnedBefore)
+    }
+
     @Test("A compile worker that somebody kills is the node's doing; the node goes on and compiles the next one")
     func workerKilled() throws {
         let known = try Known()

@@ -72,7 +72,8 @@ struct JournalRowTests {
             .issuance, .wallet, .escrow(JobID(cid)), .paid(did), .income(did), .paidToOthers, .incomeFromOthers,
         ]
         var kinds: [JournalRowKind] = [
-            .closed, .settlementOverdue, .checkerMissing(reason: "nobody bid"), .receiptChosen(receipt: cid),
+            .closed, .settlementOverdue, .checkerMissing(reason: "nobody bid"), .hedgingAllowed,
+            .attemptResumed(assignment: cid, until: .epoch), .receiptChosen(receipt: cid),
             .bidDisplaced(bid: cid),
             .bidReceived(bid: [], refusal: .bidderDenied), .anchorPublished(inTime: false),
             .settlementDelivered(receipt: cid, acknowledged: false), .executionProgressed(status: .running),

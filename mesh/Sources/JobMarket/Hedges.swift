@@ -1,0 +1,70 @@
+import MeshTypes
+import Multiformats
+
+/// A half of the market that asks a second executor where a run is slow, if the job's owner allows it.
+///
+/// The slow attempt is no longer the live one, but is neither told to stop nor held against its executor: whichever of
+/// the two gives a valid result first ends the job and is paid, by the rule for receipts of superseded attempts. Where
+/// the second comes to nothing, the slow one is the live attempt again (PROTOCOL.md, "A second copy of a slow run").
+protocol HedgingHalf: CheckingHalf {
+    /// How long runs of each module took.
+    var runTimes: RunTimes { get set }
+    /// What this node hears of live attempts.
+    var leases: LeaseTable { get set }
+}
+
+extension HedgingHalf {
+    /// Learns how long a run took that came to its end.
+    mutating func learnRun(of id: JobID) {
+        guard let job = jobs[id], let receipt = job.receipt, receipt.receipt.outcome.responsibility == .success,
+            let attempt = job.assignments[receipt.assignmentCID]
+        else { return }
+        runTimes.ran(job.manifest.params.wasmCID, milliseconds: receipt.cameAt.milliseconds(since: attempt.madeAt))
+    }
+
+    /// Sets the time at which the live attempt is slow.
+    func watchForSlowness(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.mayHedge, let live = job.assignments.live, live.isConfirmed else { return }
+        let mark = runTimes.mark(
+            of: job.manifest.params.wasmCID, timeoutSeconds: job.manifest.params.timeoutSeconds)
+        context.setTimer(.hedge(id), at: live.madeAt.advanced(milliseconds: mark.milliseconds))
+    }
+
+    /// Asks a second executor for a job whose run is slow.
+    mutating func hedgeDue(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.mayHedge, job.phase == .fetching || job.phase == .execution,
+            let live = job.assignments.live, let run = live.run, run.isConfirmed, let until = job.phaseUntil
+        else { return }
+        let mark = runTimes.mark(
+            of: job.manifest.params.wasmCID, timeoutSeconds: job.manifest.params.timeoutSeconds)
+        // It may be another attempt than the one for which the time was set.
+        guard context.steady >= live.madeAt.advanced(milliseconds: mark.milliseconds) else {
+            return watchForSlowness(id, &context)
+        }
+        let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
+        guard job.assignments.count < attemptsMax else { return }
+        endAttempt(
+            live.cid, of: id,
+            .hedged(afterMilliseconds: mark.milliseconds, runs: mark.runs, status: run.status, until: until), &context)
+    }
+
+    /// Goes on with the slow attempt alone, if its time is not over; whether it does.
+    mutating func resumeHedged(_ id: JobID, _ context: inout MarketContext) -> Bool {
+        guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, !job.isDelivered,
+            let slow = job.assignments.all.first(where: \.isHedged),
+            case .hedged(_, _, _, let until)? = slow.end, until > context.steady
+        else { return false }
+        leases.begin(slow.cid, of: job.manifest, isNew: false, context)
+        record(.attemptResumed(assignment: slow.cid, until: until), of: id, &context)
+        return true
+    }
+}
+
+extension OriginatedJob {
+    /// Whether a second executor may be asked: once, and only for work that nobody else does for comparison, or does
+    /// with its user.
+    var mayHedge: Bool {
+        allowsHedge && isOpen && cancelReason == nil && !assignments.wasHedged && manifest.params.session == nil
+            && replicaCount == 0 && !isOfQuorum
+    }
+}

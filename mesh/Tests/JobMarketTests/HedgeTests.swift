@@ -1,0 +1,191 @@
+import Economics
+import MeshTypes
+import Multiformats
+import Testing
+
+@testable import JobMarket
+
+/// A second copy of a slow run: when it is made, who wins, who is paid.
+@Suite("Second copies of slow runs")
+struct HedgeTests {
+    private static func request(_ key: String = "job", timeout: UInt64 = 10) -> JobRequest {
+        var request = MarketWorld.request(key) { $0.timeoutSeconds = timeout }
+        request.hedge = true
+        return request
+    }
+
+    /// A world in which the cheaper of two executors never comes to an end.
+    private static func world(executors: Int = 2) -> MarketWorld {
+        var world = MarketWorld(executors: executors) { _, configuration in
+            configuration.originator.sufficientBids = UInt64(executors)
+        }
+        world.checksReplay = true
+        world.parties[1].run = .hang
+        return world
+    }
+
+    private func explanations(_ world: MarketWorld, _ id: JobID) -> [String] {
+        world.parties[0].events.filter { $0.jobID == id && $0.role == .originator }.map(\.explanation)
+    }
+
+    private func isHedged(_ world: MarketWorld, _ id: JobID) -> Bool {
+        world.job(id)?.attempts.contains { $0.end?.isHedge ?? false } ?? false
+    }
+
+    private func verdicts(_ world: MarketWorld, of index: Int) -> Int {
+        world.parties[0].market.reputation.evidence(about: world.parties[index].identity.did).count
+    }
+
+    @Test("After half of the time-out another executor is asked, wins, and alone is paid")
+    func secondWins() throws {
+        var world = Self.world()
+        let id = try world.submit(Self.request())
+        world.run(milliseconds: 4_900)
+        #expect(!isHedged(world, id))
+        world.run(milliseconds: 5_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.attempts.map(\.assignment.executorDID) == [1, 2].map { world.parties[$0].identity.did })
+        #expect(isHedged(world, id))
+        world.run(milliseconds: 700_000)
+        #expect(world.parties[1].market.executedJob(id)?.isClosed == true, "it was told to stop")
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(world.parties[2].market.ledger.wallet == job.paid && job.paid > .zero)
+        #expect(world.parties[0].market.ledger.wallet.units == 1_000_000 - job.paid.units)
+        #expect((verdicts(world, of: 1), verdicts(world, of: 2)) == (0, 1))
+        #expect(world.job(id)?.isClosed ?? true)
+        let told = explanations(world, id)
+        #expect(told.contains { $0.hasPrefix("A second copy is made") && $0.contains("half of the time") }, "\(told)")
+    }
+
+    @Test("Without the owner's leave nobody else is asked")
+    func notAllowed() throws {
+        var world = Self.world()
+        let id = try world.submit(MarketWorld.request())
+        world.run(milliseconds: 15_000)
+        #expect(world.job(id)?.attempts.count == 1)
+        #expect(world.job(id)?.liveAttempt != nil)
+    }
+
+    @Test("The slow one wins if it is first after all, and the copy is not paid")
+    func firstWins() throws {
+        var world = Self.world()
+        world.parties[2].run = .hang
+        let id = try world.submit(Self.request())
+        #expect(world.run(milliseconds: 9_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 1_000)
+        let slow = try #require(world.job(id)?.attempts.first?.cid)
+        world.finish(slow, .exited(code: 0), fuel: 3_000_000, of: 1, after: 1)
+        world.run(milliseconds: 700_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.attempts.first?.hasWon == true)
+        guard case .overtaken? = job.attempts.last?.end else {
+            Issue.record("\(String(describing: job.attempts.last?.end))")
+            return
+        }
+        #expect(world.parties[1].market.ledger.wallet == job.paid && job.paid > .zero)
+        #expect(world.parties[2].market.ledger.wallet == .zero)
+        #expect((verdicts(world, of: 1), verdicts(world, of: 2)) == (1, 0))
+    }
+
+    @Test("Where the copy comes to nothing the slow one is waited for again, and no third is asked")
+    func copyFails() throws {
+        var world = Self.world()
+        world.parties[2].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+        let id = try world.submit(Self.request(timeout: 120))
+        #expect(
+            world.run(milliseconds: 150_000) { world in
+                world.parties[0].events.contains { $0.kindName == "attempt_resumed" }
+            })
+        let job = try #require(world.job(id))
+        #expect(job.liveAttempt?.assignment.executorDID == world.parties[1].identity.did)
+        #expect(!isHedged(world, id))
+        world.finish(try #require(job.liveAttempt?.cid), .exited(code: 0), fuel: 3_000_000, of: 1, after: 1_000)
+        world.run(milliseconds: 20_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.job(id)?.attempts.last?.hasWon == true)
+        #expect(world.parties[0].events.count { $0.kindName == "attempt_ended" } == 2)
+    }
+
+    @Test("Who cancels while nobody bids for the copy pays the slow one as any that is cancelled")
+    func cancelled() throws {
+        var world = Self.world(executors: 1)
+        let id = try world.submit(Self.request())
+        #expect(world.run(milliseconds: 9_000) { isHedged($0, id) })
+        try world.cancel(id)
+        world.run(milliseconds: 700_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .cancelled)
+        #expect(job.paid > .zero)
+        #expect(world.parties[1].market.ledger.wallet == job.paid)
+    }
+
+    @Test("A receipt of the stopped copy is answered with late, whatever it claims")
+    func loserClaims() throws {
+        var world = Self.world()
+        let id = try world.submit(Self.request())
+        world.blocked = [.cancelJob]
+        #expect(world.run(milliseconds: 20_000) { $0.job(id)?.result != nil })
+        let slow = try #require(world.job(id)?.attempts.first?.cid)
+        world.finish(slow, .exited(code: 0), fuel: 9_000_000, of: 1, after: 1)
+        world.run(milliseconds: 100_000)
+        #expect(world.job(id)?.lateReceipts.count == 1)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world, of: 1) == 0)
+    }
+
+    @Test("An originator killed after any event ends the job, and pays once", arguments: [false, true])
+    func killed(losesLazyEvents: Bool) throws {
+        for count in 1...40 {
+            var world = Self.world()
+            world.losesLazyEvents = losesLazyEvents
+            let id = try world.submit(Self.request(timeout: 30))
+            guard world.run(milliseconds: 700_000, until: { $0.parties[0].journal.count >= count }) else { break }
+            try world.restart(0, afterMilliseconds: 500)
+            world.run(milliseconds: 2_000_000)
+            #expect(world.job(id)?.result == .completedSuccessfully, "event \(count)")
+            let paid = [1, 2].map { world.parties[$0].market.ledger.wallet.units }
+            #expect(paid.count { $0 > 0 } == 1, "event \(count)")
+            #expect(world.totalTokens == 1_000_000, "event \(count)")
+        }
+    }
+
+    @Test("The past runs of the module tell what is slow, also after a restart")
+    func runTimes() throws {
+        var world = Self.world()
+        world.parties[1].run = .succeed(fuel: 1_000_000)
+        for number in 1...RunTimes.Limits.runsMin {
+            try world.submit(MarketWorld.request("past \(number)"))
+            world.run(milliseconds: 20_000)
+        }
+        try world.restart(0)
+        world.parties[1].run = .hang
+        let id = try world.submit(Self.request(timeout: 600))
+        world.run(milliseconds: 4_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        let told = explanations(world, id)
+        #expect(told.contains { $0.contains("the last \(RunTimes.Limits.runsMin) runs") }, "\(told)")
+    }
+
+    @Test("Of 20 runs the nineteenth is the mark; the oldest are forgotten, and so are modules")
+    func marks() {
+        var runs = RunTimes()
+        let module = CID.hashing([1], codec: .raw)
+        for number in 1..<RunTimes.Limits.runsMin { runs.ran(module, milliseconds: UInt64(number) * 10_000) }
+        #expect(runs.mark(of: module, timeoutSeconds: 60) == RunTimes.Mark(milliseconds: 30_000, runs: 0))
+        #expect(runs.mark(of: module, timeoutSeconds: 1).milliseconds == RunTimes.Limits.slowMillisecondsMin)
+        #expect(runs.mark(of: module, timeoutSeconds: .max).milliseconds == .max)
+        for number in RunTimes.Limits.runsMin...20 { runs.ran(module, milliseconds: UInt64(number) * 10_000) }
+        #expect(runs.mark(of: module, timeoutSeconds: 60) == RunTimes.Mark(milliseconds: 190_000, runs: 20))
+        for _ in 0..<RunTimes.Limits.runsMax { runs.ran(module, milliseconds: 5) }
+        let least = RunTimes.Mark(
+            milliseconds: RunTimes.Limits.slowMillisecondsMin, runs: UInt64(RunTimes.Limits.runsMax))
+        #expect(runs.mark(of: module, timeoutSeconds: 60) == least)
+        for number in 0..<RunTimes.Limits.modulesMax {
+            runs.ran(CID.hashing(Array("\(number)".utf8), codec: .raw), milliseconds: 5)
+        }
+        #expect(runs.moduleCount == RunTimes.Limits.modulesMax)
+        #expect(runs.mark(of: module, timeoutSeconds: 60).runs == 0)
+    }
+}
