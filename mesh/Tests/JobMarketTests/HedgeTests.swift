@@ -1,6 +1,9 @@
 import Economics
 import MeshTypes
 import Multiformats
+import PeerIdentity
+import Reputation
+import SignedObjects
 import Testing
 
 @testable import JobMarket
