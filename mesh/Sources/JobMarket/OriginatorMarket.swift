@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: SealingHalf, HedgingHalf, Sendable {
+package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -26,7 +26,7 @@ package struct OriginatorMarket: SealingHalf, HedgingHalf, Sendable {
     /// What this node hears of live attempts.
     var leases = LeaseTable()
     /// Jobs whose price could not be held.
-    private var funds = FundsQueue()
+    var funds = FundsQueue()
     /// The receipts that are being checked.
     var checks = ReceiptChecks()
     /// The jobs that do one work.
@@ -257,46 +257,6 @@ package struct OriginatorMarket: SealingHalf, HedgingHalf, Sendable {
         funds.remove(id)
         memberEnded(id, &context)
         closeIfDone(id, &context)
-    }
-
-    // MARK: Funds
-
-    /// Handles a job for which no bid's price can be held: it waits while other holds are open, since what they do not
-    /// use is released; otherwise it fails at once.
-    mutating func cannotHold(_ id: JobID, cheapest: TokenAmount, _ context: inout MarketContext) {
-        funds.add(id, needed: cheapest)
-        guard funds.mayCome(cheapest, context.ledger) else {
-            let failure = fundsFailure(of: id, context)
-            funds.remove(id)
-            return fail(id, failure, &context)
-        }
-        funds.looked(at: context.ledger)
-        guard let job = jobs[id], job.phase != .funds else { return }
-        record(
-            .fundsAwaited(
-                needed: cheapest, available: FundsQueue.available(for: id, context.ledger), until: job.endsAt),
-            of: id, &context)
-    }
-
-    private func fundsFailure(of id: JobID, _ context: MarketContext) -> JobFailure {
-        funds.failure(of: id, bids: jobs.read(id, \.bids) ?? [], context.ledger)
-    }
-
-    /// After every input: retries the jobs that wait for tokens if some were released, and fails them if nothing is
-    /// held any more.
-    mutating func retryHolds(_ context: inout MarketContext) {
-        guard funds.isDue(context.ledger) else { return }
-        for (id, needed) in funds.first(context.limits.holdRetriesMax) {
-            guard jobs.read(id, { $0.phase == .funds }) ?? false else {
-                funds.remove(id)
-                continue
-            }
-            if needed <= FundsQueue.available(for: id, context.ledger) || !funds.mayCome(needed, context.ledger) {
-                funds.remove(id)
-                assignNext(id, &context)
-            }
-        }
-        funds.looked(at: context.ledger)
     }
 
     // MARK: Restart
