@@ -85,7 +85,7 @@ struct Attempts: Hashable, Sendable {
 
 extension AttemptEnd {
     /// Whether the attempt goes on beside another.
-    var isHedge: Bool { if case .hedged = self { true } else { false } }
+    package var isHedge: Bool { if case .hedged = self { true } else { false } }
 }
 
 /// One assignment of a job.

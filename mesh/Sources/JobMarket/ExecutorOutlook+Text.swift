@@ -101,6 +101,7 @@ extension ExecutorOutlook.Reason {
             return "Do without a transcript (--transcript none); executors of this version keep one: update theirs."
         case .feature(PublicJob.feature):
             return "Executors of this version take jobs with public bids or status: update theirs."
+        case .feature(HedgedJob.feature): return orSet("Do without --hedge", "set")
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
         case .reputation: return "Lower --min-reputation, or give its executors jobs first."
@@ -160,6 +161,8 @@ extension Obstacle {
             return "a transcript is asked for, and \(isOfOne ? "its" : "their") version keeps none"
         case .feature(PublicJob.feature):
             return "the job's bids or status are public, and \(isOfOne ? "its" : "their") version takes no such jobs"
+        case .feature(HedgedJob.feature):
+            return "a second copy of a slow run is allowed, and \(isOfOne ? "it takes" : "they take") no such jobs"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"
         case .resource(let resource, let needed, let offered):
             return "\(plain(resource)) \(GroupedNumber.of(needed)) is above "

@@ -36,7 +36,6 @@ extension JobEvent {
             "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."
         case .assignmentMade(let assignment, _): assignmentLine(assignment.body)
         case .assignmentConfirmed: "The executor took the assignment."
-        case .hedgingAllowed: "Another executor may be asked as well if a run is slow; no manifest tells."
         case .attemptResumed: "The other executor gave no result; the slow run is waited for again."
         case .attemptEnded(_, let end) where end.isHedge: "A second copy is made: \(end)."
         case .attemptEnded(_, let end): "The attempt ended: \(end)."

@@ -104,8 +104,6 @@ package enum JobEventKind: Hashable, Sendable {
     case checkerMissing(reason: String)
 
     // MARK: Second copies of slow runs
-    /// The owner allows that a second executor is asked where a run is slow.
-    case hedgingAllowed
     /// The second executor came to nothing: the slow one's run is waited for again.
     case attemptResumed(assignment: CID, until: UnixMilliseconds)
 }
@@ -156,7 +154,6 @@ extension JobEventKind {
         case .receiptDelivered: "receipt_delivered"
         case .settlementReceived: "settlement_received"
         case .settlementOverdue: "settlement_overdue"
-        case .hedgingAllowed: "hedging_allowed"
         case .attemptResumed: "attempt_resumed"
         case .checkerMissing: "checker_missing"
         }
@@ -181,7 +178,7 @@ extension JobEventKind {
             .paymentRefused, .assignmentMade, .attemptEnded,
             .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
-            .settlementReceived, .hedgingAllowed, .attemptResumed:
+            .settlementReceived, .attemptResumed:
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,

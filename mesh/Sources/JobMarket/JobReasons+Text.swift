@@ -193,7 +193,7 @@ extension AttemptEnd: CustomStringConvertible {
             "no result came in \(GroupedNumber.of(milliseconds)) ms, "
                 + (runs == 0
                     ? "half of the time that the job allows"
-                    : "in which 95 of 100 of the last \(runs) runs of the module were done")
+                    : "in which 95 of 100 of the last \(runs) runs of this kind were done")
                 + "; another executor is asked as well, and the first valid result counts"
         case .forgotten(let reason): "the executor does not know the assignment: \(reason)"
         }

@@ -87,7 +87,6 @@ enum JournalRowKind: Codable {
     case receiptDelivered(DeliveryEnd, settleUntil: UnixMilliseconds)
     case settlementReceived(settlement: [UInt8])
     case settlementOverdue
-    case hedgingAllowed
     case attemptResumed(assignment: CID, until: UnixMilliseconds)
     case checkerMissing(reason: String)
 }
@@ -130,7 +129,6 @@ extension JournalRowKind {
             case .cancelled(let reason): .cancelled(reason: reason)
             case .settlementDelivered(let receipt, let acknowledged):
                 .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
-            case .hedgingAllowed: .hedgingAllowed
             case .attemptResumed(let assignment, let until): .attemptResumed(assignment: assignment, until: until)
             case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
                 .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
@@ -199,7 +197,7 @@ extension JournalRowKind {
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
-            .hedgingAllowed, .attemptResumed:
+            .attemptResumed:
             preconditionFailure("\(kind.name) is a row of the originator")
         }
     }
@@ -241,7 +239,6 @@ extension JournalRowKind {
         case .cancelled(let reason): .cancelled(reason: reason)
         case .settlementDelivered(let receipt, let acknowledged):
             .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
-        case .hedgingAllowed: .hedgingAllowed
         case .attemptResumed(let assignment, let until): .attemptResumed(assignment: assignment, until: until)
         case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
             .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
@@ -274,7 +271,7 @@ extension JournalRowKind {
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
-            .hedgingAllowed, .attemptResumed:
+            .attemptResumed:
             preconditionFailure("\(self) is a row of the originator")
         }
     }

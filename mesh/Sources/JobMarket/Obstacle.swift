@@ -76,6 +76,7 @@ package enum Obstacle: Hashable, Sendable, Codable {
         case .feature(JobFiles.feature), .feature(NumberCall.feature), .feature(SessionTerms.feature),
             .feature(SessionTerms.transcriptFeature), .feature(PublicJob.feature):
             nil
+        case .feature(HedgedJob.feature): "executor.takes_hedged_jobs"
         case .feature: "executor.features"
         case .resource(ResourceType.cpuMillicores.rawValue, _, _): "executor.cpu_millicores"
         case .resource(ResourceType.memoryMiB.rawValue, _, _): "executor.memory_mib"

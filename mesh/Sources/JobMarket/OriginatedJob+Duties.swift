@@ -67,6 +67,7 @@ extension OriginatedJob {
     private func armLease(from old: Marks?, _ context: inout MarketContext) {
         guard let live = assignments.live, live.isConfirmed else {
             context.timers.clear(.lease(id))
+            context.timers.clear(.hedge(id))
             return
         }
         if old?.liveAttempt != live {
@@ -227,6 +228,17 @@ extension OriginatedJob {
         assignments.all.compactMap { attempt in
             if case .refuted? = attempt.end { attempt.assignment.executorDID } else { nil }
         }
+    }
+}
+
+// MARK: - Second copies
+
+extension OriginatedJob {
+    /// Whether a second executor may be asked: once, while no receipt waits to count, and only for work that nobody
+    /// else does for comparison, or does with its user.
+    var mayHedge: Bool {
+        manifest.policy.allowsHedge && isOpen && cancelReason == nil && !assignments.wasHedged
+            && receipts.candidates.isEmpty && manifest.params.session == nil && replicaCount == 0 && !isOfQuorum
     }
 }
 

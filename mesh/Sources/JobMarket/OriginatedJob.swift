@@ -83,8 +83,6 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     private(set) var foundFuel: UInt64?
     /// The job of which it is a replica.
     package private(set) var replicaOf: JobID?
-    /// Whether its owner allows that a second executor is asked where a run is slow.
-    package private(set) var allowsHedge = false
     /// How many replicas of it were made.
     package private(set) var replicaCount = 0
     /// What was paid for them.
@@ -150,7 +148,6 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
-        case .hedgingAllowed: allowsHedge = true
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade:
             foldVerification(event.kind)
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .attemptResumed, .statusReported, .receiptAccepted:

@@ -31,7 +31,7 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
     var checks = ReceiptChecks()
     /// The jobs that do one work.
     var quorums = Quorums()
-    /// How long runs of each module took.
+    /// How long runs of each kind took.
     var runTimes = RunTimes()
     /// Assignments of remembered jobs whose executor signed two receipts of one.
     var contradicted: Set<CID> = []
@@ -63,7 +63,6 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
                 announceUntil: context.date(inMilliseconds: context.configuration.originator.announcementMilliseconds)),
             of: JobID(signed.cid), &context)
         if level.mayReplay { record(.verificationChosen(opening), of: JobID(signed.cid), &context) }
-        if request.hedge ?? false { record(.hedgingAllowed, of: JobID(signed.cid), &context) }
         makeReplicas(of: JobID(signed.cid), draft, &context)
         return .success(JobID(signed.cid))
     }

@@ -48,7 +48,7 @@ enum ReceiptArrival: Sendable {
         if attempt.hasReceipt { return .second(signed) }
         let fault = ReceiptRules().fault(of: signed.body, assignment: attempt.assignment, manifest: job.manifest)
         if let refusal = fault.map(ReceiptRefusal.init) {
-            return .invalid(signed, refusal, isAttemptOpen: attempt.end == nil)
+            return .invalid(signed, refusal, isAttemptOpen: attempt.end == nil || attempt.isHedged)
         }
         if job.isClosed { return .refused(.jobUnknown) }
         if !job.isOpen, job.lateReceipts.count >= limits.lateReceiptsMax {

@@ -2,15 +2,17 @@ import DequeModule
 import MeshTypes
 import Multiformats
 
-/// How long runs of each module took, as this node measured it: from its assignment to the receipt that counts.
+/// How long runs of each kind took, as this node measured it: from its assignment to the receipt that counts. Of one
+/// kind are those of a module whose limits of fuel lie between the same two powers of two.
 ///
-/// It follows from the journals of the jobs that are remembered, so that a restarted node knows it again.
+/// It follows from the journals that a node reads at its start, which are those of jobs that are open or not yet
+/// forgotten.
 struct RunTimes: Hashable, Sendable {
     /// What bounds it.
     enum Limits {
-        /// The modules that are remembered; the one that was first heard of goes first.
-        static let modulesMax = 1_024
-        /// The latest runs of a module.
+        /// The kinds that are remembered; the one that was first heard of goes first.
+        static let kindsMax = 1_024
+        /// The latest runs of a kind.
         static let runsMax = 32
         /// The fewest runs by which one is called slow.
         static let runsMin = 8
@@ -26,31 +28,44 @@ struct RunTimes: Hashable, Sendable {
         let runs: UInt64
     }
 
-    private var runs: [CID: Deque<UInt64>] = [:]
-    private var order = Deque<CID>()
+    /// What runs are compared by.
+    private struct Kind: Hashable {
+        let module: CID
+        /// The bits of the limit of fuel.
+        let fuelClass: Int
+
+        init(_ params: MeshJobParams) {
+            module = params.wasmCID
+            fuelClass = UInt64.bitWidth - params.maxFuel.leadingZeroBitCount
+        }
+    }
+
+    private var runs: [Kind: Deque<UInt64>] = [:]
+    private var order = Deque<Kind>()
 
     /// What knows of no run.
     init() {}
 
-    /// The modules of which it knows a run.
-    var moduleCount: Int { runs.count }
+    /// The kinds of which it knows a run.
+    var kindCount: Int { runs.count }
 
-    /// Notes that a run of a module took so long, in milliseconds.
-    mutating func ran(_ module: CID, milliseconds: UInt64) {
-        if runs[module] == nil {
-            order.append(module)
-            if order.count > Limits.modulesMax, let first = order.popFirst() { runs[first] = nil }
+    /// Notes that a run took so long, in milliseconds.
+    mutating func ran(_ params: MeshJobParams, milliseconds: UInt64) {
+        let kind = Kind(params)
+        if runs[kind] == nil {
+            order.append(kind)
+            if order.count > Limits.kindsMax, let first = order.popFirst() { runs[first] = nil }
         }
-        runs[module, default: []].append(milliseconds)
-        if runs[module, default: []].count > Limits.runsMax { runs[module]?.removeFirst() }
+        runs[kind, default: []].append(milliseconds)
+        if runs[kind, default: []].count > Limits.runsMax { runs[kind]?.removeFirst() }
     }
 
-    /// When a run of a module is slow: after more than 95 of 100 of its past runs took, or after half of its time-out
+    /// When a run is slow: after more than 95 of 100 of the past ones of its kind took, or after half of its time-out
     /// where too few are known.
-    func mark(of module: CID, timeoutSeconds: UInt64) -> Mark {
-        let known = (runs[module] ?? []).sorted()
+    func mark(of params: MeshJobParams) -> Mark {
+        let known = (runs[Kind(params)] ?? []).sorted()
         guard known.count >= Limits.runsMin else {
-            let (half, isTooMuch) = timeoutSeconds.multipliedReportingOverflow(by: 500)
+            let (half, isTooMuch) = params.timeoutSeconds.multipliedReportingOverflow(by: 500)
             return Mark(milliseconds: max(isTooMuch ? .max : half, Limits.slowMillisecondsMin), runs: 0)
         }
         let slow = known[(known.count * 95 + 99) / 100 - 1]

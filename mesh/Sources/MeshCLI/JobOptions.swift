@@ -100,13 +100,6 @@ struct JobOptions: ParsableArguments {
         })
     var verify: String?
 
-    @Flag(
-        help: ArgumentHelp(
-            "Ask a second executor as well where the run is slow: when it has lasted longer than 95 of 100 of the last "
-                + "runs of the module (or, where fewer than 8 are known, half of --timeout). The first valid result "
-                + "counts and is paid; the other executor is told to stop and gets nothing. No manifest tells."))
-    var hedge = false
-
     @Option(help: ArgumentHelp("What to call the job; by default the name of the module's file.", valueName: "text"))
     var label: String?
 
@@ -177,7 +170,6 @@ struct JobOptions: ParsableArguments {
         submission.budget = budget
         submission.policy = policy.policy()
         submission.verification = verify
-        if hedge { submission.hedge = true }
         submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey
         return submission

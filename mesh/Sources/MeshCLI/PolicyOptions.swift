@@ -83,6 +83,13 @@ struct PolicyOptions: ParsableArguments {
             "Have the executor tell the state of the run to everybody who follows the job, and not only to this node."))
     var publicStatus = false
 
+    @Flag(
+        help: ArgumentHelp(
+            "Ask another executor as well where the run is slow: when it has lasted longer than 95 of 100 of the last "
+                + "runs of the module (where fewer than 8 are known, half of --timeout). The first valid result counts "
+                + "and is paid; the other executor is told to stop and gets nothing, which both know before they bid."))
+    var hedge = false
+
     /// The options that were given.
     var given: [String] {
         let all: [(option: String, isGiven: Bool)] = [
@@ -91,6 +98,7 @@ struct PolicyOptions: ParsableArguments {
             ("--feature", !feature.isEmpty), ("--resource", !resource.isEmpty), ("--allow", !allow.isEmpty),
             ("--deny", !deny.isEmpty), ("--deadline", deadline != nil), ("--weight", !weight.isEmpty),
             ("--attempts", attempts != nil), ("--public-bids", publicBids), ("--public-status", publicStatus),
+            ("--hedge", hedge),
         ]
         return all.filter(\.isGiven).map(\.option)
     }
@@ -123,6 +131,7 @@ struct PolicyOptions: ParsableArguments {
         policy.maxAttempts = attempts
         policy.publicBids = publicBids ? true : nil
         policy.publicStatus = publicStatus ? true : nil
+        policy.hedge = hedge ? true : nil
         if !weight.isEmpty {
             func value(_ name: String) -> UInt64? { weight.first { $0.name == name }?.number }
             policy.weights = JobSubmission.Policy.Weights(

@@ -74,6 +74,7 @@ struct CompositeJobs {
         stage.limits.maxFuel = 1_000_000_000
         stage.policy.bidWindowMilliseconds = 300
         stage.jobBudget = price
+        stage.policy.hedge = number % 2 == 0 ? true : nil
         stage.retries = dice.next() % 3
         stage.accept = dice.next() % 2 == 0 ? [0, 2] : [0]
         stage.onFailure = dice.next() % 2 == 0 ? .skip : .fail
@@ -122,6 +123,7 @@ struct CompositeJobs {
     /// A stage that several executors run, and one that reads what they agreed on.
     private static func checked(_ number: Int, _ dice: inout SeededGenerator) -> WorkflowDefinition {
         var several = stage("several", number, &dice)
+        several.policy.hedge = nil
         several.verification = quorums[Int(dice.next() % UInt64(quorums.count))]
         var one = stage("one", number, &dice)
         one.inputs["stdin"] = .output(stage: "several", name: "stdout")

@@ -16,6 +16,9 @@ package enum MarketCheat: Hashable, Sendable {
     case colluder
     /// Is honest with jobs that may cost no more than this, and wrong with dearer ones.
     case farmer(honestUpTo: UInt64)
+    /// Wants to be paid for what others do beside it: comes to the end late, as a second copy never, and claims all of
+    /// the fuel when it is stopped.
+    case hedgeLoser
 
     /// What it says instead of the truth.
     struct Lie {
@@ -45,6 +48,8 @@ package enum MarketCheat: Hashable, Sendable {
         case .farmer(let honestUpTo):
             guard order.manifest.params.maxAcceptableBidTokens?.units ?? .max > honestUpTo else { return nil }
             return Lie(output: Array("wrong".utf8))
+        case .hedgeLoser:
+            return Lie(milliseconds: order.attempt > 1 ? 60_000 : 15_000)
         case .fuelPadder:
             return Lie(fuel: min(order.manifest.params.maxFuel, 1_000_000_000))
         }

@@ -23,6 +23,10 @@ package struct MarketReport: Hashable, Sendable {
     package private(set) var attempts = 0
     /// Assignments that ended without a result, by the first words of the reason.
     package private(set) var attemptEnds: OrderedDictionary<String, Int> = [:]
+    /// Second copies of slow runs.
+    package private(set) var hedges = 0
+    /// What each node earned, in their order.
+    package private(set) var earned: [UInt64] = []
     /// Receipts that came after their job's result.
     package private(set) var lateReceipts = 0
     /// Results that count although they are not what the job gives, and whose check nobody waived.
@@ -92,6 +96,7 @@ package struct MarketReport: Hashable, Sendable {
         // A payment is in no wallet until its earner books it, and moves from `paid` to a wallet then.
         tokensFound += market.ledger.wallet.units + market.ledger.escrowTotal.units + market.ledger.paid.units
         tokensFound -= market.ledger.earned.units
+        earned.append(market.ledger.earned.units)
         for job in node.submitted.values {
             guard let job = market.originatedJob(job) else {
                 violations.append("\(id) has forgotten a job")
@@ -119,10 +124,14 @@ package struct MarketReport: Hashable, Sendable {
             }
         }
         refuted += job.attempts.count { if case .refuted? = $0.end { true } else { false } }
-        for end in job.attempts.compactMap(\.end) {
+        let hedged = job.attempts.count { $0.end?.isHedge ?? false }
+        hedges += hedged
+        if hedged > 1 { violations.append("\(id): \(job.id.short) has \(hedged) slow runs beside another") }
+        for end in job.attempts.compactMap(\.end) where !end.isHedge {
             let words = String(describing: end).split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
             attemptEnds[words.split(separator: ",").first.map(String.init) ?? words, default: 0] += 1
         }
+        if hedged > 0, !job.manifest.policy.allowsHedge { violations.append("\(id): \(job.id.short) allows no copy") }
         if job.attempts.filter(\.hasWon).count > 1 { violations.append("\(id): \(job.id.short) has two winners") }
         if result == .completedSuccessfully, let receipt = job.receipt?.receipt {
             completionMilliseconds.append(receipt.executionEndedAt.milliseconds(since: job.manifest.submittedAt))
@@ -204,7 +213,7 @@ package struct MarketReport: Hashable, Sendable {
         return """
             seed \(seed): \(nodes) nodes, \(jobs) jobs: \(ends)\(whole.isEmpty ? "" : "; composite jobs: " + whole)
               \(attempts) assignments\(lost.isEmpty ? "" : " (\(lost))"), \(lateReceipts) late receipts, \
-            \(restarts) restarts
+            \(hedges) second copies, \(restarts) restarts
               completion p50 \(completionMilliseconds(percentile: 50)) ms, \
             p95 \(completionMilliseconds(percentile: 95)) ms of virtual time; \
             \(tokensPaid) tokens paid, \(tokensFound) of \(tokensIssued) accounted for
@@ -226,6 +235,7 @@ package struct MarketReport: Hashable, Sendable {
             {"seed": \(seed), "nodes": \(nodes), "jobs": \(jobs), "results": \(object(results)), \
             "composites": \(object(composites)), \
             "attempts": \(attempts), "attempt_ends": \(object(attemptEnds)), "late_receipts": \(lateReceipts), \
+            "second_copies": \(hedges), \
             "restarts": \(restarts), "tokens_issued": \(tokensIssued), "tokens_found": \(tokensFound), \
             "tokens_paid": \(tokensPaid), "completion_p50_ms": \(completionMilliseconds(percentile: 50)), \
             "completion_p95_ms": \(completionMilliseconds(percentile: 95)), "messages_sent": \(statistics.sent), \

@@ -37,6 +37,8 @@ package struct MarketScenario: Sendable {
     package var verification: VerificationLevel?
     /// How a third of the executors lie, in turn; none if it is empty.
     package var cheats: [MarketCheat] = []
+    /// Whether every other simple job allows a second copy of a slow run; these are of one module.
+    package var hedges = false
     /// Checks that originators cannot make, of a thousand.
     package var failedCheckPermille = 0
     /// The seed of everything random.
@@ -66,7 +68,7 @@ package struct MarketScenario: Sendable {
         scenario.failedCheckPermille = 30
         let kinds: [MarketCheat] = [
             .lazy, .wrong(permille: 10), .wrong(permille: 500), .failureClaimer, .fuelPadder, .colluder,
-            .farmer(honestUpTo: 50),
+            .farmer(honestUpTo: 50), .hedgeLoser,
         ]
         scenario.cheats = [kinds[Int(seed % UInt64(kinds.count))]]
         scenario.faults.crashes = 4
@@ -116,6 +118,9 @@ package struct MarketScenario: Sendable {
         return report
     }
 
+    /// Whether a node lies, where any does.
+    package static func mayCheat(_ index: Int) -> Bool { index / 2 % 3 == 1 }
+
     private var originators: Int { originatorCount ?? max(1, nodes / 5) }
 
     /// The engine of all nodes, where several have to run the same.
@@ -142,12 +147,15 @@ package struct MarketScenario: Sendable {
         setup.market.originator.checkQueueMilliseconds = 20_000
         setup.failedCheckPermille = failedCheckPermille
         let place = index / 2
-        if !cheats.isEmpty, place % 3 == 1 { setup.cheat = cheats[place / 3 % cheats.count] }
+        if !cheats.isEmpty, Self.mayCheat(index) { setup.cheat = cheats[place / 3 % cheats.count] }
         if compositeJobs > 0 || verification?.executorsMost ?? 1 > 1 {
             setup.market.originator.engine = Self.engine
             executor.engine = Self.engine
-            executor.features = [JobFiles.feature, ExecutionIdentity.feature(of: Self.engine)].sorted()
+            executor.features = [
+                JobFiles.feature, HedgedJob.feature, ExecutionIdentity.feature(of: Self.engine),
+            ].sorted()
         }
+        if hedges, executor.features.isEmpty { executor.features = [HedgedJob.feature] }
         // Some have no room to write down the bids that they make.
         if index % 8 == 2 { setup.market.limits.bidJournalBytesMax = 1_024 }
         // Every other node only forwards and originates.
@@ -190,6 +198,12 @@ package struct MarketScenario: Sendable {
             var policy = ExecutionPolicy()
             policy.bidWindowMilliseconds = 500 + dice.next() % 2000
             if dice.next() % 2 == 0 { policy.regionFilter = ["north", "east"] }
+            if hedges, number % 2 == 0 {
+                params.wasmCID = CID.hashing(Array("hedged".utf8), codec: .raw)
+                params.maxFuel = 600_000_000
+                policy.hedge = true
+                policy.require(HedgedJob.feature)
+            }
             params.executionPolicy = policy
             let at = network.now.advanced(milliseconds: Int64(dice.next() % max(1, submissionMilliseconds)))
             var request = JobRequest(

@@ -31,6 +31,8 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
     package var publicBids: Bool?
     /// Whether the executor tells the state of the run to everybody.
     package var publicStatus: Bool?
+    /// Whether another executor may be asked for a second copy where a run is slow.
+    package var hedge: Bool?
 
     /// A policy without demands.
     package init() {}
@@ -49,6 +51,7 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
         case maxAttempts = "max_attempts"
         case publicBids = "public_bids"
         case publicStatus = "public_status"
+        case hedge
     }
 }
 
@@ -57,6 +60,7 @@ extension ExecutionPolicy: DAGCBORReadable {
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         self.init()
         var fields = try DAGCBORReader(node)
+        hedge = try fields.partIfPresent("hedge")
         weights = try fields.partIfPresent("weights")
         deadline = try fields.unsignedIfPresent("deadline").map(UnixMilliseconds.init)
         maxPrice = try fields.amountIfPresent("max_price")
@@ -104,4 +108,6 @@ extension ExecutionPolicy {
     package var hasPublicBids: Bool { publicBids == true }
     /// Whether the state of the run is told to everybody.
     package var hasPublicStatus: Bool { publicStatus == true }
+    /// Whether another executor may be asked for a second copy where a run is slow.
+    package var allowsHedge: Bool { hedge == true }
 }

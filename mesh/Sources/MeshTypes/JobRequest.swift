@@ -17,8 +17,6 @@ package struct JobRequest: Hashable, Sendable, Codable {
     /// What decides its run besides the parameters, where it is to give what another job gives; absent means that the
     /// node makes one up.
     package var execution: ExecutionIdentity?
-    /// Whether a second executor may be asked where a run is slow; absent means that none is. No manifest tells.
-    package var hedge: Bool?
 
     package init(
         requesterDID: DID, submittedAt: UnixMilliseconds, params: MeshJobParams,
@@ -47,6 +45,5 @@ package struct JobRequest: Hashable, Sendable, Codable {
         case idempotencyKey = "idempotency_key"
         case verification
         case execution
-        case hedge
     }
 }

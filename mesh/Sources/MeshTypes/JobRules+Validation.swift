@@ -196,6 +196,7 @@ extension JobRules {
         if policy.hasPublicBids || policy.hasPublicStatus, !policy.requires(PublicJob.feature) {
             throw .featureNotRequired(PublicJob.feature)
         }
+        if policy.allowsHedge, !policy.requires(HedgedJob.feature) { throw .featureNotRequired(HedgedJob.feature) }
         if let weights = policy.weights {
             let all = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
             for weight in all { try most("weights", weight, weightMax) }

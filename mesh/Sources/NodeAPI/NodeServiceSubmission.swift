@@ -26,8 +26,6 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var session: Session?
     /// How the result is checked before it counts: `none`, `spot:10%`, `replay`; nil means the node's default.
     package var verification: String?
-    /// Whether a second executor is asked as well where the run is slow; nil means that none is.
-    package var hedge: Bool?
     /// The owner's name for the job.
     package var label: String?
     /// The same key submits once.
@@ -69,14 +67,12 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
         session = try container.decodeIfPresent(Session.self, forKey: .session)
         verification = try container.decodeIfPresent(String.self, forKey: .verification)
-        hedge = try container.decodeIfPresent(Bool.self, forKey: .hedge)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, hedge
-        case label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }
@@ -177,6 +173,8 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         package var publicBids: Bool?
         /// Whether the executor tells the state of the run to everybody.
         package var publicStatus: Bool?
+        /// Whether another executor is asked for a second copy where the run is slow.
+        package var hedge: Bool?
 
         /// A policy, each part the node's default unless given.
         package init(
@@ -199,7 +197,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             case bidWindowMilliseconds = "bid_window_ms"
             case sufficientBids = "sufficient_bids"
             case requiredFeatures = "required_features"
-            case resources, deadline, weights
+            case resources, deadline, weights, hedge
             case maxAttempts = "max_attempts"
             case publicBids = "public_bids"
             case publicStatus = "public_status"

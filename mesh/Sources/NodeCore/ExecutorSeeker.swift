@@ -10,10 +10,10 @@ package enum OfferKeys {
     /// The most keys of one executor; features beyond are found by gossip alone.
     package static let keysMax = 16
 
-    /// Features that every executor of this version has; they have no keys.
+    /// Features that every executor of this version has, unless its owner says no; they have no keys.
     package static let common = [
         JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
-        SessionTerms.transcriptFeature, PublicJob.feature,
+        SessionTerms.transcriptFeature, PublicJob.feature, HedgedJob.feature,
     ]
 
     /// The key of a feature.

@@ -59,6 +59,7 @@ indirect enum ConfigurationRule: Sendable {
         ("files_bytes_max", .count(0...JobRules().fileBytesMax)),
         ("features", .list(name)),
         ("hours", .list(.text("hours of the day such as 22:00-06:00") { DayHours($0) != nil })),
+        ("takes_hedged_jobs", .flag),
         ("nice", .count(0...19)),
         ("operator", .text("a credential as mesh operator sign prints it") { OperatorText($0) != nil }),
     ])

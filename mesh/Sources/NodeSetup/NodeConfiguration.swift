@@ -64,6 +64,9 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var hours: [String] = []
         /// The credential by which its operator is known: what `mesh operator sign` prints.
         package var operatorText: String?
+        /// Whether it takes jobs of which another executor may be asked for a second copy where its run is slow, and
+        /// where only the first result is paid.
+        package var takesHedgedJobs = true
         /// How nice runs are to the rest of the machine, from 0 to 19.
         package var nice = 0
 
@@ -87,6 +90,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(filesBytesMax, forKey: .filesBytesMax)
             try container.encode(features, forKey: .features)
             try container.encode(hours, forKey: .hours)
+            try container.encode(takesHedgedJobs, forKey: .takesHedgedJobs)
             try container.encode(nice, forKey: .nice)
             try container.encode(operatorText, forKey: .operatorText)
         }
@@ -106,6 +110,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case outputBytesMax = "output_bytes_max"
             case filesBytesMax = "files_bytes_max"
             case operatorText = "operator"
+            case takesHedgedJobs = "takes_hedged_jobs"
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
@@ -125,6 +130,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.filesBytesMax, into: &filesBytesMax)
             try container.read(.features, into: &features)
             try container.read(.hours, into: &hours)
+            try container.read(.takesHedgedJobs, into: &takesHedgedJobs)
             try container.read(.nice, into: &nice)
             operatorText = try container.decodeIfPresent(String.self, forKey: .operatorText)
         }

@@ -31,7 +31,7 @@ extension MarketConfiguration {
         executor.bidsOnOwnJobs = true
         executor.looksModulesUp = true
         executor.region = configuration.region
-        executor.features = Self.features(offered.features, machine.engineDescription)
+        executor.features = Self.features(offered, machine.engineDescription)
         executor.basePrice = TokenAmount(offered.priceBase)
         executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
         executor.concurrentRunsMax = offered.runsAtOnce
@@ -51,9 +51,10 @@ extension MarketConfiguration {
 
     /// What bids and capabilities state: what every executor of this version can, and what its owner says, as many as a
     /// bid may have.
-    private static func features(_ stated: [String], _ engine: EngineDescription) -> [String] {
-        let own = OfferKeys.common + [ExecutionIdentity.feature(of: engine)]
-        let others = stated.filter { other in !own.contains { $0.isSameBytes(as: other) } }
+    static func features(_ offered: NodeConfiguration.Executor, _ engine: EngineDescription) -> [String] {
+        let common = OfferKeys.common.filter { offered.takesHedgedJobs || $0 != HedgedJob.feature }
+        let own = common + [ExecutionIdentity.feature(of: engine)]
+        let others = offered.features.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()
     }
 

@@ -151,7 +151,7 @@ extension JobDescription.Request {
         let policy = manifest.policy
         // Every job asks for its engine.
         let features = policy.requiredFeatures?.filter {
-            $0 != manifest.execution?.feature && $0 != PublicJob.feature
+            $0 != manifest.execution?.feature && $0 != PublicJob.feature && $0 != HedgedJob.feature
         }
         func list(_ name: String, _ values: [String]?) -> NamedText? {
             values.map { NamedText(name: name, text: $0.joined(separator: ", ")) }
@@ -168,6 +168,7 @@ extension JobDescription.Request {
             policy.weights.map { NamedText(name: "weights", text: words($0)) },
             policy.hasPublicBids ? NamedText(name: "bids", text: "public") : nil,
             policy.hasPublicStatus ? NamedText(name: "status", text: "public") : nil,
+            policy.allowsHedge ? NamedText(name: "second copy", text: "where the run is slow") : nil,
         ].compactMap(\.self)
     }
 

@@ -68,7 +68,7 @@ struct SubmissionDesk: Sendable {
             requesterDID: parts.identity.did, submittedAt: NodeClock.wallClock, params: params,
             idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
         request.verification = level
-        request.hedge = try hedge(of: submission, params, level)
+        try refuseHedge(params, level)
         if isRepeatable {
             request.execution = .repeatable(
                 params, of: parts.identity.did, on: parts.machine.engineDescription)
@@ -117,11 +117,9 @@ struct SubmissionDesk: Sendable {
         return level
     }
 
-    /// Whether a second executor may be asked where a run is slow; refused where that means nothing.
-    private func hedge(
-        of submission: JobSubmission, _ params: MeshJobParams, _ level: VerificationLevel
-    ) throws(NodeServiceError) -> Bool? {
-        guard submission.hedge ?? false else { return nil }
+    /// Refuses a second copy of a slow run where that means nothing.
+    private func refuseHedge(_ params: MeshJobParams, _ level: VerificationLevel) throws(NodeServiceError) {
+        guard params.executionPolicy?.allowsHedge ?? false else { return }
         if params.session != nil {
             throw NodeServiceError(
                 .invalidRequest, "A second copy of an interactive job would ask its user twice.",
@@ -132,7 +130,6 @@ struct SubmissionDesk: Sendable {
                 .invalidRequest, "Other executors do the work anyway, as the check is \(level).",
                 hint: "Submit it without --hedge, or with --verify none, spot:P%, replay or adaptive.")
         }
-        return true
     }
 
     private func params(of submission: JobSubmission, _ moduleCID: CID) throws(NodeServiceError) -> MeshJobParams {
@@ -201,6 +198,8 @@ struct SubmissionDesk: Sendable {
         policy.publicBids = given.publicBids == true ? true : nil
         policy.publicStatus = given.publicStatus == true ? true : nil
         if policy.hasPublicBids || policy.hasPublicStatus { policy.require(PublicJob.feature) }
+        policy.hedge = given.hedge == true ? true : nil
+        if policy.allowsHedge { policy.require(HedgedJob.feature) }
         policy.weights = given.weights.map { weights in
             SelectionWeights(
                 price: weights.price ?? 0, reputation: weights.reputation ?? 0, region: weights.region ?? 0,

@@ -25,7 +25,6 @@ struct UsedKey: Sendable {
         {
             others.append("check")
         }
-        if submission.hedge ?? false, try await !firstAllowsHedge() { others.append("answer to slow runs") }
         guard !others.isEmpty else { return }
         throw NodeServiceError(
             .conflict,
@@ -62,14 +61,6 @@ struct UsedKey: Sendable {
             }
         }
         return VerificationLevel.none.description
-    }
-
-    /// Whether a second executor may be asked for the first job, as its journal says.
-    private func firstAllowsHedge() async throws(NodeServiceError) -> Bool {
-        let journal = try await stored { () throws(MeshStoreError) in
-            try await store.readableJournal(of: jobID, role: .originator)
-        }
-        return journal.entries.contains { (try? JobEvent.decode($0.bytes))?.kind == .hedgingAllowed }
     }
 
     /// What of the things that a submission names is another in the first job, in words.
@@ -114,6 +105,7 @@ struct UsedKey: Sendable {
             ("number of attempts", policy.maxAttempts == nil || asked.maxAttempts == had.maxAttempts),
             ("public bids", policy.publicBids == nil || asked.hasPublicBids == had.hasPublicBids),
             ("public status", policy.publicStatus == nil || asked.hasPublicStatus == had.hasPublicStatus),
+            ("answer to slow runs", policy.hedge == nil || asked.allowsHedge == had.allowsHedge),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]
         return rows.filter { !$0.isSame }.map(\.name)

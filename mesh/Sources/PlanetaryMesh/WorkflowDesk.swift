@@ -608,6 +608,7 @@ extension JobSubmission {
                 minReputation: policy.minReputation, regions: policy.regionFilter,
                 allowedDIDs: policy.allowedDIDs?.map(\.text), deniedDIDs: policy.deniedDIDs?.map(\.text),
                 bidWindowMilliseconds: policy.bidWindowMilliseconds, sufficientBids: policy.sufficientBids))
+        self.policy.hedge = policy.hedge
         files = params.files.map(Files.init)
     }
 }

@@ -63,6 +63,10 @@ package struct ChildTemplate: Sendable {
         policy.deniedDIDs = stage.policy.deniedDIDs?.compactMap { try? DID(parsing: $0) }
         policy.bidWindowMilliseconds = stage.policy.bidWindowMilliseconds
         policy.sufficientBids = stage.policy.sufficientBids
+        if stage.policy.hedge == true {
+            policy.hedge = true
+            policy.require(HedgedJob.feature)
+        }
         if stage.hasFiles {
             params.files = files(content)
             policy.require(JobFiles.feature)

@@ -133,6 +133,7 @@ package struct DefinitionReader: Sendable {
         policy.deniedDIDs = try fields.texts("deny")
         policy.bidWindowMilliseconds = try fields.unsigned("bid_window_ms")
         policy.sufficientBids = try fields.unsigned("sufficient_bids")
+        policy.hedge = try fields.flag("hedge")
         try fields.end()
         return policy
     }

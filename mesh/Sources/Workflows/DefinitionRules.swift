@@ -126,6 +126,11 @@ package struct DefinitionRules: Sendable {
                 remedy: "Take a verify that does (replay, spot:P% or adaptive; --verify replay on the command line), "
                     + "or memo: trusted.")
         }
+        if stage.policy.hedge == true, let level = definition.level(of: stage), level.executorsMost > 1 {
+            throw DefinitionFault(
+                "\(path).policy.hedge", "Other executors do the stage's work anyway, as its check is \(level).",
+                remedy: "Leave hedge out, or take a verify of none, spot:P%, replay or adaptive.")
+        }
         guard !stage.accept.isEmpty, stage.accept.allSatisfy({ Int32(exactly: $0) != nil }) else {
             throw DefinitionFault(
                 "\(path).accept", "These are no exit codes.", remedy: "Write those that count as success, such as [0].")

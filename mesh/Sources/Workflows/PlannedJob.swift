@@ -16,7 +16,8 @@ package struct PlannedJob {
             (
                 policy.0.minReputation == policy.1.minReputation
                     && Self.areSame(policy.0.regionFilter, policy.1.regionFilter)
-                    && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs,
+                    && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs
+                    && policy.0.allowsHedge == policy.1.allowsHedge,
                 "policy"
             ),
         ]

@@ -284,6 +284,8 @@ package struct StagePolicy: Hashable, Sendable, Codable {
     package var bidWindowMilliseconds: UInt64?
     /// How many acceptable bids end the wait early.
     package var sufficientBids: UInt64?
+    /// Whether another executor is asked as well where a run is slow.
+    package var hedge: Bool?
 
     package init() {}
 
@@ -294,6 +296,7 @@ package struct StagePolicy: Hashable, Sendable, Codable {
         case deniedDIDs = "deny"
         case bidWindowMilliseconds = "bid_window_ms"
         case sufficientBids = "sufficient_bids"
+        case hedge
     }
 }
 

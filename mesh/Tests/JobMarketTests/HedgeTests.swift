@@ -12,15 +12,20 @@ import Testing
 @Suite("Second copies of slow runs")
 struct HedgeTests {
     private static func request(_ key: String = "job", timeout: UInt64 = 10) -> JobRequest {
-        var request = MarketWorld.request(key) { $0.timeoutSeconds = timeout }
-        request.hedge = true
-        return request
+        MarketWorld.request(key) { params in
+            params.timeoutSeconds = timeout
+            var policy = params.executionPolicy ?? ExecutionPolicy()
+            policy.hedge = true
+            policy.require(HedgedJob.feature)
+            params.executionPolicy = policy
+        }
     }
 
     /// A world in which the cheaper of two executors never comes to an end.
     private static func world(executors: Int = 2) -> MarketWorld {
         var world = MarketWorld(executors: executors) { _, configuration in
             configuration.originator.sufficientBids = UInt64(executors)
+            configuration.executor?.features.append(HedgedJob.feature)
         }
         world.checksReplay = true
         world.parties[1].run = .hang
@@ -171,24 +176,115 @@ struct HedgeTests {
         #expect(told.contains { $0.contains("the last \(RunTimes.Limits.runsMin) runs") }, "\(told)")
     }
 
-    @Test("Of 20 runs the nineteenth is the mark; the oldest are forgotten, and so are modules")
+    @Test("Of 20 runs the nineteenth is the mark; the oldest are forgotten, and so are kinds")
     func marks() {
         var runs = RunTimes()
-        let module = CID.hashing([1], codec: .raw)
-        for number in 1..<RunTimes.Limits.runsMin { runs.ran(module, milliseconds: UInt64(number) * 10_000) }
-        #expect(runs.mark(of: module, timeoutSeconds: 60) == RunTimes.Mark(milliseconds: 30_000, runs: 0))
-        #expect(runs.mark(of: module, timeoutSeconds: 1).milliseconds == RunTimes.Limits.slowMillisecondsMin)
-        #expect(runs.mark(of: module, timeoutSeconds: .max).milliseconds == .max)
-        for number in RunTimes.Limits.runsMin...20 { runs.ran(module, milliseconds: UInt64(number) * 10_000) }
-        #expect(runs.mark(of: module, timeoutSeconds: 60) == RunTimes.Mark(milliseconds: 190_000, runs: 20))
-        for _ in 0..<RunTimes.Limits.runsMax { runs.ran(module, milliseconds: 5) }
+        func params(_ module: String = "module", timeout: UInt64 = 60, fuel: UInt64 = 1_000) -> MeshJobParams {
+            var params = MeshJobParams(wasmCID: CID.hashing(Array(module.utf8), codec: .raw))
+            (params.timeoutSeconds, params.maxFuel) = (timeout, fuel)
+            return params
+        }
+        let usual = params()
+        for number in 1..<RunTimes.Limits.runsMin { runs.ran(usual, milliseconds: UInt64(number) * 10_000) }
+        #expect(runs.mark(of: usual) == RunTimes.Mark(milliseconds: 30_000, runs: 0))
+        #expect(runs.mark(of: params(timeout: 1)).milliseconds == RunTimes.Limits.slowMillisecondsMin)
+        #expect(runs.mark(of: params(timeout: .max)).milliseconds == .max)
+        for number in RunTimes.Limits.runsMin...20 { runs.ran(usual, milliseconds: UInt64(number) * 10_000) }
+        #expect(runs.mark(of: usual) == RunTimes.Mark(milliseconds: 190_000, runs: 20))
+        #expect(runs.mark(of: params(fuel: 1_023)).runs == 20, "the same class of fuel")
+        #expect(runs.mark(of: params(fuel: 1_024)).runs == 0, "another class of fuel")
+        for _ in 0..<RunTimes.Limits.runsMax { runs.ran(usual, milliseconds: 5) }
         let least = RunTimes.Mark(
             milliseconds: RunTimes.Limits.slowMillisecondsMin, runs: UInt64(RunTimes.Limits.runsMax))
-        #expect(runs.mark(of: module, timeoutSeconds: 60) == least)
-        for number in 0..<RunTimes.Limits.modulesMax {
-            runs.ran(CID.hashing(Array("\(number)".utf8), codec: .raw), milliseconds: 5)
+        #expect(runs.mark(of: usual) == least)
+        for number in 0..<RunTimes.Limits.kindsMax { runs.ran(params("\(number)"), milliseconds: 5) }
+        #expect(runs.kindCount == RunTimes.Limits.kindsMax)
+        #expect(runs.mark(of: usual).runs == 0)
+    }
+
+    @Test("Who does not take such jobs does not bid on one, and gets others")
+    func unwilling() throws {
+        var world = MarketWorld(executors: 2) { index, configuration in
+            configuration.originator.sufficientBids = 2
+            if index == 2 { configuration.executor?.features = [HedgedJob.feature] }
         }
-        #expect(runs.moduleCount == RunTimes.Limits.modulesMax)
-        #expect(runs.mark(of: module, timeoutSeconds: 60).runs == 0)
+        let id = try world.submit(Self.request())
+        world.run(milliseconds: 20_000)
+        #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [world.parties[2].identity.did])
+        let other = try world.submit(MarketWorld.request("other"))
+        world.run(milliseconds: 20_000)
+        #expect(world.job(other)?.attempts.first?.assignment.executorDID == world.parties[1].identity.did)
+    }
+
+    @Test("A slow run that is joined by a copy counts with the time that it had, not with the copy's")
+    func recorded() throws {
+        var world = Self.world()
+        let id = try world.submit(Self.request())
+        #expect(world.run(milliseconds: 20_000) { $0.job(id)?.result != nil })
+        var times = world.parties[0].market.originator.runTimes
+        let params = try #require(world.job(id)?.manifest.params)
+        for _ in 1..<RunTimes.Limits.runsMin { times.ran(params, milliseconds: 1) }
+        #expect(times.mark(of: params).milliseconds >= 5_000)
+        #expect(times.mark(of: params).runs == UInt64(RunTimes.Limits.runsMin))
+    }
+
+    /// Gives the originator a receipt of an attempt that claims so much fuel.
+    private func giveReceipt(
+        _ world: inout MarketWorld, _ id: JobID, of attempt: Attempt, by index: Int, fuel: UInt64
+    ) throws {
+        let job = try #require(world.job(id))
+        let executor = world.parties[index].identity
+        let receipt = ExecutionReceipt(
+            jobID: id, assignmentCID: attempt.cid, originatorDID: job.manifest.originatorDID,
+            executorDID: executor.did, attempt: attempt.assignment.attempt, moduleCID: job.manifest.params.wasmCID,
+            inputCIDs: [:], outcome: .exited(code: 0), resourceUsage: ResourceUsage(fuel: fuel), price: .zero,
+            engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
+            determinism: .deterministic, executionStartedAt: world.wallClock, executionEndedAt: world.wallClock)
+        let signed = try SignedObject.sign(receipt, with: executor)
+        let notice = ExecutionReceiptAvailableV1(
+            jobID: id, receiptCID: signed.cid, executorDID: executor.did, status: receipt.status, receipt: signed.bytes)
+        world.give(.executionReceiptAvailable(notice), from: executor.peerID, to: 0)
+    }
+
+    @Test("A slow run that gives up, or lies, while a copy goes on is not waited for again", arguments: [false, true])
+    func slowFails(lies: Bool) throws {
+        var world = Self.world()
+        world.parties[2].run = .hang
+        let id = try world.submit(Self.request(timeout: 20))
+        #expect(world.run(milliseconds: 15_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 500)
+        let slow = try #require(world.job(id)?.attempts.first)
+        if lies {
+            try giveReceipt(&world, id, of: slow, by: 1, fuel: 1_000_000_000_000_000)
+        } else {
+            world.finish(slow.cid, .nodeFailed(reason: "no power"), fuel: 0, of: 1, after: 1)
+        }
+        world.run(milliseconds: 500)
+        #expect(!isHedged(world, id))
+        let copy = try #require(world.job(id)?.liveAttempt)
+        #expect(copy.assignment.executorDID == world.parties[2].identity.did, "the copy goes on")
+        world.finish(copy.cid, .exited(code: 0), fuel: 3_000_000, of: 2, after: 1)
+        world.run(milliseconds: 20_000)
+        #expect(world.job(id)?.result == .completedSuccessfully)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world, of: 1) > 0)
+    }
+
+    @Test("Where both give their results at once one counts and is paid, and the other is answered with late")
+    func bothAtOnce() throws {
+        var world = Self.world()
+        world.parties[2].run = .hang
+        let id = try world.submit(Self.request(timeout: 20))
+        #expect(world.run(milliseconds: 15_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 500)
+        let both = try #require(world.job(id)?.attempts.map(\.cid))
+        for (index, assignment) in both.enumerated() {
+            world.finish(assignment, .exited(code: 0), fuel: 3_000_000, of: index + 1, after: 1)
+        }
+        world.run(milliseconds: 100_000)
+        let job = try #require(world.job(id))
+        #expect(job.attempts.count(where: \.hasWon) == 1 && job.lateReceipts.count == 1)
+        #expect([1, 2].count { world.parties[$0].market.ledger.wallet > .zero } == 1)
+        #expect(world.parties[0].market.ledger.wallet.units == 1_000_000 - job.paid.units)
     }
 }

@@ -72,7 +72,7 @@ struct JournalRowTests {
             .issuance, .wallet, .escrow(JobID(cid)), .paid(did), .income(did), .paidToOthers, .incomeFromOthers,
         ]
         var kinds: [JournalRowKind] = [
-            .closed, .settlementOverdue, .checkerMissing(reason: "nobody bid"), .hedgingAllowed,
+            .closed, .settlementOverdue, .checkerMissing(reason: "nobody bid"),
             .attemptResumed(assignment: cid, until: .epoch), .receiptChosen(receipt: cid),
             .bidDisplaced(bid: cid),
             .bidReceived(bid: [], refusal: .bidderDenied), .anchorPublished(inTime: false),

@@ -19,6 +19,15 @@ import Testing
         #expect(String(decoding: json, as: UTF8.self).contains("\"public_bids\":true"))
     }
 
+    @Test("A second copy of a slow run is asked for by name, for one job and for many")
+    func hedges() throws {
+        let asked = try parse(Run.self, ["run", "job.wasm", "--hedge"]).job.policy
+        #expect(asked.policy().hedge == true && asked.given == ["--hedge"])
+        #expect(try parse(Run.self, ["run", "job.wasm"]).job.policy.policy().hedge == nil)
+        #expect(try parse(Map.self, ["map", "job.wasm", "--each", "*.csv", "--hedge"]).hedge)
+        #expect(throws: (any Error).self) { try parse(Run.self, ["run", "job.wasm", "--local", "--hedge"]) }
+    }
+
     @Test func aRunIsReadWithAllItsParts() throws {
         let run = try parse(
             Run.self,

@@ -154,6 +154,12 @@ struct JobRulesTests {
                     $0.require(PublicJob.feature)
                 } == nil)
         }
+        #expect(refusalOfPolicy { $0.hedge = true } == .featureNotRequired(HedgedJob.feature))
+        #expect(
+            refusalOfPolicy {
+                $0.hedge = true
+                $0.require(HedgedJob.feature)
+            } == nil)
         #expect(
             refusalOfPolicy { $0.weights = SelectionWeights(price: 0, reputation: 0, region: 0, latency: 0, load: 0) }
                 == .limitMissing(field: "weights"))

@@ -18,6 +18,7 @@ import Testing
         configuration.executor.priceBase = 7
         configuration.executor.hours = ["22:00-06:00"]
         configuration.executor.nice = 19
+        configuration.executor.takesHedgedJobs = false
         let identity = try Identity(seed: Array(repeating: 1, count: 32))
         let credential = try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7)
         configuration.executor.operatorText = credential.text

@@ -22,6 +22,16 @@ import Testing
         return try JSONDecoder().decode(NodeConfiguration.self, from: JSONSerialization.data(withJSONObject: file))
     }
 
+    @Test("An executor states that it takes jobs with second copies, unless its owner says no")
+    func hedgedJobs() {
+        let engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
+        var executor = NodeConfiguration.Executor()
+        #expect(MarketConfiguration.features(executor, engine).contains(HedgedJob.feature))
+        executor.takesHedgedJobs = false
+        let features = MarketConfiguration.features(executor, engine)
+        #expect(!features.contains(HedgedJob.feature) && features.contains(PublicJob.feature))
+    }
+
     private func offered(_ configuration: NodeConfiguration) -> ResourceAmounts {
         var executor = ExecutorConfiguration()
         executor.nodeLimits = configuration.limits.offered

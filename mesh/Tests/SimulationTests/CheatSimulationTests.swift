@@ -38,6 +38,30 @@ struct CheatSimulationTests {
         #expect(report.tokensFound == report.tokensIssued)
     }
 
+    @Test("Who is overtaken on purpose earns no more than honesty", arguments: [UInt64(221)])
+    func losersOfHedges(seed: UInt64) throws {
+        func round(_ cheats: [MarketCheat]) throws -> MarketReport {
+            var scenario = scenario(seed)
+            scenario.jobs = 60
+            scenario.submissionMilliseconds = 60_000
+            scenario.originatorCount = 2
+            scenario.hedges = true
+            scenario.cheats = cheats
+            return try scenario.run()
+        }
+        let (honest, lying) = (try round([]), try round([.hedgeLoser]))
+        #expect(lying.hedges > 0, "nothing was slow: \(lying.summary)")
+        for report in [honest, lying] {
+            #expect(report.violations.isEmpty, "\(report.summary)")
+            #expect(report.wrongResults == 0, "\(report.summary)")
+            #expect(report.tokensFound == report.tokensIssued, "\(report.summary)")
+        }
+        func earnedByCheats(_ report: MarketReport) -> UInt64 {
+            report.earned.indices.filter(MarketScenario.mayCheat).reduce(0) { $0 + report.earned[$1] }
+        }
+        #expect(earnedByCheats(lying) <= earnedByCheats(honest), "seed \(seed)")
+    }
+
     @Test("Without a check wrong results count: the cheats are real", arguments: [UInt64(201)])
     func unchecked(seed: UInt64) throws {
         let report = try scenario(seed).run()

@@ -57,6 +57,24 @@ struct DefinitionTests {
         #expect(fault { $0.stages[1].policy.deniedDIDs = ["x"] }?.message == "x is no DID of this mesh.")
     }
 
+    @Test("A second copy of slow runs is asked for by stage, and not where several executors run the work anyway")
+    func hedges() throws {
+        var definition = pipeline()
+        definition.stages[1].policy.hedge = true
+        #expect(DefinitionRules().fault(in: definition) == nil)
+        let params = ChildTemplate(definition.stages[1]).params(
+            module: try CID(parsing: Self.module), item: nil
+        ) { _ in nil }
+        let policy = try #require(params.executionPolicy)
+        #expect(policy.allowsHedge && policy.requires(HedgedJob.feature))
+        var other = params
+        other.executionPolicy?.hedge = nil
+        #expect(PlannedJob(params).difference(from: params) == nil)
+        #expect(PlannedJob(params).difference(from: other) == "policy")
+        definition.verification = "quorum:2/3"
+        #expect(DefinitionRules().fault(in: definition)?.path == "stages[1].policy.hedge")
+    }
+
     @Test func foldersAndFilesAreNotMixedUp() {
         #expect(
             fault { $0.stages[0].inputs["stdin"] = .output(stage: "each", name: "stdout") }?.path

@@ -72,6 +72,9 @@ struct Map: MeshCommand {
             valueName: "rule"))
     var memo: MemoRule?
 
+    @Flag(help: "Ask another executor as well where a run is slow, as in mesh run.")
+    var hedge = false
+
     @Flag(help: "Print nothing about its progress.")
     var quiet = false
 
@@ -93,6 +96,7 @@ struct Map: MeshCommand {
         var stage = StageDefinition(id: "each", module: cid)
         (stage.args, stage.retries, stage.jobBudget) = (arguments, retries, budget)
         (stage.verification, stage.memo) = (verify, memo)
+        stage.policy.hedge = hedge ? true : nil
         (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (maxFuel?.value, timeout)
         let folder = try await Self.folder(of: files, on: node, TransferLine(console, quiet: quiet))
         let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 4))
