@@ -272,7 +272,7 @@ let tests: [Target] = [
         "MeshCLITests",
         [
             "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "Workflows", "MeshCLI",
-            External.argumentParser,
+            External.argumentParser, External.logging,
         ]),
     meshTests(
         "MeshHTTPTests",

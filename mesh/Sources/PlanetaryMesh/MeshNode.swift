@@ -61,6 +61,9 @@ package actor MeshNode {
     private var patient: [(number: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
     private let work: AsyncStream<NodeErrand>
     private let workIn: AsyncStream<NodeErrand>.Continuation
+    /// One element whenever the node has looked around, so that another can see that its loop turns; ends with it.
+    package nonisolated let beats: AsyncStream<Void>
+    private let beat: AsyncStream<Void>.Continuation
 
     init(_ parts: NodeParts, core: NodeCore, intake: JournalIntake) {
         self.parts = parts
@@ -86,6 +89,7 @@ package actor MeshNode {
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
         (work, workIn) = AsyncStream.makeStream(of: NodeErrand.self)
+        (beats, beat) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Opens the node of a home folder: store, machine, swarm and services; resumes its journal; listens.
@@ -306,6 +310,7 @@ package actor MeshNode {
             board.tellProgress(of: core.market, at: moment.wallClock)
             log.tellLeftOut()
             warnOfOwnKey()
+            beat.yield(())
         } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil
     }
 
@@ -458,6 +463,7 @@ package actor MeshNode {
 
     /// Stops what waits for the node, then closes the store; writes what it accepted before.
     private func finish() {
+        beat.finish()
         runs.stopAll()
         checks.stopAll()
         log.tellLeftOut(isEnd: true)

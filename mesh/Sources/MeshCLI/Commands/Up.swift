@@ -10,6 +10,10 @@ package import PeerIdentity
 package protocol RunningNode: NodeService, PublicContent {
     /// Works until the node has stopped as asked; throws the reason if it stops by itself.
     func run() async throws
+
+    /// One element when the node's own loop has turned, which it does several times in a second; a reader who is late
+    /// gets one for all that he missed. Ends with the loop.
+    var beats: AsyncStream<Void> { get }
 }
 
 /// Opens the node of a home: the one thing of the command line for which the node has to be linked.
@@ -103,7 +107,8 @@ struct Up: NodeOpeningCommand {
         }
         let server = MeshHTTPServer(
             service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, web: web, logger: logger)
-        try await run(node, server, gateway, web)
+        let notices = ServiceNotices(ProcessInfo.processInfo.environment, logger: logger)
+        try await run(node, server, gateway, web, notices)
         return .success
     }
 
@@ -137,7 +142,8 @@ struct Up: NodeOpeningCommand {
     /// Runs node, server and what else listens until the node has stopped and the server has answered requests under
     /// way; throws the reason if the node stopped by itself.
     private func run(
-        _ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?, _ web: WebServer?
+        _ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?, _ web: WebServer?,
+        _ notices: ServiceNotices?
     ) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
@@ -167,10 +173,15 @@ struct Up: NodeOpeningCommand {
                 try Task.checkCancellation()
                 try await server.run {
                     await Self.announce(node, await gateway?.status(), web?.address, json: isJSON)
+                    notices?.tell(.ready)
                 } until: {
                     for await _ in stopped {}
                 }
                 throw CancellationError()
+            }
+            group.addTask {
+                await notices?.follow(node.beats)
+                return nil
             }
             group.addTask {
                 try await Self.stop(node, after: interrupts)
