@@ -17,7 +17,7 @@ package struct Mesh: AsyncParsableCommand {
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
             OperatorGroup.self, CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
-            Bench.self, Completions.self, WorkflowGroup.self, Map.self, Dashboard.self,
+            Bench.self, Completions.self, Version.self, WorkflowGroup.self, Map.self, Dashboard.self,
         ])
 
     /// A script must not mistake an empty file for what it asked for.

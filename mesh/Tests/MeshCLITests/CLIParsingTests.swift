@@ -195,6 +195,15 @@ import Testing
         #expect(Devnet.text(plans, [Samples.status], base: nil).contains("start the devnet with --base-dir, which "))
     }
 
+    @Test("The version names the program's version and what it was built for, and says no more as JSON")
+    func version() throws {
+        #expect(try parse(Version.self, ["version", "--json"]).global.json)
+        let report = try JSONEncoder().encode(VersionReport())
+        let told = try #require(try JSONSerialization.jsonObject(with: report) as? [String: String])
+        #expect(told.keys.sorted() == ["architecture", "system", "version"])
+        #expect(told["version"] == Mesh.configuration.version)
+    }
+
     @Test func completionsTakeJSONAndRefuseAnUnknownShell() throws {
         #expect(try parse(Completions.self, ["completions", "fish", "--json"]).global.json)
         #expect(throws: (any Error).self) { _ = try parse(Completions.self, ["completions", "ksh"]) }
