@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -28,6 +28,10 @@ build: setup ## the mesh binary (debug), in .build/debug/mesh
 
 release: setup ## the mesh binary (optimised), in .build/release/mesh
 	@$(QUIETLY) "Building mesh (release)" release.log $(SWIFT_BUILD) -c release --product mesh
+
+package: release ## a tarball and a .deb of the optimised build, in .build/package (docs/installing.md)
+	@scripts/setup.sh package
+	@scripts/package.sh
 
 test: setup guests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests for all but one target
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests

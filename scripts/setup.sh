@@ -2,11 +2,13 @@
 # Makes a fresh Debian 12 machine with a Swift toolchain, Python 3 with pip, make and git ready to build.
 #   scripts/setup.sh            what building, testing and the demo need
 #   scripts/setup.sh interop    also what the Python peers of the interop tests need
+#   scripts/setup.sh package    also what makes packages
 # Asks nothing, installs with apt only what is missing, and takes well under a second when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-want_interop=no
+want_interop=no want_package=no
 [ "${1:-}" = interop ] && want_interop=yes
+[ "${1:-}" = package ] && want_package=yes
 
 fail() {
     printf 'setup: %s\n' "$1" >&2
@@ -43,6 +45,11 @@ missing_packages() {
     fi
     # The tests of failing networks make network namespaces, which only root may; without it they are skipped.
     if [ "$(id -u)" -eq 0 ]; then command -v ip >/dev/null || echo iproute2; fi
+    if [ "$want_package" = yes ]; then
+        command -v chrpath >/dev/null || echo chrpath
+        command -v strip >/dev/null || echo binutils
+        command -v dpkg-deb >/dev/null || echo dpkg
+    fi
     # What the toolchain's own programs are linked with, where the toolchain was merely unpacked.
     if ldd "$toolchain/swift" "$toolchain/swift-build" 2>/dev/null | grep 'not found' >/dev/null; then
         printf '%s\n' libncurses6 libcurl4 libxml2 zlib1g tzdata

@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Tries the packages of `make package` on a bare Debian 12, made by debootstrap: the tarball, then the .deb from its
+# installation over an upgrade to its purge, and the service under systemd where this machine lets one start.
+#   sudo scripts/package-check.sh
+#   BASE=DIR sudo -E scripts/package-check.sh     keeps the bare Debian in DIR, and takes it from there the next time
+# Needs root, debootstrap and Debian's packages. Changes nothing of this machine: all happens in namespaces of its own.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+packages=$PWD/.build/package
+
+fail() {
+    printf 'FAILED  %s\n' "$1" >&2
+    exit 1
+}
+
+if [ "${1:-}" != --inside ]; then
+    [ "$(id -u)" -eq 0 ] || fail "this needs root"
+    command -v debootstrap >/dev/null || fail "this needs debootstrap: apt-get install debootstrap"
+    ls "$packages"/*.deb >/dev/null 2>&1 || fail "there is no package in .build/package: run make package"
+    work=$(mktemp -d)
+    base=${BASE:-$work/base}
+    trap 'rm -rf "$work"' EXIT
+    if ! [ -e "$base/etc/debian_version" ]; then
+        printf 'making a bare Debian 12 …\n'
+        debootstrap --variant=minbase bookworm "$base" >"$work/log" 2>&1 ||
+            { tail "$work/log" >&2 && fail debootstrap; }
+    fi
+    cp -a "$base" "$work/root"
+    cp /etc/resolv.conf "$work/root/etc/resolv.conf"
+    mkdir -p "$work/root/packages"
+    cp "$packages"/*.tar.gz "$packages"/*.deb "$work/root/packages/"
+    unshare --mount --pid --fork --uts --ipc "$PWD/scripts/package-check.sh" --inside "$work/root"
+    exit 0
+fi
+
+# 1. In namespaces of its own.
+root=$2
+mount --make-rprivate /
+mount -t proc proc /proc
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/dev"
+for device in null zero full random urandom tty; do
+    touch "$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/shm" "$root/dev/pts"
+mount -t tmpfs tmpfs "$root/dev/shm"
+mount -t devpts devpts "$root/dev/pts" -o newinstance,ptmxmode=0666
+ln -s pts/ptmx "$root/dev/ptmx"
+home=/var/lib/mesh
+log=$root/srv/log
+inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+quietly() { "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2 && return 1; }; }
+ok() { printf 'ok  %s\n' "$1"; }
+check() { # check WHAT COMMAND...
+    local what=$1
+    shift
+    quietly "$@" || fail "$what"
+    ok "$what"
+}
+says() { # says WHAT TEXT COMMAND...: fails, and says so in its words
+    local what=$1 text=$2
+    shift 2
+    if "$@" >"$log" 2>&1; then fail "$what: it did not refuse"; fi
+    grep -F -- "$text" "$log" >"$log.said" || { cat "$log" >&2 && fail "$what"; }
+    ok "$what:"
+    printf '      %s\n' "$(head -n 1 "$log.said")"
+}
+mesh() { inside mesh --home "$home" "$@"; }
+# A module that says hello: fd_write of one text to standard output, in 136 bytes.
+base64 -d >"$root/srv/hello.wasm" <<'WASM'
+AGFzbQEAAAABDAJgBH9/f38Bf2AAAAIjARZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxCGZkX3dyaXRlAAADAgEBBQMBAAEHEwIGbWVtb3J5
+AgAGX3N0YXJ0AAEKDwENAEEBQQBBAUEUEAAaCwscAQBBAAsWEAAAAAYAAAAAAAAAAAAAAGhlbGxvCg==
+WASM
+printf 'Debian %s, %s packages\n' "$(cat "$root/etc/debian_version")" "$(inside dpkg-query -W | wc -l)"
+
+# 2. The tarball, before anything else is installed.
+check 'the tarball unpacks' inside sh -c 'tar -xzf /packages/*.tar.gz -C /opt'
+check 'its program finds all of its libraries' inside sh -c '! ldd /opt/mesh-*/bin/mesh | grep "not found"'
+check 'and runs' inside sh -c '/opt/mesh-*/bin/mesh version --json'
+check 'a module runs by it, without a node' \
+    inside sh -c '[ "$(/opt/mesh-*/bin/mesh run --local /srv/hello.wasm)" = hello ]'
+rm -rf "$root"/opt/mesh-* "$root/srv/.mesh"
+
+# 3. The .deb, as apt installs it.
+deb=$(basename "$packages"/*.deb)
+quietly inside apt-get update
+check 'apt installs the .deb' inside apt-get install -y --no-install-recommends "/packages/$deb"
+check 'the user mesh is there' inside getent passwd mesh
+check 'its home is for it alone' inside sh -c \
+    "[ \"\$(stat -c '%U %a' $home $home/identity.key | xargs)\" = 'mesh 700 mesh 600' ]"
+check 'the configuration is in /etc' inside sh -c "[ \"\$(readlink $home/config.json)\" = /etc/mesh/config.json ]"
+check 'manual, completions and list of contents are there' inside ls /usr/share/doc/planetary-mesh/mesh.spdx.json \
+    /usr/share/bash-completion/completions/mesh /usr/share/zsh/vendor-completions/_mesh
+inside cat $home/identity.key >"$root/srv/key"
+
+up() { # starts the node as the unit does, and waits until it says that it is ready
+    inside runuser -u mesh -- mesh up --home $home >"$root/srv/node" 2>&1 &
+    for _ in $(seq 300); do
+        if mesh status >/dev/null 2>&1; then return 0; fi
+        sleep 0.1
+    done
+    cat "$root/srv/node" >&2
+    return 1
+}
+down() { quietly mesh stop && wait; }
+
+check 'the node starts' up
+check 'a job runs' sh -c \
+    "[ \"\$(env -i PATH=$PATH chroot $root mesh --home $home run --quiet /srv/hello.wasm)\" = hello ]"
+check 'its receipt holds' mesh receipt verify last
+check 'and says the same when it is run again' mesh receipt replay last
+job=$(mesh jobs --json | sed -n 's/.*"job_id" *: *"\([^"]*\)".*/\1/p' | head -n 1)
+[ -n "$job" ] || fail 'the job has no name'
+check 'the node stops' down
+
+# 4. An upgrade: the same package under a higher version, with a changed setting there before.
+sed -i 's/"region" : null/"region" : "here"/' "$root/etc/mesh/config.json"
+inside sh -c "dpkg-deb -R /packages/$deb /srv/next && sed -i 's/^\(Version: .*\)/\1.1/' /srv/next/DEBIAN/control &&
+    dpkg-deb --root-owner-group -Zgzip -z1 --build /srv/next /packages/next.deb" >/dev/null
+check 'an upgrade installs' inside apt-get install -y /packages/next.deb
+check 'it keeps the key' inside cmp /srv/key $home/identity.key
+check 'and the settings' grep -q '"region" : "here"' "$root/etc/mesh/config.json"
+check 'the node starts again' up
+check 'and still has the job' sh -c "env -i PATH=$PATH chroot $root mesh --home $home describe $job"
+down || fail 'the node stops'
+
+# 5. A downgrade, where the newer version has changed the data: byte 63 of the database is the version of its tables.
+byte() { printf "\\x$2" | dd of="$root$home/mesh.sqlite" bs=1 seek=63 conv=notrunc status=none; }
+was=$(od -A n -j 63 -N 1 -t x1 "$root$home/mesh.sqlite" | tr -d ' ')
+byte 63 63
+says 'a downgrade over newer data is refused' 'install a newer one' inside dpkg -i "/packages/$deb"
+says 'and so is a start' 'use a newer mesh' inside runuser -u mesh -- mesh up --home $home
+byte 63 "$was"
+check 'a downgrade over the same data is not' inside dpkg -i "/packages/$deb"
+check 'the node starts after it' up
+down || fail 'the node stops'
+
+# 6. Away with it.
+check 'the package is removed' inside apt-get remove -y planetary-mesh
+check 'key, data and settings are still there' inside ls $home/identity.key $home/mesh.sqlite /etc/mesh/config.json
+check 'the program is not' inside sh -c '! command -v mesh'
+check 'it is installed again' inside dpkg -i "/packages/$deb"
+check 'with the same key' inside cmp /srv/key $home/identity.key
+
+# 7. As a service, where a systemd starts in these namespaces.
+service() {
+    quietly inside apt-get install -y --no-install-recommends systemd systemd-sysv || return 1
+    # From here on by a systemd of its own, in a network of its own.
+    unshare --mount --pid --fork --net --cgroup bash -c '
+        set -e
+        ip link set lo up
+        cd "$1"
+        umount proc run
+        mount -t proc proc proc
+        mount -t sysfs sysfs sys
+        mount -t cgroup2 cgroup2 sys/fs/cgroup
+        mount -t tmpfs tmpfs run
+        mkdir -p old
+        pivot_root . old
+        umount -l old
+        exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /sbin/init' bash "$root" >"$root/srv/boot" 2>&1 &
+    outer=$!
+    for _ in $(seq 100); do
+        init=$(ps -o pid= --ppid "$outer" | tr -d ' ')
+        if [ -n "$init" ] && by_init systemctl is-active --quiet mesh 2>/dev/null; then return 0; fi
+        sleep 0.2
+    done
+    return 1
+}
+by_init() { nsenter -t "$init" -a "$@"; }
+restarts() { # restarts COUNT: waits until the service was started again as often, and is up
+    for _ in $(seq 300); do
+        if [ "$(by_init systemctl show -P NRestarts mesh)" = "$1" ] && by_init systemctl is-active --quiet mesh; then
+            return 0
+        fi
+        sleep 0.1
+    done
+    return 1
+}
+if service; then
+    ok 'systemd starts the service, and hears that it is ready'
+    printf '      %s\n' "$(by_init systemd-analyze security --no-pager mesh.service | sed -n 's/^→ //p')"
+    check 'a job runs in the hardened service' sh -c \
+        "[ \"\$(nsenter -t $init -a mesh --home $home run --quiet /srv/hello.wasm)\" = hello ]"
+    by_init sh -c 'mkdir -p /run/systemd/system/mesh.service.d &&
+        printf "[Service]\nWatchdogSec=2\nRestartSec=0\n" >/run/systemd/system/mesh.service.d/test.conf &&
+        systemctl daemon-reload && systemctl restart mesh'
+    sleep 5
+    check 'a watchdog of 2 s leaves a node alone whose loop turns, here for 5 s' restarts 0
+    by_init systemctl kill --signal=STOP --kill-who=main mesh
+    check 'and starts one again whose loop does not' restarts 1
+    check 'the service stops' by_init systemctl stop mesh
+    [ "$(by_init systemctl show -P Result mesh)" = success ] || fail 'the service did not end well'
+    kill -KILL "$init"
+    wait "$outer" 2>/dev/null || true
+else
+    echo 'no   systemd starts here, so the service was not tried'
+fi
+
+# 8. Nothing is left.
+check 'the package is purged' inside apt-get purge -y planetary-mesh
+check 'nothing of it is left' inside sh -c "! ls -d $home /etc/mesh /usr/lib/mesh 2>/dev/null && ! getent passwd mesh &&
+    ! find / -xdev -name '*mesh*' -not -path '/proc/*' -not -path '/packages/*' -not -path '/srv/*' | grep ."
+printf 'all is well\n'
