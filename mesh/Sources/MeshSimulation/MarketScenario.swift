@@ -137,10 +137,11 @@ package struct MarketScenario: Sendable {
         executor.concurrentRunsMax = 1 + Int(dice.next() % 3)
         executor.queuedRunsMax = 4
         executor.limitsMax.maxFuel = 10_000_000_000
-        // Everybody is back within a minute; waiting longer for what does not come would only simulate heartbeats.
-        executor.settlementMilliseconds = 90_000
-        executor.receiptDeliveryMilliseconds = 120_000
-        setup.market.originator.settlementDeliveryMilliseconds = 90_000
+        // Everybody is back within a minute, and whose calendar was set ahead believes after a restart that up to two
+        // more have passed; waiting longer for what does not come would only simulate heartbeats.
+        executor.settlementMilliseconds = 210_000
+        executor.receiptDeliveryMilliseconds = 210_000
+        setup.market.originator.settlementDeliveryMilliseconds = 210_000
         setup.market.originator.fetchingMilliseconds = 20_000
         // As a node's: a lost answer is waited for for ten seconds, and three in a row are lost now and then.
         setup.market.originator.receiptMilliseconds = 60_000
