@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -124,6 +124,10 @@ bench-data: release ## data beside kubo 0.22, which has to be in .build/kubo (sc
 sim: setup ## a simulated mesh under faults; SEED=7 for another one, ARGS="--nodes 80" for more
 	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
 	@.build/release/mesh-sim --seed $(SEED) $(ARGS)
+
+simulate: setup ## what CI simulates: 10,000 composite jobs among cheats over 200 seeds, and 20 rounds; ARGS="20 2" for a tenth
+	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
+	@scripts/simulate.sh $(ARGS)
 
 guests: setup ## the example jobs as WebAssembly, from their sources
 	@Examples/build.sh

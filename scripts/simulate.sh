@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
+# jobs among cheats (200), then ROUNDS rounds of simple jobs with fifty nodes (20), ten seeds at a time, one process a
+# core. A seed that fails prints what was violated, and the command that plays it again.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+seeds=${1:-200} rounds=${2:-20}
+export logs=.build/logs/simulate
+rm -rf "$logs" && mkdir -p "$logs"
+
+play() { # play NAME FIRST COUNT FLAG...: ten lines become one when all passed
+    local name=$1 first=$2 count=$3 from=$SECONDS log
+    shift 3
+    log="$logs/$name-$first.log"
+    if .build/release/mesh-sim --seed "$first" --seeds "$count" --json "$@" >"$log" 2>&1; then
+        printf 'passed  %-9s  seeds %3d to %3d  %3d s\n' "$name" "$first" $((first + count - 1)) $((SECONDS - from))
+    else
+        printf 'FAILED  %-9s  seeds %3d to %3d: make sim SEED=… ARGS="%s"\n' \
+            "$name" "$first" $((first + count - 1)) "$*"
+        grep -av '"violations": \[\]' "$log" | cut -c1-4000
+        return 1
+    fi
+}
+export -f play
+
+parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
+    local name=$1 total=$2 first
+    shift 2
+    for ((first = 1; first <= total; first += 10)); do
+        echo "$name $first $((first + 9 <= total ? 10 : total - first + 1)) $*"
+    done
+}
+
+{
+    parts composite "$seeds" --composite 50 --silent
+    parts rounds "$rounds" --nodes 50
+} | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||
+    { echo "FAILED: the simulator found something, in $SECONDS s"; exit 1; }
+echo "simulated: $((seeds * 50)) composite jobs over $seeds seeds, and $rounds rounds of simple jobs, in $SECONDS s"
