@@ -26,37 +26,84 @@ struct APIOperation: Sendable {
         case socketOnly
     }
 
+    /// A parameter of a path or a query.
+    struct Parameter: Sendable {
+        /// What its text may be.
+        enum Form: Sendable {
+            case cid
+            case flag
+            case text
+            case number(ClosedRange<Int64>)
+            case oneOf([String])
+        }
+
+        let name: String
+        let form: Form
+
+        init(_ name: String, _ form: Form) {
+            self.name = name
+            self.form = form
+        }
+    }
+
+    /// A body, as a type that reads it or a media type.
+    enum Content: Sendable {
+        case json(any (Decodable & Sendable).Type)
+        /// One object per line.
+        case lines(any (Decodable & Sendable).Type)
+        case bytes(String)
+    }
+
+    /// What the document says of an operation.
+    struct About: Sendable {
+        let summary: String
+        let query: [Parameter]
+        let body: Content?
+        let answer: Content?
+        let status: Int
+    }
+
     typealias Handler = @Sendable (Request, ConnectionContext) async throws -> Response
 
     let method: HTTPRequest.Method
     /// The path; a part that begins with a colon stands for any one part.
     let path: String
     let access: Access
+    let about: About
     let handler: Handler
 
     /// The method's name.
     var verb: String { method.rawValue }
 }
 
-/// The operations of the API, each told once.
+/// The operations of the API, each told once: for the router, for the gate, and for the document.
 struct APITable: Sendable {
     private(set) var operations: [APIOperation] = []
 
-    mutating func get(_ path: String, _ access: APIOperation.Access = .read, _ handler: @escaping APIOperation.Handler)
-    {
-        operations.append(APIOperation(method: .get, path: path, access: access, handler: handler))
+    mutating func get(
+        _ path: String, _ summary: String, for access: APIOperation.Access = .read,
+        query: [APIOperation.Parameter] = [], answer: APIOperation.Content? = nil,
+        _ handler: @escaping APIOperation.Handler
+    ) {
+        let about = APIOperation.About(summary: summary, query: query, body: nil, answer: answer, status: 200)
+        operations.append(APIOperation(method: .get, path: path, access: access, about: about, handler: handler))
     }
 
     mutating func post(
-        _ path: String, _ access: APIOperation.Access = .change, _ handler: @escaping APIOperation.Handler
+        _ path: String, _ summary: String, for access: APIOperation.Access = .change,
+        query: [APIOperation.Parameter] = [], body: APIOperation.Content? = nil, answer: APIOperation.Content? = nil,
+        status: Int = 200, _ handler: @escaping APIOperation.Handler
     ) {
-        operations.append(APIOperation(method: .post, path: path, access: access, handler: handler))
+        let about = APIOperation.About(summary: summary, query: query, body: body, answer: answer, status: status)
+        operations.append(APIOperation(method: .post, path: path, access: access, about: about, handler: handler))
     }
 
     mutating func delete(
-        _ path: String, _ access: APIOperation.Access = .change, _ handler: @escaping APIOperation.Handler
+        _ path: String, _ summary: String, for access: APIOperation.Access = .change,
+        answer: APIOperation.Content? = nil, _ handler: @escaping APIOperation.Handler
     ) {
-        operations.append(APIOperation(method: .delete, path: path, access: access, handler: handler))
+        let about = APIOperation.About(summary: summary, query: [], body: nil, answer: answer, status: 200)
+        operations.append(APIOperation(method: .delete, path: path, access: access, about: about, handler: handler))
     }
 
     /// Without what is only on the socket.

@@ -17,6 +17,13 @@ enum JobQueryItems {
         return items.map { "\($0)=\(encoded($1))" }.joined(separator: "&")
     }
 
+    /// What the document says of them.
+    static let parameters: [APIOperation.Parameter] = [
+        .init("after", .cid), .init("role", .oneOf(JobSide.allCases.map(\.rawValue))),
+        .init("status", .oneOf(JobStatusName.all)), .init("since", .number(0...Int64.max)), .init("label", .text),
+        .init("named", .text),
+    ]
+
     private static func encoded(_ text: String) -> String {
         text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
     }

@@ -63,6 +63,12 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var webSessionsMax = 32
     /// Seconds after which a session is over.
     package var webSessionSeconds = 43_200
+    /// Changes of the node that are kept for readers that were away; one that missed more begins anew.
+    package var eventsKeptMax = 1_024
+    /// Readers of the stream of events at once; the next is refused with 503.
+    package var eventReadersMax = 64
+    /// Seconds after which a stream of events without any sends a line that says nothing.
+    package var eventBeatSeconds = 15
     /// Cookies of this node's name that are looked at in a request.
     package var webCookiesMax = 4
     /// Entries that a listing may ask for.

@@ -33,35 +33,63 @@ struct NodeRoutes: Sendable {
     }
 
     private func addJobs(to table: inout APITable) {
-        table.post("/v1/jobs") { request, _ in
+        table.post(
+            "/v1/jobs", "Submits a job, durably", body: .json(JobSubmission.self), answer: .json(JobAccepted.self),
+            status: 201
+        ) { request, _ in
             let submission: JobSubmission = try await decode(request)
             return try json(await service.submit(submission), status: .created)
         }
-        table.get("/v1/jobs") { request, _ in
+        table.get(
+            "/v1/jobs", "The jobs that this node asked for, bid on or ran, the newest first",
+            query: JobQueryItems.parameters + [limit], answer: .json(JobPage.self)
+        ) { request, _ in
             try json(await service.jobs(JobQueryItems.query(request, limit: number(request, "limit", default: 50))))
         }
-        table.get("/v1/jobs/:cid") { _, context in try json(await service.job(cid(context))) }
-        table.get("/v1/jobs/:cid/description") { _, context in try json(await service.describe(cid(context))) }
-        table.get("/v1/jobs/:cid/explanation") { _, context in try json(await service.explain(cid(context))) }
+        table.get(
+            "/v1/jobs/:cid", "One job", answer: .json(JobView.self)
+        ) { _, context in try json(await service.job(cid(context))) }
+        table.get(
+            "/v1/jobs/:cid/description", "Everything that this node knows of a job", answer: .json(JobDescription.self)
+        ) { _, context in try json(await service.describe(cid(context))) }
+        table.get(
+            "/v1/jobs/:cid/explanation", "The journal of a job in words", answer: .json(JobExplanation.self)
+        ) { _, context in try json(await service.explain(cid(context))) }
         // It says that what came before was shown.
-        table.get("/v1/jobs/:cid/session", .change) { request, context in
+        table.get(
+            "/v1/jobs/:cid/session", "Waits for what an interactive job wrote from a place on", for: .change,
+            query: Self.placeParameters, answer: .bytes("application/vnd.ipld.dag-cbor")
+        ) { request, context in
             let (job, place) = try (cid(context), place(request))
             let news = try await service.hear(job, from: place)
             return bytes(try DAGCBOREncoder().encode(news), type: "application/vnd.ipld.dag-cbor")
         }
-        table.post("/v1/jobs/:cid/session") { request, context in
+        table.post(
+            "/v1/jobs/:cid/session", "Gives input to an interactive job",
+            query: Self.placeParameters + [.init("last", .flag)],
+            body: .bytes("application/octet-stream"), answer: .json(SessionPlace.self)
+        ) { request, context in
             let (job, place) = try (cid(context), place(request))
             let isLast = request.uri.queryParameters["last"] == "true"
             let said = try await body(request, bytesMax: SessionCalls.saidBytesMax)
             return try json(await service.say(said, isLast: isLast, to: job, at: place))
         }
-        table.get("/v1/jobs/:cid/output") { request, context in
+        table.get(
+            "/v1/jobs/:cid/output", "Waits for what a running job writes, from a place on",
+            query: Self.placeParameters, answer: .bytes("application/vnd.ipld.dag-cbor")
+        ) { request, context in
             let place = try OutputPlace(attempt: count(request, "attempt"), position: count(request, "position"))
             let news = try await service.output(of: cid(context), from: place)
             return bytes(try DAGCBOREncoder().encode(news), type: "application/vnd.ipld.dag-cbor")
         }
-        table.post("/v1/jobs/:cid/cancel") { _, context in try json(await service.cancel(cid(context))) }
-        table.get("/v1/jobs/:cid/events") { request, context in
+        table.post(
+            "/v1/jobs/:cid/cancel", "Cancels a job; of one that has ended nothing changes",
+            answer: .json(JobCancellation.self)
+        ) { _, context in try json(await service.cancel(cid(context))) }
+        table.get(
+            "/v1/jobs/:cid/events", "What happened to a job and what happens, until its result",
+            query: [.init("scope", .oneOf(ProgressScope.allCases.map(\.rawValue)))], answer: .lines(JobProgress.self)
+        ) { request, context in
             let events = try await service.progress(of: cid(context), scope(request))
             return Response(
                 status: .ok, headers: [.contentType: "application/x-ndjson"], body: lines(events, for: request))
@@ -69,17 +97,34 @@ struct NodeRoutes: Sendable {
     }
 
     private func addReceipts(to table: inout APITable) {
-        table.get("/v1/receipts/:cid") { _, context in try json(await service.receipt(cid(context))) }
-        table.post("/v1/receipts/:cid/verify", .read) { _, context in
+        table.get(
+            "/v1/receipts/:cid", "A receipt, from here or from the mesh", answer: .json(ReceiptView.self)
+        ) { _, context in try json(await service.receipt(cid(context))) }
+        table.post(
+            "/v1/receipts/:cid/verify", "Checks everything that a receipt claims", for: .read,
+            answer: .json(ReceiptReport.self)
+        ) { _, context in
             try json(await service.verifyReceipt(cid(context)))
         }
-        table.post("/v1/receipts/:cid/replay") { _, context in try json(await service.replayReceipt(cid(context))) }
-        table.get("/v1/proofs") { request, _ in
+        table.post(
+            "/v1/receipts/:cid/replay", "Runs a receipt's job again and compares", answer: .json(ReceiptReport.self)
+        ) { _, context in try json(await service.replayReceipt(cid(context))) }
+        table.get(
+            "/v1/proofs", "The proofs of fraud that this node made, the newest first", query: [limit],
+            answer: .json([ProofView].self)
+        ) { request, _ in
             try json(await service.proofs(limit: number(request, "limit", default: 50)))
         }
-        table.get("/v1/proofs/:cid") { _, context in try json(await service.proof(cid(context))) }
-        table.post("/v1/proofs/:cid/verify") { _, context in try json(await service.verifyProof(cid(context))) }
-        table.get("/v1/receipts/:cid/archive") { request, context in
+        table.get(
+            "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", answer: .json(ProofView.self)
+        ) { _, context in try json(await service.proof(cid(context))) }
+        table.post(
+            "/v1/proofs/:cid/verify", "Runs the job of a proof again", answer: .json(ProofReport.self)
+        ) { _, context in try json(await service.verifyProof(cid(context))) }
+        table.get(
+            "/v1/receipts/:cid/archive", "A receipt and its evidence in one file", query: [.init("outputs", .flag)],
+            answer: .bytes("application/vnd.ipld.car; version=1")
+        ) { request, context in
             let withOutputs = request.uri.queryParameters["outputs"] == "true"
             let archive = try await service.exportReceipt(cid(context), withOutputs: withOutputs)
             return bytes(archive, type: "application/vnd.ipld.car; version=1")
@@ -87,55 +132,94 @@ struct NodeRoutes: Sendable {
     }
 
     private func addNode(to table: inout APITable) {
-        table.get("/v1/status") { _, _ in
+        table.get(
+            "/v1/status", "Who the node is and how it is doing", answer: .json(NodeStatus.self)
+        ) { _, _ in
             var status = try await service.status()
             status.gateway = await gateway?.status()
             status.apiAddress = web?.address
             return try json(status)
         }
-        table.get("/v1/limits") { _, _ in try json(await service.limits()) }
-        table.get("/v1/peers") { _, _ in try json(await service.peers()) }
-        table.get("/v1/offers") { _, _ in try json(await service.offers(for: nil)) }
-        table.post("/v1/offers", .read) { request, _ in
+        table.get(
+            "/v1/limits", "What the node takes from its owner", answer: .json(NodeLimits.self)
+        ) { _, _ in try json(await service.limits()) }
+        table.get(
+            "/v1/peers", "The connected and the remembered peers", answer: .json([PeerView].self)
+        ) { _, _ in try json(await service.peers()) }
+        table.get(
+            "/v1/offers", "The executors that are known", answer: .json(OffersView.self)
+        ) { _, _ in try json(await service.offers(for: nil)) }
+        table.post(
+            "/v1/offers", "What keeps each executor from a job, without submitting it", for: .read,
+            body: .json(JobSubmission.self), answer: .json(OffersView.self)
+        ) { request, _ in
             let asked: JobSubmission = try await decode(request)
             return try json(await service.offers(for: asked))
         }
-        table.post("/v1/peers") { request, _ in
+        table.post(
+            "/v1/peers", "Connects to an address", body: .json(PeerAddress.self), answer: .json(PeerView.self)
+        ) { request, _ in
             let asked: PeerAddress = try await decode(request)
             return try json(await service.connect(asked.address))
         }
-        table.get("/v1/wallet") { request, _ in
+        table.get(
+            "/v1/wallet", "Balances, holds and the newest movements", query: [.init("entries", .number(listing))],
+            answer: .json(WalletView.self)
+        ) { request, _ in
             try json(await service.wallet(entriesLimit: number(request, "entries", default: 50)))
         }
         for order in ExecutorOrder.allCases {
-            table.post("/v1/executor/\(order.rawValue)") { _, _ in try json(await service.order(order)) }
+            table.post(
+                "/v1/executor/\(order.rawValue)", "Tells the executor to \(order.rawValue)",
+                answer: .json(ExecutorState.self)
+            ) { _, _ in try json(await service.order(order)) }
         }
         // It lets a browser in: for whoever can open the socket.
-        table.post("/v1/sign-in-links", .socketOnly) { request, _ in
+        table.post(
+            "/v1/sign-in-links", "A link with which a browser signs in once", for: .socketOnly,
+            query: [.init("read_only", .flag)], answer: .json(SignInLink.self), status: 201
+        ) { request, _ in
             guard let web else { throw WebGate.absent }
             let isReadOnly = request.uri.queryParameters["read_only"] == "true"
             return try json(web.gate.link(isReadOnly ? .read : .full), status: .created)
         }
-        table.post("/v1/shutdown") { _, _ in
+        table.post(
+            "/v1/shutdown", "Asks the node to stop", status: 202
+        ) { _, _ in
             try await service.shutdown()
             return Response(status: .accepted)
         }
     }
 
     private func addFiles(to table: inout APITable) {
-        table.post("/v1/files") { request, _ in
+        table.post(
+            "/v1/files", "Keeps a file and offers it to the mesh", body: .bytes("application/octet-stream"),
+            answer: .json(AddedFile.self), status: 201
+        ) { request, _ in
             let bytes = try await body(
                 request, bytesMax: limits.fileBytesMax,
                 hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
             return try json(await service.add(bytes), status: .created)
         }
-        table.delete("/v1/blocks/:cid") { _, context in try json(await service.remove(cid(context))) }
-        table.post("/v1/modules/:cid/warm") { _, context in try json(await service.warm(cid(context))) }
-        table.post("/v1/gc") { _, _ in try json(await service.collectGarbage()) }
-        table.get("/v1/files/:cid") { _, context in
+        table.delete(
+            "/v1/blocks/:cid", "Forgets a file, a block, or the evidence and outputs of a job",
+            answer: .json(RemovedBlocks.self)
+        ) { _, context in try json(await service.remove(cid(context))) }
+        table.post(
+            "/v1/modules/:cid/warm", "Compiles a module for later", answer: .json(WarmModule.self)
+        ) { _, context in try json(await service.warm(cid(context))) }
+        table.post(
+            "/v1/gc", "Deletes what nothing needs", answer: .json(RemovedBlocks.self)
+        ) { _, _ in try json(await service.collectGarbage()) }
+        table.get(
+            "/v1/files/:cid", "A file, from here or from the mesh", answer: .bytes("application/octet-stream")
+        ) { _, context in
             bytes(try await service.get(cid(context)), type: "application/octet-stream")
         }
-        table.get("/v1/blocks/:cid") { request, context in
+        table.get(
+            "/v1/blocks/:cid", "A block, from here or from the mesh", query: [.init("of", .cid)],
+            answer: .bytes("application/vnd.ipld.raw")
+        ) { request, context in
             let cid = try cid(context)
             let block =
                 if let root = request.uri.queryParameters["of"] {
@@ -148,7 +232,10 @@ struct NodeRoutes: Sendable {
     }
 
     private func addTrees(to table: inout APITable) {
-        table.post("/v1/blocks/missing", .read) { request, _ in
+        table.post(
+            "/v1/blocks/missing", "Which blocks are not here", for: .read, body: .json(AskedBlocks.self),
+            answer: .json(AskedBlocks.self)
+        ) { request, _ in
             let asked: AskedBlocks = try await decode(request)
             guard asked.cids.count <= ContentBlock.askedMax else {
                 throw NodeServiceError(.tooLarge, "More than \(ContentBlock.askedMax) CIDs at once.")
@@ -156,52 +243,87 @@ struct NodeRoutes: Sendable {
             let missing = try await service.missing(asked.cids.map(cid))
             return try json(AskedBlocks(cids: missing.map(\.text)))
         }
-        table.post("/v1/blocks") { request, _ in
+        table.post(
+            "/v1/blocks", "Stores the blocks of a CAR", body: .bytes("application/vnd.ipld.car"), status: 201
+        ) { request, _ in
             try await service.put(blocks(body(request, bytesMax: limits.uploadBytesMax)))
             return Response(status: .created)
         }
         // It reads the owner's files by their paths: only for a socket that none but the owner can open.
-        table.post("/v1/files/parts", .socketOnly) { request, _ in
+        table.post(
+            "/v1/files/parts", "Stores a part of a file that the node reads by its path", for: .socketOnly,
+            body: .json(FilePart.self), answer: .json(FileLeaves.self), status: 201
+        ) { request, _ in
             let part: FilePart = try await decode(request)
             return try json(await service.put(part), status: .created)
         }
-        table.post("/v1/pins/:cid") { request, context in
+        table.post(
+            "/v1/pins/:cid", "Keeps a file or folder", query: [.init("fetch", .flag)], answer: .json(PinnedTree.self)
+        ) { request, context in
             let isFetched = request.uri.queryParameters["fetch"] == "true"
             return try json(await service.pin(cid(context), fetching: isFetched))
         }
-        table.post("/v1/pins/:cid/public") { _, context in
+        table.post(
+            "/v1/pins/:cid/public", "Lets strangers have what is kept", answer: .json(Publication.self)
+        ) { _, context in
             try json(await service.publish(cid(context), isPublic: true))
         }
-        table.post("/v1/pins/:cid/private") { _, context in
+        table.post(
+            "/v1/pins/:cid/private", "Takes that back", answer: .json(Publication.self)
+        ) { _, context in
             try json(await service.publish(cid(context), isPublic: false))
         }
-        table.get("/v1/pins") { request, _ in
+        table.get(
+            "/v1/pins", "What is kept, the newest first", query: [.init("after", .number(0...Int64.max)), limit],
+            answer: .json(PinPage.self)
+        ) { request, _ in
             let next = request.uri.queryParameters["after"].flatMap { Int64($0) }
             return try json(await service.pins(after: next, limit: number(request, "limit", default: 50)))
         }
     }
 
     private func addWorkflows(to table: inout APITable) {
-        table.post("/v1/workflows") { request, _ in
+        table.post(
+            "/v1/workflows", "Begins a workflow", body: .json(WorkflowSubmission.self),
+            answer: .json(WorkflowView.self), status: 201
+        ) { request, _ in
             let submission: WorkflowSubmission = try await decode(request)
             return try json(await service.begin(submission), status: .created)
         }
-        table.get("/v1/workflows") { request, _ in
+        table.get(
+            "/v1/workflows", "The newest workflows", query: [limit], answer: .json([WorkflowListing].self)
+        ) { request, _ in
             try json(await service.workflows(limit: number(request, "limit", default: 20)))
         }
-        table.get("/v1/workflows/:cid") { request, context in
+        table.get(
+            "/v1/workflows/:cid", "A workflow, now or after the next thing that happens to it",
+            query: [.init("past", .number(0...Int64.max))], answer: .json(WorkflowView.self)
+        ) { request, context in
             let version = request.uri.queryParameters["past"].flatMap { UInt64($0) }
             return try json(await service.workflow(cid(context), past: version))
         }
-        table.get("/v1/workflows/:cid/items") { request, context in
+        table.get(
+            "/v1/workflows/:cid/items", "The items of a workflow's stages", query: [.init("stage", .text)],
+            answer: .json([WorkflowItemView].self)
+        ) { request, context in
             let stage = request.uri.queryParameters["stage"].map(String.init)
             return try json(await service.items(of: cid(context), stage: stage))
         }
         for order in WorkflowOrder.allCases {
-            table.post("/v1/workflows/:cid/\(order.rawValue)") { _, context in
+            table.post(
+                "/v1/workflows/:cid/\(order.rawValue)", "Tells a workflow to \(order.rawValue)",
+                answer: .json(WorkflowView.self)
+            ) { _, context in
                 try json(await service.obey(order, of: cid(context)))
             }
         }
+    }
+
+    /// How many entries a listing has at most.
+    private var listing: ClosedRange<Int64> { 0...Int64(limits.listingMax) }
+    private var limit: APIOperation.Parameter { .init("limit", .number(listing)) }
+    private static let placeParameters = ["client", "attempt", "position"].map {
+        APIOperation.Parameter($0, .number(0...Int64.max))
     }
 
     /// The blocks in the body of a request, a CAR without roots.
@@ -218,7 +340,7 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func bytes(_ bytes: [UInt8], type: String) -> Response {
+    func bytes(_ bytes: [UInt8], type: String) -> Response {
         Response(
             status: .ok, headers: [.contentType: type, .contentLength: String(bytes.count)],
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))

@@ -1,5 +1,6 @@
 import Economics
 import JobMarket
+import LibP2P
 import MeshStore
 import MeshTypes
 package import Multiformats
@@ -10,7 +11,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService, PublicContent {
+extension MeshNode: NodeService, PublicContent, ChangeSource {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -283,6 +284,19 @@ extension MeshNode: NodeService, PublicContent {
     }
 
     // MARK: Peers and tokens
+
+    package nonisolated func changes() async throws(NodeServiceError) -> AsyncStream<NodeChange> { try feed.follow() }
+
+    /// Tells those who follow what came and went around this node since the last look.
+    func tellFollowers() async {
+        guard feed.isFollowed else { return }
+        let peers = Set(await parts.swarm.connectedPeers().map(\.text))
+        var offers: Set<String>?
+        if feed.wantsOffers, let known = try? prospects(nil, JobSizes()) {
+            offers = Set(known.map(\.offer.nodeDID.text))
+        }
+        feed.look(peers: peers, offers: offers, at: moment.wallClock.value)
+    }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] {
         let known = try await neighbourhood.peers()

@@ -36,6 +36,7 @@ package actor MeshNode {
     nonisolated let runs = RunningJobs()
     nonisolated let checks = RunningJobs()
     nonisolated let runSessions = RunSessions()
+    nonisolated let feed = ChangeFeed()
     nonisolated let sessions: SessionDesk
     nonisolated let runOutputs = RunOutputs()
     nonisolated let outputs: OutputDesk
@@ -217,6 +218,7 @@ package actor MeshNode {
                 for event in write.events { parts.results.follow(event) }
                 // At a crash point nothing that follows happens.
                 if !disk.write(write) { return }
+                feed.tell(write.events)
             case .writeFaults(let faults): disk.write(faults)
             case .pruneBids(let date): disk.pruneBids(before: date)
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
@@ -308,6 +310,7 @@ package actor MeshNode {
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
             board.tellProgress(of: core.market, at: moment.wallClock)
+            await tellFollowers()
             log.tellLeftOut()
             warnOfOwnKey()
             beat.yield(())
@@ -468,6 +471,7 @@ package actor MeshNode {
         checks.stopAll()
         log.tellLeftOut(isEnd: true)
         board.finish()
+        feed.finish()
         alarm.finish()
         workIn.finish()
         let faults = core.takeFaults()

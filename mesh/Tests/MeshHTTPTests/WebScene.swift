@@ -7,6 +7,26 @@ import Testing
 
 @testable import MeshHTTP
 
+/// Changes that a test tells, to one follower.
+struct ScriptedChanges: ChangeSource {
+    let tell: AsyncStream<NodeChange>.Continuation
+    private let streams: NIOLockedValueBox<[AsyncStream<NodeChange>]>
+
+    init() {
+        // BOUNDED: by what the test tells.
+        let (stream, tell) = AsyncStream.makeStream(of: NodeChange.self)
+        self.tell = tell
+        streams = NIOLockedValueBox([stream])
+    }
+
+    func changes() async throws(NodeServiceError) -> AsyncStream<NodeChange> {
+        guard let stream = streams.withLockedValue({ $0.popLast() }) else {
+            throw NodeServiceError(.overloaded, "Somebody follows already.")
+        }
+        return stream
+    }
+}
+
 /// A node's API on a port of this machine, with a clock that the test sets.
 struct WebScene: Sendable {
     let server: WebServer
@@ -18,13 +38,13 @@ struct WebScene: Sendable {
     /// Serves a scripted node while `body` asks it.
     static func run(
         _ script: ScriptedNode.Script = .init(), limits: MeshHTTPLimits = MeshHTTPLimits(),
-        _ body: @Sendable (WebScene) async throws -> Void
+        changes: ScriptedChanges = ScriptedChanges(), _ body: @Sendable (WebScene) async throws -> Void
     ) async throws {
         let tokens = APITokens(full: .random(), read: .random())
         let seconds = NIOLockedValueBox(1_000.0)
         let server = WebServer(
-            service: ScriptedNode(script: script), host: "127.0.0.1", port: 0, tokens: tokens, limits: limits,
-            logger: Logger(label: "test"), seconds: { seconds.withLockedValue { $0 } })
+            service: ScriptedNode(script: script), changes: changes, host: "127.0.0.1", port: 0, tokens: tokens,
+            limits: limits, logger: Logger(label: "test"), seconds: { seconds.withLockedValue { $0 } })
         try await whileServing {
             try await server.run(listening: $0)
         } _: {

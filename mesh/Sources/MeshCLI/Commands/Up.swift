@@ -7,7 +7,7 @@ package import NodeSetup
 package import PeerIdentity
 
 /// A node that `mesh up` keeps running.
-package protocol RunningNode: NodeService, PublicContent {
+package protocol RunningNode: NodeService, PublicContent, ChangeSource {
     /// Works until the node has stopped as asked; throws the reason if it stops by itself.
     func run() async throws
 
@@ -102,8 +102,8 @@ struct Up: NodeOpeningCommand {
         }
         let web = try configuration.api.place.map { place in
             WebServer(
-                service: node, host: place.host, port: place.port, tokens: try APITokens.obtain(in: home),
-                limits: limits, gateway: gateway, logger: logger)
+                service: node, changes: node, host: place.host, port: place.port,
+                tokens: try APITokens.obtain(in: home), limits: limits, gateway: gateway, logger: logger)
         }
         let server = MeshHTTPServer(
             service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, web: web, logger: logger)

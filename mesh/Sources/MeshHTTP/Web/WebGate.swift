@@ -111,6 +111,9 @@ final class WebGate: Sendable {
         throw refused(.credentialsRefused, "The session is over.")
     }
 
+    /// Whether a request that was let in would be now: its session may be over.
+    func isStillGood(_ request: Request) -> Bool { (try? credentials(of: request)) != nil }
+
     /// Signs a browser in; returns its session and the cookie to set.
     func signIn(_ code: String) throws(NodeServiceError) -> (session: SignIns.Session, cookie: String) {
         let (secret, now) = (APISecret.random(), UInt64(seconds()))

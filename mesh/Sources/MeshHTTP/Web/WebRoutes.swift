@@ -6,6 +6,7 @@ import NodeAPI
 struct WebRoutes: Sendable {
     let routes: NodeRoutes
     let gate: WebGate
+    let desk: EventDesk
 
     /// A router with all operations, failures as problem+json.
     func router() -> Router<ConnectionContext> {
@@ -24,23 +25,97 @@ struct WebRoutes: Sendable {
     func table() -> APITable {
         var table = routes.table().overTCP
         addSessions(to: &table)
+        addEvents(to: &table)
+        addDocument(to: &table)
         return table
     }
 
+    /// The document describes itself too: so the table is complete before it is written, once.
+    private func addDocument(to table: inout APITable) {
+        let form = APIOperation.Content.bytes("application/json")
+        let summary = "This document"
+        var whole = table
+        whole.get("/openapi.json", summary, for: .anyone, answer: form) { _, _ in Response(status: .ok) }
+        let written = Result {
+            var document = APIDocument(whole)
+            return try MeshJSON.encode(document.json())
+        }
+        table.get("/openapi.json", summary, for: .anyone, answer: form) { _, _ in
+            routes.bytes(try written.get(), type: "application/json")
+        }
+    }
+
+    private func addEvents(to table: inout APITable) {
+        table.get(
+            "/v1/events", "Every change at the node as it happens, as server-sent events",
+            answer: .bytes("text/event-stream")
+        ) { request, _ in
+            let given = Self.lastEventID.map { request.headers[values: $0] } ?? []
+            let last = given.first.flatMap { EventRing.ID($0) }
+            let isResumed = !given.isEmpty
+            let bell = try desk.bell()
+            return Response(
+                status: .ok, headers: [.contentType: "text/event-stream"],
+                body: events(since: isResumed ? last : desk.newest, resumed: isResumed, bell, for: request))
+        }
+    }
+
+    /// Every change as it happens, each with its ID; `reset` where some are lost; ends early with the reader's session.
+    private func events(
+        since id: EventRing.ID?, resumed isResumed: Bool, _ bell: AsyncStream<Void>, for request: Request
+    ) -> ResponseBody {
+        ResponseBody { writer in
+            try await request.body.consumeWithCancellationOnInboundClose { _ in
+                var place = id ?? desk.newest
+                if !isResumed { try await writer.write(Self.event("open", place, "{}")) }
+                if isResumed, id == nil { try await writer.write(Self.event("reset", place, "{}")) }
+                for await _ in bell {
+                    guard gate.isStillGood(request) else { break }
+                    guard let changes = desk.changes(after: place) else {
+                        place = desk.newest
+                        try await writer.write(Self.event("reset", place, "{}"))
+                        continue
+                    }
+                    var text = changes.isEmpty ? ByteBuffer(string: ":\n\n") : ByteBuffer()
+                    for (id, change) in changes {
+                        let json = String(decoding: try MeshJSON.encode(change), as: UTF8.self)
+                        text.writeImmutableBuffer(Self.event(change.kind.rawValue, id, json))
+                        place = id
+                    }
+                    try await writer.write(text)
+                }
+            }
+            try await writer.finish(nil)
+        }
+    }
+
+    private static let lastEventID = HeaderName("last-event-id")
+
+    private static func event(_ name: String, _ id: EventRing.ID, _ data: String) -> ByteBuffer {
+        ByteBuffer(string: "id: \(id.text)\nevent: \(name)\ndata: \(data)\n\n")
+    }
+
     private func addSessions(to table: inout APITable) {
-        table.post("/v1/sign-in", .anyone) { request, _ in
+        table.post(
+            "/v1/sign-in", "Signs a browser in with a code, once", for: .anyone, body: .json(SignInCode.self),
+            answer: .json(SignedIn.self)
+        ) { request, _ in
             let asked: SignInCode = try await routes.decode(request, bytesMax: routes.limits.signInBytesMax)
             let (session, cookie) = try gate.signIn(asked.code)
             var response = try routes.json(SignedIn(scope: session.scope, seconds: gate.secondsLeft(of: session)))
             response.headers[.setCookie] = cookie
             return response
         }
-        table.get("/v1/session") { request, _ in
+        table.get(
+            "/v1/session", "What whoever asks may do", answer: .json(SignedIn.self)
+        ) { request, _ in
             let (scope, session) = try gate.credentials(of: request)
             return try routes.json(SignedIn(scope: scope, seconds: session.map(gate.secondsLeft)))
         }
         // Whoever has a session may end it.
-        table.post("/v1/sign-out", .read) { request, _ in
+        table.post(
+            "/v1/sign-out", "Ends a browser's session", for: .read, status: 204
+        ) { request, _ in
             var response = Response(status: .noContent)
             if let session = try gate.credentials(of: request).session {
                 response.headers[.setCookie] = gate.signOut(session)

@@ -12,6 +12,8 @@ package import NodeAPI
 package struct WebServer: Sendable {
     let gate: WebGate
     private let service: any NodeService
+    private let changes: any ChangeSource
+    private let desk: EventDesk
     private let host: String
     private let port: Int
     private let limits: MeshHTTPLimits
@@ -22,11 +24,13 @@ package struct WebServer: Sendable {
     ///
     /// - Parameter seconds: a clock that is never set back, for tests.
     package init(
-        service: any NodeService, host: String, port: Int, tokens: APITokens,
+        service: any NodeService, changes: any ChangeSource, host: String, port: Int, tokens: APITokens,
         limits: MeshHTTPLimits = MeshHTTPLimits(), gateway: GatewayServer? = nil, logger: Logger,
         seconds: (@Sendable () -> Double)? = nil
     ) {
         self.service = service
+        self.changes = changes
+        desk = EventDesk(limits: limits)
         self.host = host
         self.port = port
         self.limits = limits
@@ -54,7 +58,7 @@ package struct WebServer: Sendable {
         let (gate, limits, log, quiet) = (gate, limits, logger, MeshHTTPServer.quiet(logger))
         let routes = NodeRoutes(service: service, limits: limits, gateway: gateway, web: self)
         let application = Application(
-            router: WebRoutes(routes: routes, gate: gate).router(),
+            router: WebRoutes(routes: routes, gate: gate, desk: desk).router(),
             server: HTTPServerBuilder {
                 WebConnections(http: HTTP1Channel(responder: $0, configuration: http), limits: limits)
             },
@@ -67,8 +71,19 @@ package struct WebServer: Sendable {
                 await listening()
             },
             logger: quiet)
+        let (desk, changes) = (desk, changes)
         do {
-            try await MeshHTTPServer.run(application, until: stopped, goodbyeSeconds: limits.goodbyeSeconds, quiet)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.follow(changes) }
+                try await MeshHTTPServer.run(
+                    application,
+                    until: {
+                        await stopped()
+                        // Its readers would hold up the stop.
+                        desk.close()
+                    }, goodbyeSeconds: limits.goodbyeSeconds, quiet)
+                group.cancelAll()
+            }
         } catch let error as IOError {
             throw NodeServiceError(
                 .addressInUse,
