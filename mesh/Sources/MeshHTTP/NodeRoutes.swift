@@ -76,7 +76,7 @@ struct NodeRoutes: Sendable {
         }
         table.get(
             "/v1/jobs/:cid/output", "Waits for what a running job writes, from a place on",
-            query: Self.placeParameters, answer: .bytes("application/vnd.ipld.dag-cbor")
+            query: Array(Self.placeParameters.dropFirst()), answer: .bytes("application/vnd.ipld.dag-cbor")
         ) { request, context in
             let place = try OutputPlace(attempt: count(request, "attempt"), position: count(request, "position"))
             let news = try await service.output(of: cid(context), from: place)
