@@ -122,14 +122,16 @@ struct APITable: Sendable {
         }.map(\.method)
     }
 
-    /// Has a router answer by the table, each request after `admitting` let it.
+    /// Has a router answer by the table, each request after `admitting` let it; what that returns is called once its
+    /// handler is done.
     func add(
         to router: Router<ConnectionContext>,
-        admitting admit: @escaping @Sendable (Request, APIOperation) throws -> Void = { _, _ in }
+        admitting admit: @escaping @Sendable (Request, APIOperation) throws -> @Sendable () -> Void = { _, _ in {} }
     ) {
         for operation in operations {
             router.on(RouterPath(operation.path), method: operation.method) { request, context in
-                try admit(request, operation)
+                let end = try admit(request, operation)
+                defer { end() }
                 return try await operation.handler(request, context)
             }
         }

@@ -46,9 +46,11 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var webLeftoverSeconds = 5
     /// Bytes of a body that are read after its answer; then the connection is closed.
     package var webLeftoverBytesMax = 1024 * 1024
-    /// Seconds in which a reader over TCP has to make room for more; then it is cut off.
+    /// Seconds in which a reader over TCP has to take something; then it is cut off.
     package var webPieceSeconds = 20
-    /// Requests over TCP in a second; the next is refused with 429.
+    /// Requests over TCP that are worked on at once, also for readers that have gone; the next is refused with 503.
+    package var webAnswersMax = 64
+    /// Requests over TCP with good credentials in a second; the next is refused with 429.
     package var webRequestsPerSecondMax = 10_000
     /// Requests over TCP in a second that are told why their token, session or code is refused; the next with a wrong
     /// one gets 429. One with a good one is answered.

@@ -150,7 +150,7 @@ struct NodeRoutes: Sendable {
             "/v1/offers", "The executors that are known", answer: .json(OffersView.self)
         ) { _, _ in try json(await service.offers(for: nil)) }
         table.post(
-            "/v1/offers", "What keeps each executor from a job, without submitting it", for: .read,
+            "/v1/offers", "What keeps each executor from a job, without submitting it",
             body: .json(JobSubmission.self), answer: .json(OffersView.self)
         ) { request, _ in
             let asked: JobSubmission = try await decode(request)

@@ -236,7 +236,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// What `mesh up --api` without an address means.
         package static let usual = "127.0.0.1:4080"
 
-        /// The host and the port in a text: `localhost`, an IPv4 address of this machine alone, or `[::1]`, and a port.
+        /// The host and the port in a text: an IPv4 address of this machine alone or `[::1]`, and a port. Not
+        /// `localhost`, which is two addresses: at the other one somebody else could listen.
         static func place(_ text: String) -> (host: String, port: Int)? {
             guard let colon = text.lastIndex(of: ":") else { return nil }
             let digits = text[text.index(after: colon)...]
@@ -245,7 +246,6 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             else { return nil }
             let host = String(text[..<colon])
             switch host {
-            case "localhost": return ("127.0.0.1", port)
             case "[::1]": return ("::1", port)
             default:
                 guard host.hasPrefix("127."), (try? Multiaddr(parsing: "/ip4/\(host)/tcp/\(port)")) != nil else {

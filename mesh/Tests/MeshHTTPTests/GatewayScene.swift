@@ -127,6 +127,8 @@ struct WebConnection: Sendable {
     func send(_ text: String) async throws { try await channel.writeAndFlush(ByteBuffer(string: text)) }
     func close() async throws { try await channel.close() }
     func closed() async throws { try await channel.closeFuture.get() }
+    /// Takes in a piece of what came.
+    func take() { channel.read() }
     /// Takes in what comes from now on.
     func read() async throws { try await channel.setOption(.autoRead, value: true).get() }
 

@@ -74,6 +74,47 @@ import Testing
         }
     }
 
+    @Test func aReaderThatTakesALittleNowAndThenIsNotCutOff() async throws {
+        var limits = MeshHTTPLimits()
+        limits.webPieceSeconds = 2
+        let file = Array(repeating: UInt8(7), count: 256 << 20)
+        let cid = CID.hashing(file, codec: .raw)
+        try await WebScene.run(.init(files: [cid: file]), limits: limits) { scene in
+            let connection = try await WebConnection.open(scene.port, reads: false)
+            try await connection.send(Self.question(scene, "/v1/files/\(cid.text)"))
+            let begin = ContinuousClock.now
+            // More than twice the clock's time, with less waiting each time that it looks.
+            while ContinuousClock.now - begin < .seconds(5) {
+                connection.take()
+                try await connection.pause()
+            }
+            #expect(connection.isOpen && connection.received.count < file.count)
+            try await connection.close()
+        }
+    }
+
+    @Test func onlySoManyRequestsAreWorkedOnAtOnce() async throws {
+        let tally = AnswerTally(max: 2)
+        let (first, _) = (try tally.begin(), try tally.begin())
+        #expect { _ = try tally.begin() } throws: { ($0 as? NodeServiceError)?.code == .overloaded }
+        first()
+        _ = try tally.begin()
+        #expect { _ = try tally.begin() } throws: { ($0 as? NodeServiceError)?.code == .overloaded }
+        var limits = MeshHTTPLimits()
+        limits.webAnswersMax = 0
+        try await WebScene.run(limits: limits) { scene in
+            let answer = try await scene.ask("/v1/status", scene.full)
+            #expect(answer.status == 503 && answer.problem == "overloaded")
+            // Who may ask nothing takes no part in it.
+            #expect(try await scene.ask("/v1/status").status == 401)
+        }
+        limits.webAnswersMax = 1
+        try await WebScene.run(limits: limits) { scene in
+            // Each ends what it began.
+            for _ in 0..<3 { #expect(try await scene.ask("/v1/status", scene.full).status == 200) }
+        }
+    }
+
     @Test func aConnectionBeyondTheLimitWaitsUntilAnotherIsClosed() async throws {
         var limits = MeshHTTPLimits()
         limits.webConnectionsMax = 1

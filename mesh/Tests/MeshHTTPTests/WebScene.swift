@@ -88,10 +88,14 @@ struct WebScene: Sendable {
     }
 
     /// The header with which a browser that signed in asks.
-    func cookie(_ scope: APIScope = .full) async throws -> String {
+    func cookie(_ scope: APIScope = .full) async throws -> String { try await page(scope).cookie }
+
+    /// That, and the header with which its page changes something.
+    func page(_ scope: APIScope = .full) async throws -> (cookie: String, secret: String) {
         let answer = try await signIn(code(scope))
         let pair = answer.headers["set-cookie"]?.split(separator: ";").first ?? ""
-        return "cookie: theme=dark; \(pair)"
+        let secret = try MeshJSON.decode(SignedIn.self, from: answer.body).pageSecret ?? ""
+        return ("cookie: theme=dark; \(pair)", "mesh-page-secret: \(secret)")
     }
 }
 

@@ -142,7 +142,6 @@ import Testing
         #expect(NodeConfiguration().api.place == nil)
         let places = [
             ("127.0.0.1:4080", "127.0.0.1", 4_080), ("127.8.9.10:0", "127.8.9.10", 0),
-            ("localhost:80", "127.0.0.1", 80),
             ("[::1]:65535", "::1", 65_535),
         ]
         for (text, host, port) in places {

@@ -1,4 +1,5 @@
-// The node's API, as the browser reaches it: same origin, a cookie that scripts cannot read.
+// The node's API, as the browser reaches it: same origin, a cookie that scripts cannot read, and with each change a
+// secret that only this origin's pages have: cookies go to every port of a host.
 
 /** A CID or an ID within a path: whatever it says, it is one part of it. */
 export const part = (text) => encodeURIComponent(text);
@@ -34,6 +35,12 @@ export async function askSession() {
   session.canEnd = answer.seconds !== undefined;
 }
 
+/** Signs this browser in with the code of a link. */
+export async function signIn(code) {
+  const answer = await post("/v1/sign-in", { code });
+  localStorage.setItem("page-secret", answer.page_secret);
+}
+
 let signedOut = () => {};
 
 /** Who is told that the session is over. */
@@ -43,6 +50,9 @@ export function onSignedOut(action) {
 
 async function request(method, path, { body, type, signal } = {}) {
   let answer;
+  const headers = type ? { "content-type": type } : {};
+  const secret = method === "GET" ? null : localStorage.getItem("page-secret");
+  if (secret) headers["mesh-page-secret"] = secret;
   try {
     answer = await fetch(path, {
       method,
@@ -51,7 +61,7 @@ async function request(method, path, { body, type, signal } = {}) {
       credentials: "same-origin",
       cache: "no-store",
       redirect: "error",
-      headers: type ? { "content-type": type } : {},
+      headers,
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;

@@ -1,6 +1,6 @@
 // The shell around the pages: signing in, the way from an address to a page, the theme, what is live.
 import { h, s, show, card, failure, waiting, note } from "./dom.js";
-import { post, get, onSignedOut, listen, hangUp, session, askSession } from "./api.js";
+import { signIn as redeem, onSignedOut, listen, hangUp, session, askSession } from "./api.js";
 import { overview, jobs, money, settings } from "./pages.js";
 import { job } from "./job.js";
 import { submit } from "./submit.js";
@@ -77,7 +77,7 @@ async function signIn(code) {
   history.replaceState(null, "", "#/");
   show(main, waiting("Signing in…"));
   try {
-    await post("/v1/sign-in", { code });
+    await redeem(code);
     return true;
   } catch (error) {
     askForLink(error);

@@ -8,6 +8,8 @@ struct SignIns: Sendable {
     struct Session: Hashable, Sendable {
         /// What its cookie says.
         let secret: APISecret
+        /// What the page that signed in says with each change: unlike a cookie, no other port of this machine gets it.
+        let pageSecret: APISecret
         /// What it may do.
         let scope: APIScope
         /// When it ends, in seconds of the clock that it is told.
@@ -36,14 +38,15 @@ struct SignIns: Sendable {
     }
 
     /// Uses a code up for a session; nil if it is not good. With too many sessions the oldest ends.
-    mutating func redeem(_ given: String, as secret: APISecret, at now: UInt64) -> Session? {
+    mutating func redeem(_ given: String, as secret: APISecret, page: APISecret, at now: UInt64) -> Session? {
         expire(at: now)
         // All are compared, so that the time says nothing of which one fits.
         let fitting = codes.indices.filter { codes[$0].secret.matches(given) }
         guard let index = fitting.first else { return nil }
         let code = codes.remove(at: index)
         if sessions.count >= limits.webSessionsMax { sessions.removeFirst() }
-        let session = Session(secret: secret, scope: code.scope, end: now + UInt64(limits.webSessionSeconds))
+        let end = now + UInt64(limits.webSessionSeconds)
+        let session = Session(secret: secret, pageSecret: page, scope: code.scope, end: end)
         sessions.append(session)
         return session
     }

@@ -7,8 +7,8 @@ import NIOHTTP1
 ///
 /// It stands behind the decoder. Between requests, and until the head of one is whole, it waits `webIdleSeconds`; a
 /// body has `webBodySeconds`. A body that goes on behind its answer, as where it was refused, is read for
-/// `webLeftoverSeconds` and `webLeftoverBytesMax` only. A reader that leaves the connection full for `webPieceSeconds`
-/// is cut off. A request for another protocol ends the connection (`endsDecoding`).
+/// `webLeftoverSeconds` and `webLeftoverBytesMax` only. A reader that leaves the connection full and takes nothing for
+/// `webPieceSeconds` is cut off. A request for another protocol ends the connection (`endsDecoding`).
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = HTTPServerRequestPart
@@ -70,13 +70,23 @@ final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         pieceDeadline?.cancel()
-        if !context.channel.isWritable {
-            let channel = context.channel
-            pieceDeadline = context.eventLoop.scheduleTask(in: .seconds(Int64(limits.webPieceSeconds))) {
-                channel.close(promise: nil)
-            }
-        }
+        if !context.channel.isWritable { close(context, unlessItTakes: Self.waiting(context)) }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// Closes the connection in `webPieceSeconds`, unless fewer bytes wait for its reader then.
+    private func close(_ context: ChannelHandlerContext, unlessItTakes waiting: Int) {
+        let context = NIOLoopBound(context, eventLoop: context.eventLoop)
+        pieceDeadline = context.value.eventLoop.scheduleTask(in: .seconds(Int64(limits.webPieceSeconds))) {
+            let left = Self.waiting(context.value)
+            guard left < waiting else { return context.value.close(promise: nil) }
+            self.close(context.value, unlessItTakes: left)
+        }
+    }
+
+    /// The bytes that wait for the reader.
+    private static func waiting(_ context: ChannelHandlerContext) -> Int {
+        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
     /// Closes the connection then, unless the clock is set again before.

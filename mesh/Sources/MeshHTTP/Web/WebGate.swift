@@ -81,7 +81,13 @@ final class WebGate: Sendable {
     func admit(_ request: Request, to operation: APIOperation) throws(NodeServiceError) {
         guard operation.access != .anyone else { return }
         let (scope, session) = try credentials(of: request)
-        if session != nil { try checkPage(of: request, changes: operation.access == .change) }
+        let now = seconds()
+        // Behind the credentials: who has none takes nothing from those who have.
+        guard state.withLock({ $0.requests.take(at: now) }) else {
+            throw Self.tooMany(limits.webRequestsPerSecondMax, "requests")
+        }
+        let changes = operation.access == .change
+        if session != nil { try checkPage(of: request, changes: changes) }
         guard operation.access == .read || scope == .full else {
             throw NodeServiceError(
                 .readOnly, "\(session == nil ? "This token" : "This session") only reads.",
@@ -89,6 +95,7 @@ final class WebGate: Sendable {
                     ? "Use the token in the home folder's file api-token."
                     : "mesh dashboard without --read-only prints a link for a session that may do everything.")
         }
+        if changes, let session { try checkSecret(of: request, session) }
     }
 
     /// What a request may do, and the session that says so, if it is one; a wrong token is not made good by a cookie.
@@ -116,8 +123,8 @@ final class WebGate: Sendable {
 
     /// Signs a browser in; returns its session and the cookie to set.
     func signIn(_ code: String) throws(NodeServiceError) -> (session: SignIns.Session, cookie: String) {
-        let (secret, now) = (APISecret.random(), UInt64(seconds()))
-        guard let session = state.withLock({ $0.signIns.redeem(code, as: secret, at: now) }) else {
+        let (secret, page, now) = (APISecret.random(), APISecret.random(), UInt64(seconds()))
+        guard let session = state.withLock({ $0.signIns.redeem(code, as: secret, page: page, at: now) }) else {
             throw refused(.codeRefused, "The code was used, is too old, or never was one.")
         }
         return (session, "\(cookieName)=\(secret.text); \(Self.cookieRules); Max-Age=\(limits.webSessionSeconds)")
@@ -161,6 +168,17 @@ final class WebGate: Sendable {
         }
     }
 
+    /// It sends them to any port too, and so to another user's server: a change needs what the page alone knows.
+    private func checkSecret(of request: Request, _ session: SignIns.Session) throws(NodeServiceError) {
+        let given = Self.pageSecret.map { request.headers[values: $0] } ?? []
+        guard given.count == 1, session.pageSecret.matches(given[0]) else {
+            throw refused(.credentialsRefused, "A session's cookie alone changes nothing.")
+        }
+    }
+
+    /// The header in which a page says what it got when it signed in.
+    private static let pageSecret = HeaderName("mesh-page-secret")
+
     /// The first is the authority of the request, and leaves the headers.
     private static func hasSecondHost(_ request: Request) -> Bool {
         request.headers.contains { $0.name.canonicalName == "host" }
@@ -189,10 +207,10 @@ final class WebGate: Sendable {
         return text.contains(":") ? "[\(text)]" : text
     }
 
-    /// What requests may call this host: its address, and the name of every machine for itself.
+    /// What requests may call this host: its address. `localhost` may be another address, at which somebody else listens.
     private static func names(of address: SocketAddress?) -> [String] {
         guard let address, let port = address.port else { return [] }
-        let hosts = [host(address), "localhost"]
+        let hosts = [host(address)]
         return hosts.map { "\($0):\(port)" } + (port == 80 ? hosts : [])
     }
 }

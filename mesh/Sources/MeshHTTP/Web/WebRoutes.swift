@@ -16,7 +16,11 @@ struct WebRoutes: Sendable {
         router.add(middleware: ProblemMiddleware(table: table))
         router.add(middleware: WebMiddleware(gate: gate))
         let gate = gate
-        table.add(to: router) { request, operation in try gate.admit(request, to: operation) }
+        let tally = AnswerTally(max: routes.limits.webAnswersMax)
+        table.add(to: router) { request, operation in
+            try gate.admit(request, to: operation)
+            return try tally.begin()
+        }
         DashboardFiles().add(to: router)
         return router
     }
@@ -102,7 +106,9 @@ struct WebRoutes: Sendable {
         ) { request, _ in
             let asked: SignInCode = try await routes.decode(request, bytesMax: routes.limits.signInBytesMax)
             let (session, cookie) = try gate.signIn(asked.code)
-            var response = try routes.json(SignedIn(scope: session.scope, seconds: gate.secondsLeft(of: session)))
+            let signedIn = SignedIn(
+                scope: session.scope, seconds: gate.secondsLeft(of: session), pageSecret: session.pageSecret.text)
+            var response = try routes.json(signedIn)
             response.headers[.setCookie] = cookie
             return response
         }
@@ -110,7 +116,8 @@ struct WebRoutes: Sendable {
             "/v1/session", "What whoever asks may do", answer: .json(SignedIn.self)
         ) { request, _ in
             let (scope, session) = try gate.credentials(of: request)
-            return try routes.json(SignedIn(scope: scope, seconds: session.map(gate.secondsLeft)))
+            return try routes.json(
+                SignedIn(scope: scope, seconds: session.map(gate.secondsLeft), pageSecret: nil))
         }
         // Whoever has a session may end it.
         table.post(
@@ -135,4 +142,12 @@ struct SignedIn: Codable {
     let scope: APIScope
     /// How long the session still is, in seconds; absent for a token.
     let seconds: UInt64?
+    /// What the page says in `mesh-page-secret` with everything that changes something; told once, at the sign-in.
+    let pageSecret: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case scope
+        case seconds
+        case pageSecret = "page_secret"
+    }
 }
