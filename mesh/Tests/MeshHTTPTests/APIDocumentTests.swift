@@ -1,4 +1,5 @@
 import Foundation
+import Multiformats
 import NodeAPI
 import NodeAPITesting
 import Testing
