@@ -54,7 +54,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
     /// A bid on it.
     package struct Bid: Hashable, Sendable, Codable {
         /// What became of a bid.
-        package enum Verdict: String, Hashable, Sendable, Codable {
+        package enum Verdict: String, Hashable, Sendable, Codable, CaseIterable {
             /// It was, or still is, acceptable.
             case acceptable
             /// It was taken up.

@@ -1,7 +1,7 @@
 /// What an event of a job says, for programs: beside its sentence, what a listing needs of it.
 package struct JobNews: Hashable, Sendable, Codable {
     /// What happened. The raw values are part of the API.
-    package enum Kind: String, Hashable, Sendable, Codable {
+    package enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
         /// The job was announced; `round` says how often.
         case announced
         /// A bid arrived: `bids` has it.

@@ -211,7 +211,7 @@ package struct JobResult: Hashable, Sendable, Codable {
 /// One thing that happened to a job.
 package struct JobProgress: Hashable, Sendable, Codable {
     /// What kind of thing.
-    package enum Kind: String, Hashable, Sendable, Codable {
+    package enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
         /// The job has changed its state.
         case phase
         /// Something notable within the state: a bid, a refusal, a retry.

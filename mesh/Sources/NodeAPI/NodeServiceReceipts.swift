@@ -114,7 +114,7 @@ package struct ReceiptReport: Hashable, Sendable, Codable {
     /// One check.
     package struct Line: Hashable, Sendable, Codable {
         /// How a check went.
-        package enum Verdict: String, Hashable, Sendable, Codable {
+        package enum Verdict: String, Hashable, Sendable, Codable, CaseIterable {
             /// It passed.
             case passed
             /// It failed.

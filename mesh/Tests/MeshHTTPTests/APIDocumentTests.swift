@@ -53,6 +53,15 @@ struct APIDocumentTests {
         for case .text(let key) in required { #expect(keys.contains(key), "\(name) has no \(key)") }
     }
 
+    @Test func everyTypeIsReadToItsEnd() async throws {
+        try await WebScene.run { scene in
+            var document = APIDocument(scene.table)
+            _ = document.json()
+            #expect(document.reader.unread == [:])
+            #expect(document.reader.schemas.count > 50)
+        }
+    }
+
     private struct NoSchema: Error { let text: String }
 
     @Test func schemasHaveTheKeysOfWhatIsSent() throws {

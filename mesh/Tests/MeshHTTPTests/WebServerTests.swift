@@ -51,7 +51,7 @@ struct WebServerTests {
             // Whatever is no GET changes something, unless it is one of these.
             let readers = scene.operations.filter { $0.verb != "GET" && $0.access != .change }.map(\.path)
             let known = [
-                "/v1/blocks/missing", "/v1/offers", "/v1/receipts/:cid/verify", "/v1/sign-in", "/v1/sign-out",
+                "/v1/blocks/missing", "/v1/receipts/:cid/verify", "/v1/sign-in", "/v1/sign-out",
             ]
             #expect(readers.sorted() == known)
         }
@@ -86,7 +86,8 @@ struct WebServerTests {
     }
 
     @Test(arguments: [
-        "evil.example", "evil.example:PORT", "127.0.0.1", "127.0.0.1:1", "localhost", "localhost:PORT", "127.0.0.2:PORT", "",
+        "evil.example", "evil.example:PORT", "127.0.0.1", "127.0.0.1:1", "127.0.0.2:PORT", "localhost",
+        "localhost:PORT", "",
     ])
     func anotherHostIsRefused(_ host: String) async throws {
         try await WebScene.run { scene in
@@ -239,10 +240,14 @@ struct WebServerTests {
             #expect(try await scene.ask("/v1/status").status == 401)
             let third = try await scene.ask("/v1/status")
             #expect(third.status == 429 && third.problem == "too_many_requests" && third.headers["retry-after"] == "1")
-            // Who guesses locks nobody out.
-            #expect(try await scene.ask("/v1/status", scene.full).status == 200)
+            // Who guesses locks nobody out, and takes nothing of what others may ask.
             #expect(try await scene.signIn("guess").status == 429)
-            #expect(try await scene.ask("/v1/status", scene.full).status == 429)
+            for _ in 0..<5 {
+                let answer = try await scene.ask("/v1/status", scene.full)
+                #expect(answer.status == 200)
+            }
+            let sixth = try await scene.ask("/v1/status", scene.full)
+            #expect(sixth.status == 429 && sixth.problem == "too_many_requests")
             scene.seconds.withLockedValue { $0 += 1 }
             #expect(try await scene.ask("/v1/status", scene.full).status == 200)
         }
@@ -278,9 +283,11 @@ struct WebServerTests {
 
 extension WebScene {
     /// What there is over TCP.
-    var operations: [APIOperation] {
+    var operations: [APIOperation] { table.operations }
+
+    /// Every operation, as the server has it.
+    var table: APITable {
         let routes = NodeRoutes(service: ScriptedNode(), limits: MeshHTTPLimits())
         return WebRoutes(routes: routes, gate: server.gate, desk: EventDesk(limits: MeshHTTPLimits())).table()
-            .operations
     }
 }

@@ -4,7 +4,7 @@ import NodeAPI
 /// https://spec.openapis.org/oas/v3.1.1.html
 struct APIDocument {
     private let table: APITable
-    private var reader = SchemaReader()
+    private(set) var reader = SchemaReader()
 
     init(_ table: APITable) { self.table = table }
 

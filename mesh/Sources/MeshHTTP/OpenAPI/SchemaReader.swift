@@ -27,6 +27,8 @@ indirect enum APIJSON: Encodable, Equatable {
 struct SchemaReader {
     /// The schemas of types with keys, by their names.
     private(set) var schemas: [String: APIJSON] = [:]
+    /// The types that took no made-up values, so that the rest of their keys is unknown, each with why.
+    private(set) var unread: [String: String] = [:]
     private var names: [ObjectIdentifier: String] = [:]
 
     /// The schema of a type, or a reference to it.
@@ -40,8 +42,9 @@ struct SchemaReader {
         // A type that has itself in it finds its name taken.
         schemas[name] = .group([:])
         let notes = Notes(self)
-        _ = try? type.init(from: NotingDecoder(notes: notes, depth: 0))
+        let failure = NotingDecoder.failure { _ = try type.init(from: NotingDecoder(notes: notes, depth: 0, text: $0)) }
         if let reader = notes.reader { self = reader }
+        unread[name] = failure.map { "\($0)" }
         guard let schema = notes.schema else {
             schemas[name] = nil
             return .group([:])
@@ -114,6 +117,11 @@ private final class Notes {
         note()
     }
 
+    /// An enum with values, which is one key with others in it.
+    func isOneOfSeveral() {
+        schema = .group(["type": .text("object"), "minProperties": .number(1), "maxProperties": .number(1)])
+    }
+
     func note() {
         schema = .group([
             "type": .text("object"), "properties": .group(properties),
@@ -126,31 +134,52 @@ private final class Notes {
 private struct NotingDecoder: Decoder {
     /// How deep made-up values may have others in them: types that have themselves in them never end.
     static let depthMax = 12
+    /// The texts that are tried in turn, as not every type takes any.
+    private static let texts = ["", "inputs.a", "/ip4/127.0.0.1/tcp/1"]
 
     let notes: Notes
     let depth: Int
+    /// What it says where a text is asked for.
+    let text: String
     let codingPath: [any CodingKey] = []
     let userInfo: [CodingUserInfoKey: Any] = [:]
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         notes.note()
-        return KeyedDecodingContainer(Keys(notes: notes, depth: depth))
+        return KeyedDecodingContainer(Keys(notes: notes, depth: depth, text: text))
     }
 
-    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { Items(notes: notes, depth: depth) }
+    func unkeyedContainer() throws -> any UnkeyedDecodingContainer { Items(notes: notes, depth: depth, text: text) }
 
-    func singleValueContainer() throws -> any SingleValueDecodingContainer { Single(notes: notes, depth: depth) }
+    func singleValueContainer() throws -> any SingleValueDecodingContainer {
+        Single(notes: notes, depth: depth, text: text)
+    }
+
+    /// Tries with each text until one is taken; the last failure if none is.
+    static func failure(_ tried: (String) throws -> Void) -> (any Error)? {
+        var failure: (any Error)?
+        for text in texts {
+            do {
+                try tried(text)
+                return nil
+            } catch { failure = error }
+        }
+        return failure
+    }
 
     /// A value of a type, out of nothing.
-    static func made<Value: Decodable>(_ type: Value.Type, depth: Int) throws -> Value {
+    static func made<Value: Decodable>(_ type: Value.Type, depth: Int, text: String) throws -> Value {
         let values: [Any] = [
-            false, "", 0.0, Float(0), 0, Int8(0), Int16(0), Int32(0), Int64(0), UInt(0), UInt8(0), UInt16(0), UInt32(0),
-            UInt64(0),
+            false, text, 0.0, Float(0), 0, Int8(0), Int16(0), Int32(0), Int64(0), UInt(0), UInt8(0), UInt16(0),
+            UInt32(0), UInt64(0),
         ]
         if let value = values.lazy.compactMap({ $0 as? Value }).first { return value }
         if let type = Value.self as? any CaseIterable.Type, let value = first(type) as? Value { return value }
         guard depth < depthMax else { throw Unforeseen() }
-        return try Value(from: NotingDecoder(notes: Notes(nil), depth: depth + 1))
+        var made: Value?
+        let failure = failure { made = try Value(from: NotingDecoder(notes: Notes(nil), depth: depth + 1, text: $0)) }
+        guard let made else { throw failure ?? Unforeseen() }
+        return made
     }
 
     private static func first<Cases: CaseIterable>(_ type: Cases.Type) -> Any? { type.allCases.first }
@@ -158,24 +187,35 @@ private struct NotingDecoder: Decoder {
     struct Keys<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let notes: Notes
         let depth: Int
+        let text: String
         let codingPath: [any CodingKey] = []
-        let allKeys: [Key] = []
+        /// Only enums with values and dictionaries ask for it: one case of an enum, and nothing of a dictionary.
+        var allKeys: [Key] {
+            guard Key(stringValue: "any") == nil else { return [] }
+            return Self.cases.compactMap { Key(stringValue: $0) }.prefix(1).map(\.self)
+        }
+        /// A case of each enum with values that the API reads.
+        private static var cases: [String] { ["folder"] }
 
         func contains(_ key: Key) -> Bool {
             notes.looksFor(key.stringValue)
-            return true
+            // A value that is only made has no more than it needs, so that types with themselves in them end.
+            return notes.reader != nil
         }
 
         func decodeNil(forKey key: Key) throws -> Bool { false }
 
         func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
             notes.reads(key.stringValue, type)
-            return try NotingDecoder.made(type, depth: depth)
+            return try NotingDecoder.made(type, depth: depth, text: text)
         }
 
         func nestedContainer<Nested: CodingKey>(
             keyedBy type: Nested.Type, forKey key: Key
-        ) throws -> KeyedDecodingContainer<Nested> { throw Unforeseen() }
+        ) throws -> KeyedDecodingContainer<Nested> {
+            notes.isOneOfSeveral()
+            return KeyedDecodingContainer(NotingDecoder.Keys<Nested>(notes: Notes(nil), depth: depth, text: text))
+        }
 
         func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer { throw Unforeseen() }
         func superDecoder() throws -> any Decoder { throw Unforeseen() }
@@ -185,10 +225,11 @@ private struct NotingDecoder: Decoder {
     struct Items: UnkeyedDecodingContainer {
         let notes: Notes
         let depth: Int
+        let text: String
         let codingPath: [any CodingKey] = []
         let count: Int? = 1
         var currentIndex = 0
-        var isAtEnd: Bool { currentIndex > 0 }
+        var isAtEnd: Bool { currentIndex > 0 || notes.reader == nil }
 
         mutating func decodeNil() throws -> Bool { false }
 
@@ -197,7 +238,7 @@ private struct NotingDecoder: Decoder {
             if let schema = notes.reader?.schema(of: type) {
                 notes.schema = .group(["type": .text("array"), "items": schema])
             }
-            return try NotingDecoder.made(type, depth: depth)
+            return try NotingDecoder.made(type, depth: depth, text: text)
         }
 
         mutating func nestedContainer<Nested: CodingKey>(
@@ -211,17 +252,18 @@ private struct NotingDecoder: Decoder {
     struct Single: SingleValueDecodingContainer {
         let notes: Notes
         let depth: Int
+        let text: String
         let codingPath: [any CodingKey] = []
 
         func decodeNil() -> Bool { false }
 
         func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
             notes.schema = notes.reader?.schema(of: type)
-            return try NotingDecoder.made(type, depth: depth)
+            return try NotingDecoder.made(type, depth: depth, text: text)
         }
     }
 
-    /// No type of the API reads nested containers by hand.
+    /// No type of the API reads such containers.
     struct Unforeseen: Error, CustomStringConvertible {
         let description = "The type reads what no type of the API does."
     }

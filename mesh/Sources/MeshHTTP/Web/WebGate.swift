@@ -207,7 +207,7 @@ final class WebGate: Sendable {
         return text.contains(":") ? "[\(text)]" : text
     }
 
-    /// What requests may call this host: its address. `localhost` may be another address, at which somebody else listens.
+    /// What requests may call this host: its address. `localhost` may be another one, at which somebody else listens.
     private static func names(of address: SocketAddress?) -> [String] {
         guard let address, let port = address.port else { return [] }
         let hosts = [host(address)]
