@@ -222,10 +222,12 @@ actor OutputDesk {
             guard let entry = followed[job] else { return }
             let output = entry.run == run ? entry.output ?? LiveOutput(bell: entry.bell) : LiveOutput(bell: entry.bell)
             begin(job, run.attempt, output, run)
-            let (end, fault) = await OutputStream(job: job, run: run, output: output).receive(on: parts.swarm)
-            if let fault { await node.sessionFault(of: run.executor, fault.description) }
-            guard end != .broken else { return }
-            if end == .unsupported { followed[job]?.isUnsupported = true }
+            let end = await OutputStream(job: job, run: run, output: output).receive(on: parts.swarm)
+            if case .broken(let fault) = end {
+                if let fault { await node.sessionFault(of: run.executor, fault.description) }
+                return
+            }
+            if case .unsupported = end { followed[job]?.isUnsupported = true }
             entry.bell.ring()
             await Self.forever()
         }
@@ -259,34 +261,34 @@ actor OutputDesk {
 /// The originator's end of a stream over which an executor sends what a run writes.
 struct OutputStream: Sendable {
     /// How it ended.
-    enum End: Sendable {
+    enum End: Hashable, Sendable {
         /// The run has ended.
         case over
         /// The executor knows no such streams.
         case unsupported
-        /// It may be tried again.
-        case broken
+        /// It may be tried again; with what the executor did wrong, if anything.
+        case broken(SessionFault?)
     }
 
     let job: JobID
     let run: OutputRun
     let output: LiveOutput
 
-    /// Takes in what comes; also returns what the executor did wrong, if anything.
-    func receive(on host: any StreamHost) async -> (End, SessionFault?) {
+    /// Takes in what comes.
+    func receive(on host: any StreamHost) async -> End {
         let stream: any PeerStream
         do {
             stream = try await host.openStream(to: run.executor, protocols: [MeshTopics.outputs])
         } catch {
-            if case .protocolsNotSupported = error { return (.unsupported, nil) }
-            return (.broken, nil)
+            if case .protocolsNotSupported = error { return .unsupported }
+            return .broken(nil)
         }
-        let result = await receive(over: stream)
+        let end = await receive(over: stream)
         await stream.reset()
-        return result
+        return end
     }
 
-    private func receive(over stream: any PeerStream) async -> (End, SessionFault?) {
+    private func receive(over stream: any PeerStream) async -> End {
         var arrivals = OutputArrivals(
             jobID: job, assignment: run.assignment, outputBytesMax: run.outputBytesMax)
         do {
@@ -295,14 +297,14 @@ struct OutputStream: Sendable {
                     let bytes = try MeshProtocolMessage.jobInteractiveInput(grant).encoded()
                     try await stream.writeFrame(ByteBuffer(bytes: bytes))
                 }
-                guard let message = try await SessionStream.message(on: stream) else { return (.broken, nil) }
-                guard case .jobInteractiveOutput(let data) = message else { return (.broken, .notOfTheSession) }
+                guard let message = try await SessionStream.message(on: stream) else { return .broken(nil) }
+                guard case .jobInteractiveOutput(let data) = message else { return .broken(.notOfTheSession) }
                 try arrivals.take(data)
                 output.take(data.data, isError: data.isError, at: data.sequence)
             } while !arrivals.isOver
-            return (.over, nil)
+            return .over
         } catch {
-            return (.broken, SessionStream.sessionFault(error))
+            return .broken(SessionStream.sessionFault(error))
         }
     }
 }

@@ -87,12 +87,13 @@ package struct ReputationBook: Hashable, Sendable {
     /// Takes in evidence; the same receipt counts once, and so does the same assignment.
     package mutating func record(_ item: ReputationEvidence) {
         guard item.subject != item.payer else { return }
-        var kept = evidence.removeValue(forKey: item.subject) ?? []
+        var kept = evidence[item.subject] ?? []
         let known = kept.firstIndex { $0.assignmentCID == item.assignmentCID }
-        if known.map({ Self.isWorse(item, than: kept[$0]) }) ?? true {
-            if let known { kept.remove(at: known) }
-            kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
-        }
+        // What shows nothing new changes nothing, not even who was rated last.
+        guard known.map({ Self.isWorse(item, than: kept[$0]) }) ?? true else { return }
+        evidence[item.subject] = nil
+        if let known { kept.remove(at: known) }
+        kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
         var perPayer: [DID: Int] = [:]
         kept.removeAll { old in
             perPayer[old.payer, default: 0] += 1
