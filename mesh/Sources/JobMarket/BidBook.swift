@@ -185,6 +185,17 @@ struct BidBook: Sendable {
             now: context.now)
     }
 
+    /// Holds a run that has not ended, and is not waited for any more, against what its executor's bid promised.
+    mutating func keptWaiting(_ attempt: Attempt, of job: OriginatedJob, _ context: MarketContext) {
+        guard let bid = job.bidding.bid(attempt.assignment.bidCID)?.bid else { return }
+        let now = context.steady.milliseconds(since: attempt.madeAt)
+        let promised = bid.terms.deadline.milliseconds(since: bid.issuedAt)
+        guard now > promised else { return }
+        missed.measured(
+            attempt.assignment.executorDID,
+            MissedPromises.Measured(beginsBy: promised, endsBy: promised, began: 0, ended: now), now: context.now)
+    }
+
     /// Notes that an executor did its part.
     mutating func delivered(_ executor: DID) { failedExecutors.remove(executor) }
 }

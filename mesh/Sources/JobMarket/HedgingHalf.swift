@@ -16,16 +16,25 @@ protocol HedgingHalf: CheckingHalf {
 }
 
 extension HedgingHalf {
-    /// Learns how long a run took that came to its end. Where a second copy won, that is the time that the slow run had
-    /// until then, which is less than it would have taken: counted by the copy's own time, slow runs would vanish from
-    /// the record, and ever quicker ones count as slow.
+    /// Learns how long a run took that came to its end. Where a second copy won, that is at least the time after which
+    /// the first one was slow: by the copy's own time alone, slow runs would vanish from the record, and ever quicker
+    /// ones count as slow; by the time of both together, each slow run would put the next copy off.
     mutating func learnRun(of id: JobID) {
         guard let job = jobs[id], let receipt = job.receipt, receipt.receipt.outcome.responsibility == .success,
             let attempt = job.assignments[receipt.assignmentCID]
         else { return }
+        let own = receipt.cameAt.milliseconds(since: attempt.madeAt)
         let slow = job.assignments.all.first(where: \.isHedged)
-        let began = min(attempt.madeAt, slow?.madeAt ?? attempt.madeAt)
-        runTimes.ran(job.manifest.params, milliseconds: receipt.cameAt.milliseconds(since: began))
+        guard case .hedged(let mark, _, _, _)? = slow?.end else {
+            return runTimes.ran(job.manifest.params, milliseconds: own)
+        }
+        runTimes.ran(job.manifest.params, milliseconds: max(own, mark))
+    }
+
+    /// Holds a slow run that never came to its end against what its executor's bid promised, once the copy has won.
+    mutating func judgeSlow(of id: JobID, _ context: MarketContext) {
+        guard let job = jobs[id], let slow = job.assignments.all.first(where: \.isHedged) else { return }
+        bids.keptWaiting(slow, of: job, context)
     }
 
     /// Sets the time at which the live attempt is slow.

@@ -220,7 +220,9 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
 
     /// Continues after an attempt's end with the next one, unless bidding or another attempt is under way.
     private mutating func goOnWithoutAttempt() {
-        guard !assignments.hasLive, receipts.chosen == nil, !isDelivered, phase != .bidding else { return }
+        guard !assignments.hasLive, receipts.chosen == nil, phase != .bidding,
+            !(assignments.all.last?.awaitsOutputs ?? false)
+        else { return }
         status = .biddingClosed
         if let until = receipts.lastOutputsUntil { enter(.receipt, until: until, status: .biddingClosed) }
     }
@@ -346,8 +348,17 @@ extension OriginatedJob {
     /// Whether the outputs of a receipt are still wanted.
     package func awaitsOutputs(of receipt: CID) -> Bool { isOpen && receipts.candidate(receipt) != nil }
 
-    /// Whether the latest attempt delivered its receipt, so that nobody else is asked before its outputs are here.
-    var isDelivered: Bool { assignments.all.last?.awaitsOutputs ?? false }
+    /// Whether the latest attempt delivered its receipt, so that nobody else is asked before its outputs are here; of a
+    /// slow run and its second copy whichever did.
+    var isDelivered: Bool {
+        assignments.all.last?.awaitsOutputs ?? false || (assignments.wasHedged && !receipts.candidates.isEmpty)
+    }
+
+    /// Whether a run of the job that is not this one may still give a result, where a second copy was made.
+    func hasRival(of assignment: CID) -> Bool {
+        assignments.wasHedged
+            && assignments.all.contains { $0.cid != assignment && ($0.isLive || $0.isHedged || $0.awaitsOutputs) }
+    }
 
     /// Whether the job accepts bids: while collecting them, and also before gossip has the announcement.
     var takesBids: Bool { isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed }

@@ -39,6 +39,10 @@ extension OriginatorMarket {
             }
             context.keep(signed, of: id)
             recordLate(signed, of: id, &context)
+        case .acceptable(let signed) where ranOutOfTimeBesideAnother(signed.body, of: id, limits):
+            context.keep(signed, of: id)
+            endAttempt(signed.body.assignmentCID, of: id, .executionTimedOut, &context)
+            recordLate(signed, of: id, &context)
         case .acceptable(let signed):
             let isOverclaimed = isOverclaimed(signed.body, of: id, context)
             context.keep(signed, of: id, isContradiction: isOverclaimed)
@@ -67,6 +71,18 @@ extension OriginatorMarket {
             attempt.assignment.terms.fuelPerSecond != nil
         else { return false }
         return CutShortClaim(receipt, of: attempt, cameAt: context.steady, context)?.isBeyond ?? false
+    }
+
+    /// Whether a run claims that its time was over while a second one of it goes on: that is no result, or whoever says
+    /// so at once would end, and be paid for, what the other one is about to give.
+    private func ranOutOfTimeBesideAnother(
+        _ receipt: ExecutionReceipt, of id: JobID, _ limits: MarketLimits
+    ) -> Bool {
+        guard receipt.outcome == .limitExceeded(.wallClock) else { return false }
+        return jobs.read(id) {
+            $0.cancelReason == nil && $0.hasRival(of: receipt.assignmentCID)
+                && $0.receipts.late.count < limits.lateReceiptsMax
+        } ?? false
     }
 
     /// Counts a receipt that cannot be true against its executor.

@@ -106,7 +106,10 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
         } else {
             jobs.update(event.jobID) { $0.fold(event) }
         }
-        if case .resultReached = event.kind { learnRun(of: event.jobID) }
+        if case .resultReached = event.kind {
+            learnRun(of: event.jobID)
+            if !context.isReplaying { judgeSlow(of: event.jobID, context) }
+        }
         switch event.kind {
         case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
@@ -204,6 +207,9 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
             if jobs.read(id, \.assignments.hasLive) ?? false { endLive(id, .receiptTimedOut, &context) }
         // A check has the deadline of its receipt.
         case .verification: break
+        case .cancellation where jobs.read(id, \.isDelivered) ?? false:
+            // Of a slow run and its copy the one has given a result, and the other does not answer.
+            endLive(id, .forgotten(reason: "no answer to the cancellation"), &context)
         case .cancellation:
             let reason = jobs.read(id, \.cancelReason) ?? nil
             finish(id, .cancelled(reason: reason ?? OriginatedJob.cancellationWords), &context)
@@ -288,7 +294,7 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
                 job.fetchOutputs(of: candidate, &context)
             }
         }
-        if job.isDelivered { return }
+        if job.isDelivered, !job.assignments.hasLive { return }
         switch job.status {
         case .pendingAnnouncement: job.announce(&context)
         case .announced, .biddingOpen:

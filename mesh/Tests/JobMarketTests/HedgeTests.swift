@@ -216,6 +216,67 @@ struct HedgeTests {
         #expect(world.job(other)?.attempts.first?.assignment.executorDID == world.parties[1].identity.did)
     }
 
+    @Test("A run that says that its time is over while the other one goes on is no result, and is not paid")
+    func outOfTime() throws {
+        for liar in [1, 2] {
+            var world = Self.world()
+            world.parties[2].run = .hang
+            let id = try world.submit(Self.request(timeout: 20))
+            #expect(world.run(milliseconds: 15_000) { $0.job(id)?.attempts.count == 2 })
+            world.run(milliseconds: 500)
+            let both = try #require(world.job(id)?.attempts.map(\.cid))
+            world.finish(both[liar - 1], .limitExceeded(.wallClock), fuel: 0, of: liar, after: 1)
+            world.run(milliseconds: 500)
+            #expect(world.job(id)?.result == nil, "the other goes on")
+            world.finish(both[2 - liar], .exited(code: 0), fuel: 3_000_000, of: 3 - liar, after: 1)
+            world.run(milliseconds: 100_000)
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully && job.lateReceipts.count == 1)
+            #expect(world.parties[liar].market.ledger.wallet == .zero)
+            #expect(world.parties[3 - liar].market.ledger.wallet == job.paid && job.paid > .zero)
+            // A time-out may be honest: it is no evidence against anybody.
+            #expect(verdicts(world, of: liar) == 0)
+        }
+    }
+
+    @Test("Who has the slow one's result on its way cannot cancel it away, and the copy is told to stop")
+    func cancelledTooLate() throws {
+        var world = Self.world()
+        world.parties[2].run = .hang
+        let id = try world.submit(Self.request(timeout: 20))
+        #expect(world.run(milliseconds: 15_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 500)
+        let slow = try #require(world.job(id)?.attempts.first)
+        world.withheldOutputs = [1]
+        world.finish(slow.cid, .exited(code: 0), fuel: 3_000_000, of: 1, after: 1)
+        #expect(world.run(milliseconds: 500) { $0.job(id)?.candidateReceipts.isEmpty == false })
+        #expect(world.job(id)?.liveAttempt != nil, "the copy still runs")
+        #expect(throws: CancellationRefusal.resultReached) { try world.cancel(id) }
+    }
+
+    @Test("A result that comes while its job is cancelled is waited for, although the copy does not answer")
+    func cancelledMeanwhile() throws {
+        var world = Self.world()
+        world.parties[2].run = .hang
+        let id = try world.submit(Self.request(timeout: 20))
+        #expect(world.run(milliseconds: 15_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 500)
+        let slow = try #require(world.job(id)?.attempts.first)
+        world.parties[2].isDown = true
+        try world.cancel(id)
+        world.withheldOutputs = [1]
+        world.finish(slow.cid, .exited(code: 0), fuel: 3_000_000, of: 1, after: 1)
+        world.run(milliseconds: 15_000)
+        let waiting = try #require(world.job(id))
+        #expect(waiting.result == nil && waiting.liveAttempt == nil)
+        let receipt = try #require(waiting.candidateReceipts.first?.accepted.cid)
+        world.give(.outputsFetched(id, receipt: receipt, missing: []), to: 0)
+        world.run(milliseconds: 100_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(world.parties[1].market.ledger.wallet == job.paid && job.paid > .zero)
+    }
+
     @Test("A slow run that is joined by a copy counts with the time that it had, not with the copy's")
     func recorded() throws {
         var world = Self.world()
