@@ -34,7 +34,7 @@ final class OutputWatch: Sendable {
             let news = try await node.output(of: jobID, from: place)
             guard !Task.isCancelled else { return }
             if shown.withLock({ $0.add(news) }) {
-                note("mesh: The executor was lost; the job begins anew, and so does what it writes.")
+                note("mesh: Another executor runs the job now, from its beginning; this is what that one writes.")
             }
             if !news.pieces.isEmpty { show(news) }
             place = news.end
@@ -57,6 +57,11 @@ final class OutputWatch: Sendable {
 
     /// What was shown.
     var all: ShownOutput { shown.withLock { $0 } }
+
+    /// What is to be said where another executor's result counts than the one's that was shown.
+    static let anothers =
+        "mesh: What was shown while the job ran came from another executor than the one whose result counts; this is "
+        + "what that one wrote:"
 
     /// What is to be said in the end of what was shown; nil if nothing is.
     static func remark(_ shown: ShownOutput, _ verdict: ShownOutput.Verdict) -> String? {

@@ -72,6 +72,9 @@ struct ShownOutput: Sendable {
         return isAnother
     }
 
+    /// Whether it is what another executor wrote than the one whose receipt counts.
+    func isOfAnother(than counted: UInt64?) -> Bool { attempt != 0 && counted != nil && counted != attempt }
+
     /// How it compares with the whole of both streams.
     func verdict(output final: [UInt8], error finalError: [UInt8]) -> Verdict {
         guard isCounted else { return .unknown }

@@ -179,6 +179,8 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var finding: String?
     /// How many executors were assigned, this one included.
     package var attempts: UInt64
+    /// Which of them gave the receipt, counted from 1.
+    package var attempt: UInt64?
     /// Who could have run it, if nobody did.
     package var executors: ExecutorsView?
     /// What to do next, as a sentence, if the node knows more than the ending says.
@@ -194,7 +196,7 @@ package struct JobResult: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case ending, detail, limit, outputs, fuel, paid, finding, attempts, executors, hint
+        case ending, detail, limit, outputs, fuel, paid, finding, attempts, attempt, executors, hint
         case exitCode = "exit_code"
         case receiptCID = "receipt_cid"
         case isReceiptVerified = "receipt_verified"

@@ -1,3 +1,4 @@
+import DequeModule
 package import MeshTypes
 package import Multiformats
 
@@ -26,7 +27,7 @@ package struct OutputTail: Sendable {
         package var end: UInt64 { position + UInt64(bytes.count) }
     }
 
-    private var pieces: [Piece] = []
+    private var pieces: Deque<Piece> = []
     private var keptBytes = 0
     private var ends: (output: UInt64, error: UInt64) = (0, 0)
     /// How many bytes came before those that are kept, of both streams together.
@@ -129,7 +130,7 @@ package struct OutputArrivals: Sendable {
     package mutating func take(_ data: JobInteractiveDataV1) throws(SessionFault) {
         let count = UInt64(data.data.count)
         guard data.jobID == jobID, data.assignmentCID == assignment,
-            count <= UInt64(SessionTerms.Limits.messageBytesMax), data.statement == nil
+            count <= UInt64(SessionTerms.Limits.messageBytesMax), data.statement == nil, count > 0 || data.isLast
         else { throw .notOfTheSession }
         guard !isOver else { throw .afterTheEnd }
         guard data.sequence >= (data.isError ? ends.error : ends.output) else { throw .gap }
@@ -174,7 +175,9 @@ package struct OutputCredit: Sendable {
             !data.isError, data.credit <= UInt64(SessionTerms.Limits.windowBytes)
         else { throw .notOfTheSession }
         guard data.acknowledged <= sent else { throw .notSent }
-        limit = max(limit, data.acknowledged + data.credit)
+        // A message that allows nothing more has no purpose, and each one wakes the sender.
+        guard data.acknowledged + data.credit > limit else { throw .notOfTheSession }
+        limit = data.acknowledged + data.credit
     }
 
     /// The messages that may be sent now of what a run has written; the last one once it has ended.

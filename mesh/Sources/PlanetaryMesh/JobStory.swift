@@ -112,6 +112,7 @@ enum JobStory {
         result.receiptCID = accepted.cid.text
         result.isReceiptVerified = true
         result.executorDID = receipt.executorDID.text
+        result.attempt = receipt.attempt
         result.isOwnRun = receipt.executorDID == receipt.originatorDID ? true : nil
         result.stdoutCID = receipt.stdoutCID?.text
         result.stderrCID = receipt.stderrCID?.text

@@ -100,7 +100,7 @@ actor OutputDesk {
         case .executor, .session, .pending: break
         }
         let bell = try enter(job)
-        defer { leave(job) }
+        defer { leave(job, bell) }
         do {
             return try await withDeadline(milliseconds: SessionCalls.waitMilliseconds) {
                 for await _ in bell.listen() {
@@ -129,7 +129,9 @@ actor OutputDesk {
         return entry.bell
     }
 
-    private func leave(_ job: JobID) {
+    private func leave(_ job: JobID, _ bell: SharedBell) {
+        // What is followed now may be a newer one.
+        guard followed[job]?.bell === bell else { return }
         followed[job]?.watchers -= 1
         followed[job]?.leftAt = .now
     }
@@ -159,9 +161,10 @@ actor OutputDesk {
             group.addTask { await self.connect(job, on: node) }
             group.addTask { await self.untilUnwatched(job) }
             await group.next()
+            // Before it waits for the other: whoever comes meanwhile begins anew.
+            followed.removeValue(forKey: job)?.bell.ring()
             group.cancelAll()
         }
-        followed.removeValue(forKey: job)?.bell.ring()
     }
 
     private func untilUnwatched(_ job: JobID) async {
@@ -253,7 +256,8 @@ actor OutputDesk {
         }
     }
 
-    private static func forever() async {
+    /// Waits until its task is cancelled.
+    static func forever() async {
         while !Task.isCancelled { try? await Task.sleep(for: .seconds(3_600)) }
     }
 }

@@ -127,10 +127,18 @@ final class RunOutputs: Sendable {
                         if data.isLast {
                             try? await stream.closeWrite()
                             // The other side hangs up once it has it.
-                            try? await Task.sleep(for: .milliseconds(arrivalMilliseconds))
+                            await OutputDesk.forever()
                             return nil
                         }
                     }
+                }
+                return nil
+            }
+            group.addTask { [arrivalMilliseconds] in
+                // Whoever takes nothing of an ended run does not keep it here.
+                for await _ in output.changes() where output.tail.isOver {
+                    try? await Task.sleep(for: .milliseconds(arrivalMilliseconds))
+                    return nil
                 }
                 return nil
             }

@@ -19,8 +19,10 @@ import Testing
         return shown
     }
 
-    private func end(_ shown: ShownOutput, _ output: String, _ error: String = "") -> EndOfOutput {
-        EndOfOutput(output: Array(output.utf8), error: Array(error.utf8), shown: shown)
+    private func end(
+        _ shown: ShownOutput, _ output: String, _ error: String = "", attempt: UInt64? = nil
+    ) -> EndOfOutput {
+        EndOfOutput(output: Array(output.utf8), error: Array(error.utf8), attempt: attempt, shown: shown)
     }
 
     private func rest(_ end: EndOfOutput) -> [String] {
@@ -53,6 +55,14 @@ import Testing
             #expect(end.remark?.contains("is not what its receipt names") == true)
         }
         #expect(RunExit.ofLies.status == ExitStatus.liveOutputDiffers.rawValue)
+    }
+
+    @Test func whatAnotherAttemptWroteIsNoLieOfTheOneThatCounts() {
+        let other = shown(news("ab"), news("zz", attempt: 2))
+        let end = end(other, "abc", attempt: 1)
+        #expect(end.verdict == .none && rest(end) == ["stdout 0 abc"])
+        #expect(end.remark?.contains("another executor") == true)
+        #expect(self.end(other, "abc", attempt: 2).verdict == .differs)
     }
 
     @Test func whatWasLeftOutIsToldAndTheRestCompared() {

@@ -94,7 +94,8 @@ import Testing
     @Test func anExecutorThatBreaksTheRulesIsFound() throws {
         let one = [UInt8(1)]
         let bad: [(SessionFault, JobInteractiveDataV1)] = [
-            (.gap, data(2, one)), (.beyondCredit, data(9, [1, 2])), (.beyondCredit, data(.max, one)),
+            (.gap, data(2, one)), (.notOfTheSession, data(3, [])), (.beyondCredit, data(9, [1, 2])),
+            (.beyondCredit, data(.max, one)),
             (.notOfTheSession, data(3, [UInt8](repeating: 0, count: SessionTerms.Limits.messageBytesMax + 1))),
             (
                 .notOfTheSession,
@@ -139,6 +140,8 @@ import Testing
         #expect(throws: SessionFault.notSent) { try credit.take(grant(11, 1)) }
         #expect(throws: SessionFault.notOfTheSession) { try credit.take(grant(0, Self.window + 1)) }
         #expect(throws: SessionFault.notOfTheSession) { try credit.take(data(0, [1])) }
+        // It allows nothing that was not allowed.
+        #expect(throws: SessionFault.notOfTheSession) { try credit.take(grant(0, 10)) }
         tail.close()
         try credit.take(grant(10, Self.window))
         let rest = credit.messages(of: tail)

@@ -1,3 +1,4 @@
+import CoVM
 import Foundation
 import JobMarket
 import LibP2P
@@ -168,6 +169,41 @@ struct LiveOutputTests {
             for job in jobs {
                 _ = try await node.cancel(job.cid)
                 _ = try await mesh.result(of: job.cid)
+            }
+        }
+    }
+
+    @Test("A stream of a run that has ended goes with it, whatever its reader took")
+    func endedStreams() async throws {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        try await NodeMesh.run(prices: [10]) { [logger] mesh in
+            let other = Swarm(configuration: SwarmConfiguration(), identity: Identity.generate(), logger: logger)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await other.run() }
+                defer { group.cancelAll() }
+                let host = mesh.originator.swarm
+                try await other.connect(to: host.localPeer, addresses: await host.listenAddresses())
+                var limits = RunSessions.Limits()
+                limits.arrivalMilliseconds = 500
+                let outputs = RunOutputs(limits: limits)
+                await outputs.serve(on: other, admitting: { _ in true }, blame: { _, _ in })
+                let (job, cid) = (JobID(CID.hashing([1], codec: .dagCBOR)), CID.hashing([2], codec: .dagCBOR))
+                outputs.begin(cid, of: host.localPeer)
+                outputs.output(of: cid)?.wrote([OutputPart(isError: false, bytes: [7, 7, 7])])
+                let stream = try await host.openStream(to: other.localPeer, protocols: [MeshTopics.outputs])
+                let grant = JobInteractiveDataV1(
+                    jobID: job, assignmentCID: cid, sequence: 0, data: [], acknowledged: 0, credit: 1, isLast: false)
+                try await stream.writeFrame(
+                    ByteBuffer(bytes: try MeshProtocolMessage.jobInteractiveInput(grant).encoded()))
+                guard case .jobInteractiveOutput(let piece)? = try await SessionStream.message(on: stream) else {
+                    Issue.record("no output")
+                    return
+                }
+                #expect(piece.data == [7])
+                outputs.ended(cid)
+                // Two bytes are still to come, which it was not allowed to send.
+                await #expect(throws: StreamError.self) { _ = try await SessionStream.message(on: stream) }
             }
         }
     }

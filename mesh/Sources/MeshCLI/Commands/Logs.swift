@@ -124,11 +124,13 @@ struct EndOfOutput {
     init(of result: JobResult, shown: ShownOutput, _ node: some NodeService) async throws {
         let output = try await Self.bytes(result.stdoutCID, node)
         let error = try await Self.bytes(result.stderrCID, node)
-        self.init(output: output, error: error, shown: shown)
+        self.init(output: output, error: error, attempt: result.attempt, shown: shown)
     }
 
-    init(output: [UInt8], error: [UInt8], shown: ShownOutput) {
-        let verdict = shown.verdict(output: output, error: error)
+    /// - Parameter attempt: the one whose receipt counts; nil if that is not known.
+    init(output: [UInt8], error: [UInt8], attempt: UInt64?, shown: ShownOutput) {
+        let isAnother = shown.isOfAnother(than: attempt)
+        let verdict = isAnother ? .none : shown.verdict(output: output, error: error)
         func rest(_ bytes: [UInt8], isError: Bool) -> (bytes: [UInt8], position: UInt64) {
             switch verdict {
             case .differs, .none: (bytes, 0)
@@ -138,7 +140,7 @@ struct EndOfOutput {
             }
         }
         self.verdict = verdict
-        remark = OutputWatch.remark(shown, verdict)
+        remark = isAnother ? OutputWatch.anothers : OutputWatch.remark(shown, verdict)
         self.rest = [(true, rest(error, isError: true)), (false, rest(output, isError: false))]
             .filter { !$0.1.bytes.isEmpty }
     }

@@ -329,7 +329,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         let missing = (outputs.map(\.name) + collected.map(\.name)).filter { name in
             !written.contains { $0.name == name }
         }
-        let ending = live.map { EndOfOutput(output: stdout, error: stderr, shown: $0.shown) }
+        let ending = live.map { EndOfOutput(output: stdout, error: stderr, attempt: result.attempt, shown: $0.shown) }
         var exit =
             local
             ? RunExit.ofLocal(result, isOutputMissing: !missing.isEmpty)
