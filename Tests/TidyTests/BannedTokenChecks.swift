@@ -60,6 +60,11 @@ enum BannedTokenChecks {
         if context.text == "fatalError" {
             return "fatalError: return a typed error, or use a precondition that says what it saw"
         }
+        if context.index >= 3, context.tokens[context.index - 3].text == "NSString",
+            ["pathExtension", "deletingPathExtension", "deletingLastPathComponent"].contains(context.text)
+        {
+            return "NSString's \(context.text) ends the process for a path of one character: use NodeAPI's PathParts"
+        }
         guard context.text == "!", context.token.kind == .punctuation, !context.token.afterSpace,
             let before = context.before, context.after?.text != "=" || context.after?.afterSpace == true
         else { return nil }

@@ -14,6 +14,7 @@ import Testing
         ("let a = try! b()", "try!"),
         ("let a = b as! Int", "as!"),
         ("fatalError(\"no\")", "fatalError"),
+        ("let a = (path as NSString).pathExtension", "one character"),
         ("// TODO" + ": later", "in a comment"),
         ("/* FIXME */", "in a comment"),
         ("Task { await a() }", "bare Task"),

@@ -34,7 +34,7 @@ enum ListenPorts {
     /// The ports that other nodes will take when they are started: that in the default home, and those whose homes lie
     /// beside this one.
     static func ports(ofNodesBeside home: NodeHome) -> Set<UInt16> {
-        let folder = (home.path as NSString).deletingLastPathComponent
+        let folder = home.path.parentFolder
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
         let paths = names.prefix(neighboursMax).map { (folder as NSString).appendingPathComponent($0) }
         let homes = [NodeHome(path: NodeHome.defaultPath)] + paths.map { NodeHome(path: $0) }

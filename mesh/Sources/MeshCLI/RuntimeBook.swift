@@ -95,7 +95,7 @@ struct RuntimeBook: Codable, Equatable {
     /// - Parameter head: the first bytes of the script.
     func runtime(for path: String, head: [UInt8]) -> Runtime? {
         if let name = Self.interpreter(head), let runtime = named(name) { return runtime }
-        let ending = (path as NSString).pathExtension.lowercased()
+        let ending = path.fileEnding.lowercased()
         return ending.isEmpty ? nil : runtimes.first { $0.endings.contains(ending) }
     }
 

@@ -66,7 +66,7 @@ struct ScriptRun {
 
     /// Why a file is neither a module nor a script of a known runtime.
     static func unknown(_ path: String, _ head: [UInt8]) -> NodeServiceError {
-        let ending = (path as NSString).pathExtension
+        let ending = path.fileEnding
         let program = RuntimeBook.interpreter(head)
         let name = program ?? (ending.isEmpty ? nil : ".\(ending) files")
         let missing = name.map { "there is no runtime for \($0)" } ?? "nothing says what runs it"
@@ -98,7 +98,7 @@ extension Run {
         }
         // Whatever is neither is for the node to refuse, in its own words.
         guard let runtime = chosen ?? book.runtime(for: module, head: head) else {
-            let isScript = RuntimeBook.interpreter(head) != nil || (module as NSString).pathExtension != "wasm"
+            let isScript = RuntimeBook.interpreter(head) != nil || module.fileEnding != "wasm"
             guard isScript, !head.isEmpty else { return (module, arguments, job) }
             throw ScriptRun.unknown(module, head)
         }

@@ -17,8 +17,8 @@ extension NodeServiceError {
         var information = stat()
         guard lstat(path, &information) == 0 else {
             let code = errno
-            let folder = (path as NSString).deletingLastPathComponent
-            guard !folder.isEmpty, folder != path else { return nil }
+            let folder = path.parentFolder.isEmpty ? "." : path.parentFolder
+            guard folder != path else { return nil }
             if code == EACCES { return refusal("look into", folder, isFolder: true) }
             guard code == ENOENT, use == .making else { return nil }
             // The nearest folder that is there decides.
@@ -36,7 +36,7 @@ extension NodeServiceError {
         // A folder that cannot be looked at belongs to whoever the first one that can be seen belongs to.
         var seen = path
         var information = stat()
-        while lstat(seen, &information) != 0, seen.count > 1 { seen = (seen as NSString).deletingLastPathComponent }
+        while lstat(seen, &information) != 0, seen.count > 1 { seen = seen.parentFolder }
         let (owner, user) = (information.st_uid, geteuid())
         guard owner != user else {
             return NodeServiceError(

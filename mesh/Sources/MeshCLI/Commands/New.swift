@@ -55,7 +55,7 @@ extension JobTemplate {
         }
         for file in files {
             let path = "\(folder)/\(file.path)"
-            let parent = (path as NSString).deletingLastPathComponent
+            let parent = path.parentFolder
             do {
                 try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
             } catch {
