@@ -66,6 +66,7 @@ example: ## the example of libp2p/README.md, built and run against a copy of lib
 	@scripts/example.sh
 
 dashboard-check: build guests ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
+	@scripts/setup.sh dashboard
 	@python3 scripts/dashboard-check.py $(ARGS)
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture

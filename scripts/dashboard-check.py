@@ -21,7 +21,7 @@ import tempfile
 import time
 
 root = pathlib.Path(__file__).resolve().parent.parent
-packages = ["websocket-client", "pillow", "axe-core-python"]
+packages = ["websocket-client==1.9.2", "pillow==13.0.0", "axe-core-python==0.1.0"]
 
 
 def within_venv():
@@ -446,9 +446,12 @@ class Check:
 
     def cancel(self):
         loop = self.work / "loop.wasm"
+        # Writes a line to standard output, and then loops.
         loop.write_bytes(
             bytes.fromhex(
-                "0061736d01000000010401600000030201000503010001070a01065f73746172740000" "0a0901070003400c000b0b"
+                "0061736d01000000010c0260047f7f7f7f017f60000002230116776173695f736e617073686f745f70726576696577310866"
+                "645f77726974650000030201010503010001071302066d656d6f72790200065f737461727400010a14011200410141004101"
+                "410810001a03400c000b0b0b23010041000b1d100000000d00000000000000000000003c623e616c6976653c2f623e0a"
             )
         )
         self.go("#/submit")
@@ -460,6 +463,8 @@ class Check:
         self.browser.wait("location.hash.startsWith('#/job/')", "the job's page")
         self.shows("The executor took the assignment")
         self.browser.wait("document.querySelector('main progress') !== null", "the progress of the run")
+        self.shows("<b>alive</b>", within="[aria-label='What the job writes']")
+        self.failures.expect(True, "job: what it writes is shown while it runs")
         self.click("Cancel")
         self.click("Cancel the job", within="dialog")
         self.shows("Cancelled")
@@ -762,6 +767,10 @@ class Check:
             bad = [each for each in browser.complaints if each.startswith(("exception", "dialog"))]
             self.failures.expect(not bad, f"nothing was thrown {bad[:4]}")
             self.end()
+        except TimeoutError:
+            print("FAILED at this page:", browser.run("location.href"), browser.run("document.body.innerText")[:1000])
+            print("The console has:", browser.complaints[-5:])
+            raise
         finally:
             browser.close()
             self.net.close()
@@ -772,7 +781,7 @@ class Check:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mesh", default=str(root / ".build" / "debug" / "mesh"))
+    parser.add_argument("--mesh", default=os.environ.get("MESH", str(root / ".build" / "debug" / "mesh")))
     parser.add_argument("--chromium", default="chromium")
     parser.add_argument("--pictures", action="store_true")
     sys.exit(Check(parser.parse_args()).run())

@@ -14,7 +14,7 @@ class Browser:
     """One browser with one tab; collects everything that a page should not have said."""
 
     def __init__(self, program="chromium"):
-        self.folder = tempfile.TemporaryDirectory(prefix="dashboard-browser-")
+        self.folder = tempfile.TemporaryDirectory(prefix="dashboard-browser-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             [
                 program,

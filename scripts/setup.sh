@@ -3,12 +3,14 @@
 #   scripts/setup.sh            what building, testing and the demo need
 #   scripts/setup.sh interop    also what the Python peers of the interop tests need
 #   scripts/setup.sh package    also what makes packages
+#   scripts/setup.sh dashboard  also what the tests of the dashboard in a browser need
 # Asks nothing, installs with apt only what is missing, and takes well under a second when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-want_interop=no want_package=no
+want_interop=no want_package=no want_dashboard=no
 [ "${1:-}" = interop ] && want_interop=yes
 [ "${1:-}" = package ] && want_package=yes
+[ "${1:-}" = dashboard ] && want_dashboard=yes
 
 fail() {
     printf 'setup: %s\n' "$1" >&2
@@ -49,6 +51,10 @@ missing_packages() {
         command -v chrpath >/dev/null || echo chrpath
         command -v strip >/dev/null || echo binutils
         command -v dpkg-deb >/dev/null || echo dpkg
+    fi
+    if [ "$want_dashboard" = yes ]; then
+        command -v chromium >/dev/null || echo chromium
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     fi
     # What the toolchain's own programs are linked with, where the toolchain was merely unpacked.
     if ldd "$toolchain/swift" "$toolchain/swift-build" 2>/dev/null | grep 'not found' >/dev/null; then

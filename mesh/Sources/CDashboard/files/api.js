@@ -1,6 +1,8 @@
 // The node's API, as the browser reaches it: same origin, a cookie that scripts cannot read, and with each change a
 // secret that only this origin's pages have: cookies go to every port of a host.
 
+import { decode } from "./cbor.js";
+
 /** A CID or an ID within a path: whatever it says, it is one part of it. */
 export const part = (text) => encodeURIComponent(text);
 
@@ -94,6 +96,12 @@ export const upload = async (file, signal) =>
 export const block = async (cid, signal) =>
   new Uint8Array(await (await request("GET", `/v1/blocks/${part(cid)}`, { signal })).arrayBuffer());
 
+/** What is new of a running job's output from a place on: waits for it, some seconds at most. */
+export async function output(id, { attempt, position }, signal) {
+  const path = `/v1/jobs/${part(id)}/output?attempt=${attempt}&position=${position}`;
+  return decode(new Uint8Array(await (await request("GET", path, { signal })).arrayBuffer()));
+}
+
 /** The beginning of a file, and whether there is more: the rest is not fetched. */
 export async function beginning(cid, bytesMax, signal) {
   const answer = await request("GET", `/v1/files/${part(cid)}`, { signal });
@@ -132,6 +140,7 @@ const listeners = new Set();
 const types = ["job", "peer", "offer", "money"];
 let state = () => {};
 let source = null;
+let isWanted = false;
 let isLive = false;
 
 /** Calls `refresh` when the node tells of one of these, at most twice a second, and now and then without. */
@@ -173,14 +182,33 @@ export function follow(kinds, refresh, signal, seconds = 5) {
   run();
 }
 
-/** Listens to the node's events, where it has them; else pages ask it every few seconds. */
+/** Listens to the node's events while the page is seen; else it asks the node every now and then. */
 export function listen(tell) {
   state = tell;
-  if (source) return;
+  isWanted = true;
+  open();
+}
+
+/** Ends that. */
+export function hangUp() {
+  isWanted = false;
+  close();
+}
+
+// A browser has six connections to a node, for all of its tabs and for pages that it keeps to go back to.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) close();
+  else open();
+});
+addEventListener("pagehide", () => close());
+addEventListener("pageshow", () => open());
+
+function open() {
+  if (source || !isWanted || document.hidden) return;
   source = new EventSource("/v1/events");
   source.onopen = () => {
     isLive = true;
-    tell("on", "Live");
+    state("on", "Live");
     // What happened while nobody listened.
     for (const hear of listeners)
       for (const type of types) hear(type);
@@ -188,7 +216,7 @@ export function listen(tell) {
   source.onerror = () => {
     isLive = false;
     if (source?.readyState === EventSource.CLOSED) source = null;
-    else tell("off", "Connecting again");
+    else state("off", "Connecting again");
   };
   for (const type of types) {
     source.addEventListener(type, () => {
@@ -197,8 +225,7 @@ export function listen(tell) {
   }
 }
 
-/** Ends that. */
-export function hangUp() {
+function close() {
   source?.close();
   source = null;
   isLive = false;

@@ -1,6 +1,6 @@
 // One job: where it stands, its story, bids with their reasons, outputs, and what its receipt proves.
 import { h, show, panel, card, table, facts, failure, action, confirmed, note, waiting } from "./dom.js";
-import { get, post, lines, beginning, follow, part as inPath } from "./api.js";
+import { get, post, lines, beginning, output as heard, follow, part as inPath } from "./api.js";
 import { number, tokens, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
 import { outcome, payment, node, cid, at, checks, jobByID } from "./words.js";
 
@@ -32,7 +32,7 @@ const shownBytesMax = 64 * 1024;
 
 export async function job({ container, rest: [id], signal }) {
   const path = `/v1/jobs/${inPath(id)}`;
-  const names = ["head", "steps", "progress", "bids", "story", "summary", "outputs", "receipt", "request"];
+  const names = ["head", "steps", "progress", "live", "bids", "story", "summary", "outputs", "receipt", "request"];
   const part = Object.fromEntries(names.map((name) => [name, h("div", { class: "stack" })]));
   const draw = {
     head: panel(part.head, (job) => header(job, path, refresh)),
@@ -68,11 +68,14 @@ export async function job({ container, rest: [id], signal }) {
   };
   const refresh = () => load().catch((error) => note(error.message));
   await load();
-  show(container, part.head, h("div", { class: "stack" }, part.steps, part.progress, h(
+  show(container, part.head, h("div", { class: "stack" }, part.steps, part.progress, part.live, h(
   "div", { class: "columns" },
     h("div", { class: "stack" }, part.bids, part.receipt, part.story),
     h("div", { class: "stack" }, part.summary, part.outputs, part.request))));
-  if (!last.terminal) watch(path, part.progress, refresh, signal);
+  if (!last.terminal) {
+    watch(path, part.progress, refresh, signal);
+    if (last.role === "originator") listen(id, part.live, signal);
+  }
   follow(["job"], async () => {
     if (!last.terminal || last.payment === "due") await load();
   }, signal, 3);
@@ -111,6 +114,40 @@ async function watch(path, place, refresh, signal) {
     else show(place, card("What the run said", log));
     refresh();
   }
+}
+
+/** Shows what a running job writes, as its executor tells it; that is no result yet. */
+async function listen(id, place, signal) {
+  const text = h("pre", { tabindex: 0, "aria-label": "What the job writes" });
+  const decoders = new Map();
+  let [at, attempt] = [{ attempt: 0, position: 0 }, 0];
+  try {
+    for (;;) {
+      const news = await heard(id, at, signal);
+      if (signal.aborted) return;
+      if (news.pieces.length > 0 && news.place.attempt !== attempt) {
+        attempt = news.place.attempt;
+        decoders.clear();
+        text.textContent = "";
+        show(place, card("Live output", h("div", { class: "stack" }, h("p", { class: "small muted" },
+          "As its executor tells it; the receipt says what counts."), text)));
+      }
+      let count = 0;
+      for (const piece of news.pieces) {
+        if (!decoders.has(piece.error)) decoders.set(piece.error, new TextDecoder());
+        const raw = Uint8Array.from(atob(piece.bytes["/"].bytes), (letter) => letter.charCodeAt(0));
+        const more = tameLines(decoders.get(piece.error).decode(raw, { stream: true }));
+        text.textContent = (text.textContent + more).slice(-16_384);
+        count += raw.length;
+      }
+      text.scrollTop = text.scrollHeight;
+      at = { attempt: Number(news.place.attempt), position: Number(news.place.position) + count };
+      if (news.prospect !== "more") break;
+    }
+  } catch {
+    // The outputs come with the receipt anyway.
+  }
+  if (!signal.aborted) show(place);
 }
 
 function header(job, path, refresh) {
