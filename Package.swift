@@ -271,7 +271,7 @@ let tests: [Target] = [
     meshTests(
         "MeshCLITests",
         [
-            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "Workflows", "MeshCLI",
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", "Workflows", "MeshCLI",
             External.argumentParser, External.logging,
         ]),
     meshTests(

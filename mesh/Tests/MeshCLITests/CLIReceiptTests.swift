@@ -1,5 +1,6 @@
 import Foundation
 import IPLD
+import MeshHTTP
 import Multiformats
 import NodeAPI
 import NodeAPITesting

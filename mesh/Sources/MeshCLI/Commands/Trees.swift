@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import IPLD
+import MeshHTTP
 import Multiformats
 import NodeAPI
 
