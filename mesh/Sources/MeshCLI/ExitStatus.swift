@@ -123,7 +123,7 @@ extension ExitStatus {
     init(_ code: NodeServiceError.Code) {
         self =
             switch code {
-            case .invalidRequest, .noSuchRoute, .methodNotAllowed: .usage
+            case .invalidRequest, .rangeNotSatisfiable, .noSuchRoute, .methodNotAllowed: .usage
             case .tooLarge: .tooLarge
             case .moduleRefused: .jobRefused
             case .jobNotFound, .receiptNotFound, .blockNotFound: .notFound

@@ -35,6 +35,8 @@ struct APIOperation: Sendable {
             case text
             case number(ClosedRange<Int64>)
             case oneOf([String])
+            /// Some of these, with commas between them.
+            case someOf([String])
         }
 
         let name: String
@@ -52,12 +54,27 @@ struct APIOperation: Sendable {
         /// One object per line.
         case lines(any (Decodable & Sendable).Type)
         case bytes(String)
+
+        /// Whether nothing is something: a file may be empty.
+        var mayBeEmpty: Bool { if case .bytes("application/octet-stream") = self { true } else { false } }
+    }
+
+    /// What a request may ask of an answer whose bytes do not change.
+    enum Conditions: Sendable {
+        case none
+        /// To come only if the caller lacks it (`If-None-Match`).
+        case tag
+        /// That, and to be only a part (`Range`, `If-Range`).
+        case tagAndRange
     }
 
     /// What the document says of an operation.
     struct About: Sendable {
         let summary: String
         let query: [Parameter]
+        /// Headers that mean something to it.
+        var headers: [Parameter] = []
+        var conditions = Conditions.none
         let body: Content?
         let answer: Content?
         let status: Int
@@ -82,19 +99,21 @@ struct APITable: Sendable {
 
     mutating func get(
         _ path: String, _ summary: String, for access: APIOperation.Access = .read,
-        query: [APIOperation.Parameter] = [], answer: APIOperation.Content? = nil,
-        _ handler: @escaping APIOperation.Handler
+        query: [APIOperation.Parameter] = [], conditions: APIOperation.Conditions = .none,
+        answer: APIOperation.Content? = nil, _ handler: @escaping APIOperation.Handler
     ) {
-        let about = APIOperation.About(summary: summary, query: query, body: nil, answer: answer, status: 200)
+        let about = APIOperation.About(
+            summary: summary, query: query, conditions: conditions, body: nil, answer: answer, status: 200)
         operations.append(APIOperation(method: .get, path: path, access: access, about: about, handler: handler))
     }
 
     mutating func post(
         _ path: String, _ summary: String, for access: APIOperation.Access = .change,
-        query: [APIOperation.Parameter] = [], body: APIOperation.Content? = nil, answer: APIOperation.Content? = nil,
-        status: Int = 200, _ handler: @escaping APIOperation.Handler
+        query: [APIOperation.Parameter] = [], headers: [APIOperation.Parameter] = [], body: APIOperation.Content? = nil,
+        answer: APIOperation.Content? = nil, status: Int = 200, _ handler: @escaping APIOperation.Handler
     ) {
-        let about = APIOperation.About(summary: summary, query: query, body: body, answer: answer, status: status)
+        let about = APIOperation.About(
+            summary: summary, query: query, headers: headers, body: body, answer: answer, status: status)
         operations.append(APIOperation(method: .post, path: path, access: access, about: about, handler: handler))
     }
 
@@ -113,13 +132,15 @@ struct APITable: Sendable {
         return table
     }
 
-    /// The methods that there are for a path of a request.
+    /// The methods that there are for a path of a request, which the router takes as literally as it can.
     func methods(at path: String) -> [HTTPRequest.Method] {
         let parts = path.split(separator: "/")
-        return operations.filter { operation in
+        let fitting = operations.filter { operation in
             let own = operation.path.split(separator: "/")
             return own.count == parts.count && zip(own, parts).allSatisfy { $0.hasPrefix(":") || $0 == $1 }
-        }.map(\.method)
+        }
+        let literal = fitting.first { !$0.path.contains(":") }
+        return fitting.filter { literal == nil || $0.path == literal?.path }.map(\.method)
     }
 
     /// Has a router answer by the table, each request after `admitting` let it; what that returns is called once its
@@ -132,6 +153,7 @@ struct APITable: Sendable {
             router.on(RouterPath(operation.path), method: operation.method) { request, context in
                 let end = try admit(request, operation)
                 defer { end() }
+                try operation.checkQuery(of: request)
                 return try await operation.handler(request, context)
             }
         }

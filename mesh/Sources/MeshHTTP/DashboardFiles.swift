@@ -15,7 +15,7 @@ struct DashboardFiles: Sendable {
         let contentType: String
         let bytes: [UInt8]
         /// The name of the bytes, by their hash.
-        let entityTag: String
+        let entityTag: EntityTag
     }
 
     /// All files, by name.
@@ -58,7 +58,7 @@ struct DashboardFiles: Sendable {
             let bytes = [UInt8](UnsafeBufferPointer(start: file.bytes, count: file.count))
             files[name] = File(
                 name: name, contentType: Self.contentTypes[ending] ?? "application/octet-stream", bytes: bytes,
-                entityTag: "\"\(CID.hashing(bytes, codec: .raw).text)\"")
+                entityTag: EntityTag(hashing: bytes))
         }
         self.files = files
     }
@@ -83,11 +83,11 @@ struct DashboardFiles: Sendable {
         guard let file = files[name] else {
             throw NodeServiceError(.noSuchRoute, "The dashboard has no such file.")
         }
-        var headers: HTTPFields = [.contentType: file.contentType, .eTag: file.entityTag]
+        var headers: HTTPFields = [.contentType: file.contentType, .eTag: file.entityTag.text]
         for (name, value) in Self.securityHeaders {
             if let name = HeaderName(name) { headers[name] = value }
         }
-        if request.headers[.ifNoneMatch] == file.entityTag { return Response(status: .notModified, headers: headers) }
+        if file.entityTag.isKnown(to: request) { return Response(status: .notModified, headers: headers) }
         headers[.contentLength] = String(file.bytes.count)
         return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: file.bytes)))
     }

@@ -20,11 +20,12 @@ enum JobQueryItems {
     /// What the document says of them.
     static let parameters: [APIOperation.Parameter] = [
         .init("after", .cid), .init("role", .oneOf(JobSide.allCases.map(\.rawValue))),
-        .init("status", .oneOf(JobStatusName.all)), .init("since", .number(0...Int64.max)), .init("label", .text),
+        .init("status", .someOf(JobStatusName.all)), .init("since", .number(0...Int64.max)), .init("label", .text),
         .init("named", .text),
     ]
 
-    private static func encoded(_ text: String) -> String {
+    /// A text as a part of a query.
+    static func encoded(_ text: String) -> String {
         text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
     }
 

@@ -5,6 +5,8 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     /// A file to add or fetch, in bytes; a larger one is refused as too large. The longest file of the mesh; a node
     /// takes what its configuration says (`NodeLimits`).
     package var fileBytesMax = 1024 * 1024 * 1024
+    /// Bytes of a file that are held for each of its readers.
+    package var fileWindowBytes = 2 * 1024 * 1024
     /// Blocks that are sent at once, in bytes; more are refused as too large.
     package var uploadBytesMax = 16 * 1024 * 1024
     /// Any other answer, in bytes; the client refuses a longer one as too large.
@@ -73,6 +75,8 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var eventBeatSeconds = 15
     /// Cookies of this node's name that are looked at in a request.
     package var webCookiesMax = 4
+    /// The key of `Idempotency-Key`, in bytes; a longer one is refused as an invalid request.
+    package var idempotencyKeyBytesMax = 255
     /// Entries that a listing may ask for.
     package var listingMax = 10_000
 

@@ -34,17 +34,21 @@ struct NodeRoutes: Sendable {
 
     private func addJobs(to table: inout APITable) {
         table.post(
-            "/v1/jobs", "Submits a job, durably", body: .json(JobSubmission.self), answer: .json(JobAccepted.self),
-            status: 201
+            "/v1/jobs", "Submits a job, durably", headers: [.init("Idempotency-Key", .text)],
+            body: .json(JobSubmission.self), answer: .json(JobAccepted.self), status: 201
         ) { request, _ in
-            let submission: JobSubmission = try await decode(request)
+            var submission: JobSubmission = try await decode(request)
+            submission.idempotencyKey = try IdempotencyKey.of(
+                request, orBody: submission.idempotencyKey, bytesMax: limits.idempotencyKeyBytesMax)
             return try json(await service.submit(submission), status: .created)
         }
         table.get(
             "/v1/jobs", "The jobs that this node asked for, bid on or ran, the newest first",
             query: JobQueryItems.parameters + [limit], answer: .json(JobPage.self)
         ) { request, _ in
-            try json(await service.jobs(JobQueryItems.query(request, limit: number(request, "limit", default: 50))))
+            let query = try JobQueryItems.query(request, limit: number(request, "limit", default: 50))
+            let page = try await service.jobs(query)
+            return try NextPage.link(to: page.next, from: json(page), for: request)
         }
         table.get(
             "/v1/jobs/:cid", "One job", answer: .json(JobView.self)
@@ -98,8 +102,12 @@ struct NodeRoutes: Sendable {
 
     private func addReceipts(to table: inout APITable) {
         table.get(
-            "/v1/receipts/:cid", "A receipt, from here or from the mesh", answer: .json(ReceiptView.self)
-        ) { _, context in try json(await service.receipt(cid(context))) }
+            "/v1/receipts/:cid", "A receipt, from here or from the mesh", conditions: .tag,
+            answer: .json(ReceiptView.self)
+        ) { request, context in
+            let receipt = try MeshJSON.encode(await service.receipt(cid(context)))
+            return tagged(bytes(receipt, type: "application/json"), receipt, for: request)
+        }
         table.post(
             "/v1/receipts/:cid/verify", "Checks everything that a receipt claims", for: .read,
             answer: .json(ReceiptReport.self)
@@ -110,10 +118,11 @@ struct NodeRoutes: Sendable {
             "/v1/receipts/:cid/replay", "Runs a receipt's job again and compares", answer: .json(ReceiptReport.self)
         ) { _, context in try json(await service.replayReceipt(cid(context))) }
         table.get(
-            "/v1/proofs", "The proofs of fraud that this node made, the newest first", query: [limit],
-            answer: .json([ProofView].self)
+            "/v1/proofs", "The proofs of fraud that this node made, the newest first",
+            query: [.init("after", .cid), limit], answer: .json([ProofView].self)
         ) { request, _ in
-            try json(await service.proofs(limit: number(request, "limit", default: 50)))
+            let page = try await page(request, default: 50, \.proofCID, of: service.proofs)
+            return try NextPage.link(to: page.next, from: json(page.items), for: request)
         }
         table.get(
             "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", answer: .json(ProofView.self)
@@ -123,11 +132,11 @@ struct NodeRoutes: Sendable {
         ) { _, context in try json(await service.verifyProof(cid(context))) }
         table.get(
             "/v1/receipts/:cid/archive", "A receipt and its evidence in one file", query: [.init("outputs", .flag)],
-            answer: .bytes("application/vnd.ipld.car; version=1")
+            conditions: .tag, answer: .bytes("application/vnd.ipld.car; version=1")
         ) { request, context in
             let withOutputs = request.uri.queryParameters["outputs"] == "true"
             let archive = try await service.exportReceipt(cid(context), withOutputs: withOutputs)
-            return bytes(archive, type: "application/vnd.ipld.car; version=1")
+            return tagged(bytes(archive, type: "application/vnd.ipld.car; version=1"), archive, for: request)
         }
     }
 
@@ -212,22 +221,23 @@ struct NodeRoutes: Sendable {
             "/v1/gc", "Deletes what nothing needs", answer: .json(RemovedBlocks.self)
         ) { _, _ in try json(await service.collectGarbage()) }
         table.get(
-            "/v1/files/:cid", "A file, from here or from the mesh", answer: .bytes("application/octet-stream")
-        ) { _, context in
-            bytes(try await service.get(cid(context)), type: "application/octet-stream")
-        }
+            "/v1/files/:cid", "A file, from here or from the mesh", conditions: .tagAndRange,
+            answer: .bytes("application/octet-stream")
+        ) { request, context in try await file(cid(context), for: request) }
         table.get(
             "/v1/blocks/:cid", "A block, from here or from the mesh", query: [.init("of", .cid)],
-            answer: .bytes("application/vnd.ipld.raw")
+            conditions: .tagAndRange, answer: .bytes("application/vnd.ipld.raw")
         ) { request, context in
             let cid = try cid(context)
+            let tag = EntityTag(cid.version1.text)
+            if tag.isNamed(by: request) { return unchanged(tag) }
             let block =
                 if let root = request.uri.queryParameters["of"] {
                     try await service.block(cid, of: self.cid(String(root)))
                 } else {
                     try await service.block(cid)
                 }
-            return bytes(block, type: "application/vnd.ipld.raw")
+            return try part(of: block, type: "application/vnd.ipld.raw", tag, for: request)
         }
     }
 
@@ -278,7 +288,8 @@ struct NodeRoutes: Sendable {
             answer: .json(PinPage.self)
         ) { request, _ in
             let next = request.uri.queryParameters["after"].flatMap { Int64($0) }
-            return try json(await service.pins(after: next, limit: number(request, "limit", default: 50)))
+            let page = try await service.pins(after: next, limit: number(request, "limit", default: 50))
+            return try NextPage.link(to: page.next.map(String.init), from: json(page), for: request)
         }
     }
 
@@ -291,9 +302,11 @@ struct NodeRoutes: Sendable {
             return try json(await service.begin(submission), status: .created)
         }
         table.get(
-            "/v1/workflows", "The newest workflows", query: [limit], answer: .json([WorkflowListing].self)
+            "/v1/workflows", "The workflows of this node, the newest first", query: [.init("after", .cid), limit],
+            answer: .json([WorkflowListing].self)
         ) { request, _ in
-            try json(await service.workflows(limit: number(request, "limit", default: 20)))
+            let page = try await page(request, default: 20, \.workflowID, of: service.workflows)
+            return try NextPage.link(to: page.next, from: json(page.items), for: request)
         }
         table.get(
             "/v1/workflows/:cid", "A workflow, now or after the next thing that happens to it",
@@ -326,6 +339,25 @@ struct NodeRoutes: Sendable {
         APIOperation.Parameter($0, .number(0...Int64.max))
     }
 
+    /// A page of a list that the service gives from its beginning.
+    private func page<Item>(
+        _ request: Request, default fallback: Int, _ name: (Item) -> String,
+        of list: (Int) async throws(NodeServiceError) -> [Item]
+    ) async throws -> NextPage.Cut<Item> {
+        let count = try number(request, "limit", default: fallback)
+        guard let after = request.uri.queryParameters["after"] else {
+            return NextPage.Cut(try await list(min(count + 1, limits.listingMax)), to: count, name)
+        }
+        let cursor = try cid(String(after)).text
+        let all = try await list(limits.listingMax)
+        guard let place = all.firstIndex(where: { name($0) == cursor }) else {
+            throw NodeServiceError(
+                .invalidRequest, "Nothing in the list is called \(cursor).",
+                hint: "Follow the link that the page before came with, or leave after out to begin anew.")
+        }
+        return NextPage.Cut(Array(all.dropFirst(place + 1)), to: count, name)
+    }
+
     /// The blocks in the body of a request, a CAR without roots.
     private func blocks(_ bytes: [UInt8]) throws -> [ContentBlock] {
         var bounds = CAR.Limits()
@@ -340,17 +372,14 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    func bytes(_ bytes: [UInt8], type: String) -> Response {
+    func bytes(_ bytes: [UInt8], type: String, status: HTTPResponse.Status = .ok) -> Response {
         Response(
-            status: .ok, headers: [.contentType: type, .contentLength: String(bytes.count)],
+            status: status, headers: [.contentType: type, .contentLength: String(bytes.count)],
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 
     func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {
-        let bytes = try MeshJSON.encode(value)
-        return Response(
-            status: status, headers: [.contentType: "application/json", .contentLength: String(bytes.count)],
-            body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+        bytes(try MeshJSON.encode(value), type: "application/json", status: status)
     }
 
     /// One JSON object per line, sent as it happens; ends early if the reader hangs up.

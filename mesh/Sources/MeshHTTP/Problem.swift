@@ -41,6 +41,7 @@ extension NodeServiceError.Code {
         case .methodNotAllowed: 405
         case .conflict: 409
         case .tooLarge: 413
+        case .rangeNotSatisfiable: 416
         case .moduleRefused, .receiptInvalid: 422
         case .tooManyRequests: 429
         case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable, .permissionDenied,

@@ -45,7 +45,8 @@ struct ProblemMiddleware: RouterMiddleware {
         }
     }
 
-    private static func response(_ error: NodeServiceError) throws -> Response {
+    /// A failure as an answer.
+    static func response(_ error: NodeServiceError) throws -> Response {
         let bytes = try MeshJSON.encode(Problem(error))
         var headers: HTTPFields = [.contentType: "application/problem+json", .contentLength: String(bytes.count)]
         if error.code.httpStatus == 401 { headers[.wwwAuthenticate] = "Bearer realm=\"mesh\"" }

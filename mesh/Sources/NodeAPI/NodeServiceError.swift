@@ -20,6 +20,8 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case invalidRequest = "invalid_request"
         /// A body, a file or a number of things exceeds a limit.
         case tooLarge = "too_large"
+        /// The range of bytes that was asked for begins behind the last one.
+        case rangeNotSatisfiable = "range_not_satisfiable"
         /// The module was refused before it was announced: not a module, unknown imports, no entry point.
         case moduleRefused = "module_refused"
         /// No such job here.

@@ -13,7 +13,7 @@ import Testing
             .keyUnusable: 233, .permissionDenied: 239, .configurationInvalid: 234, .addressInUse: 231,
             .alreadyRunning: 231,
             .notSignedIn: 239, .credentialsRefused: 239, .readOnly: 239, .hostRefused: 239, .originRefused: 239,
-            .codeRefused: 239, .methodNotAllowed: 200, .tooManyRequests: 237,
+            .codeRefused: 239, .methodNotAllowed: 200, .rangeNotSatisfiable: 200, .tooManyRequests: 237,
             .nodeNotRunning: 230, .protocolMismatch: 201, .internalError: 201,
         ]
         for code in NodeServiceError.Code.allCases {

@@ -77,7 +77,7 @@ import Testing
             JobQuery(limit: 0),
             JobQuery(
                 limit: 2, after: Samples.receiptCID, role: .executor,
-                statuses: ["failed", "no-executor", "trapped"].compactMap(JobStatusName.init), since: .max,
+                statuses: ["failed", "no-executor", "trapped"].compactMap(JobStatusName.init), since: UInt64(Int64.max),
                 label: "a&b=c %+ \u{1F411}/?#", named: "abcd"),
         ]
         asked[0].role = .originator
@@ -262,10 +262,10 @@ import Testing
             let cases: [(String, Int, String)] = [
                 ("GET /v1/jobs/nonsense HTTP/1.1", 400, "\\\"nonsense\\\" is no CID."),
                 ("GET /v1/jobs?limit=-1 HTTP/1.1", 400, "limit must be a number from 0 to 10000."),
-                ("GET /v1/jobs?after=x HTTP/1.1", 400, "after must be a job's ID."),
+                ("GET /v1/jobs?after=x HTTP/1.1", 400, "after must be a CID."),
                 ("GET /v1/jobs?role=both HTTP/1.1", 400, "role must be originator or executor."),
                 ("GET /v1/jobs?status=failed,odd HTTP/1.1", 400, "status must be one of "),
-                ("GET /v1/jobs?since=today HTTP/1.1", 400, "since must be a date in milliseconds"),
+                ("GET /v1/jobs?since=today HTTP/1.1", 400, "since must be a number from 0 to 9223372036854775807."),
                 ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
                 ("DELETE /v1/status HTTP/1.1", 405, "method_not_allowed"),
                 ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON."),

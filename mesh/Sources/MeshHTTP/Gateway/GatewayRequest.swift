@@ -180,12 +180,7 @@ struct GatewayRequest: Hashable {
 
     /// Whether an `If-None-Match` header names the answer.
     func isKnown(by header: String?) -> Bool {
-        guard let header else { return false }
-        return header.split(separator: ",").contains { part in
-            var tag = part.drop { $0 == " " || $0 == "\t" }
-            while tag.last == " " || tag.last == "\t" { tag = tag.dropLast() }
-            return tag == "*" || tag == entityTag || tag == "W/" + entityTag
-        }
+        header.map { EntityTag(quoted: entityTag).isKnown(by: $0) } ?? false
     }
 
     private static func encoded(_ name: [UInt8]) -> String {

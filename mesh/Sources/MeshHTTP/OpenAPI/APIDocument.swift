@@ -52,18 +52,17 @@ struct APIDocument {
         var fields: [String: APIJSON] = [
             "summary": .text(about.summary),
             "operationId": .text(operation.verb.lowercased() + Self.words(operation.path)),
-            "responses": .group([
-                String(about.status): answer(about.answer),
-                "default": .group(["$ref": .text("#/components/responses/Problem")]),
-            ]),
+            "responses": .group(answers(about)),
         ]
         let inPath = operation.path.split(separator: "/").filter { $0.hasPrefix(":") }.map { part in
             parameter(APIOperation.Parameter(String(part.dropFirst()), .cid), place: "path")
         }
-        let parameters = inPath + about.query.map { parameter($0, place: "query") }
+        let parameters =
+            inPath + about.query.map { parameter($0, place: "query") }
+            + (about.headers + Self.headers(about.conditions)).map { parameter($0, place: "header") }
         if !parameters.isEmpty { fields["parameters"] = .list(parameters) }
         if let body = about.body {
-            fields["requestBody"] = .group(["required": .flag(true), "content": content(body)])
+            fields["requestBody"] = .group(["required": .flag(!body.mayBeEmpty), "content": content(body)])
         }
         if operation.access == .anyone { fields["security"] = .list([]) }
         if operation.access == .change { fields["x-scope"] = .text(APIScope.full.rawValue) }
@@ -88,11 +87,37 @@ struct APIDocument {
         }
     }
 
+    private mutating func answers(_ about: APIOperation.About) -> [String: APIJSON] {
+        var answers = [
+            String(about.status): answer(about.answer),
+            "default": .group(["$ref": .text("#/components/responses/Problem")]),
+        ]
+        if about.conditions != .none {
+            answers["304"] = .group(["description": .text("The caller has the answer: If-None-Match names its ETag.")])
+        }
+        if about.conditions == .tagAndRange { answers["206"] = answer(about.answer) }
+        return answers
+    }
+
+    /// The headers that say under which conditions an answer is wanted.
+    private static func headers(_ conditions: APIOperation.Conditions) -> [APIOperation.Parameter] {
+        let names =
+            switch conditions {
+            case .none: [String]()
+            case .tag: ["If-None-Match"]
+            case .tagAndRange: ["If-None-Match", "Range", "If-Range"]
+            }
+        return names.map { APIOperation.Parameter($0, .text) }
+    }
+
     private func parameter(_ parameter: APIOperation.Parameter, place: String) -> APIJSON {
-        .group([
+        var fields: [String: APIJSON] = [
             "name": .text(parameter.name), "in": .text(place), "required": .flag(place == "path"),
             "schema": Self.schema(parameter.form),
-        ])
+        ]
+        // Commas between the values.
+        if case .someOf = parameter.form { (fields["style"], fields["explode"]) = (.text("form"), .flag(false)) }
+        return .group(fields)
     }
 
     private static func schema(_ form: APIOperation.Parameter.Form) -> APIJSON {
@@ -101,7 +126,7 @@ struct APIDocument {
             .group([
                 "type": .text("string"),
                 // CIDs of version 1 by SHA-256, as nodes print them; those of other forms are read too.
-                "pattern": .text("^baf(kr|yr|yb)ei[a-z2-7]{51}[aeimquy4]$"),
+                "pattern": .text("^baf(kr|yr|yb)ei[a-h][a-z2-7]{50}[aeimquy4]$"),
             ])
         case .number(let range):
             .group([
@@ -109,8 +134,11 @@ struct APIDocument {
             ])
         case .flag: .group(["type": .text("boolean")])
         case .text: .group(["type": .text("string")])
-        case .oneOf(let names):
-            .group(["type": .text("string"), "enum": .list(names.map(APIJSON.text))])
+        case .oneOf(let names): Self.names(names)
+        case .someOf(let names): .group(["type": .text("array"), "items": Self.names(names)])
         }
+    }
+    private static func names(_ names: [String]) -> APIJSON {
+        .group(["type": .text("string"), "enum": .list(names.map(APIJSON.text))])
     }
 }

@@ -1,0 +1,204 @@
+import IPLD
+import Multiformats
+import NodeAPI
+import NodeAPITesting
+import Testing
+
+@testable import MeshHTTP
+
+/// Files, blocks and receipts by their CIDs: in parts, only where they are lacked, and page by page.
+@Suite("Content that does not change", .timeLimit(.minutes(1)))
+struct ContentTests {
+    @Test func rangesAreReadAsTheStandardHasThem() {
+        let cases: [(String, UInt64, ByteRange)] = [
+            ("bytes=0-0", 10, .part(0..<1)), ("bytes=2-4", 10, .part(2..<5)), ("BYTES=9-", 10, .part(9..<10)),
+            ("bytes=5-99999999999999999999999", 10, .part(5..<10)), ("bytes=-3", 10, .part(7..<10)),
+            ("bytes=-30", 10, .part(0..<10)), ("bytes=-99999999999999999999999", 10, .part(0..<10)),
+            ("bytes=10-", 10, .outside), ("bytes=99999999999999999999999-", 10, .outside), ("bytes=-0", 10, .outside),
+            ("bytes=0-", 0, .outside), ("bytes=-1", 0, .outside),
+            ("bytes=0-\(UInt64.max)", .max, .part(0..<UInt64.max)),
+        ]
+        for (header, size, range) in cases { #expect(ByteRange(header, size: size) == range, "\(header) of \(size)") }
+        for header in [
+            "", "bytes", "bytes=", "bytes=-", "bytes=4-2", "bytes=0-1,3-4", "bytes= 0-1", "bytes=+1-2", "bytes=0x1-2",
+            "bytes=1-2-3", "lines=0-1", "bytes=a-b", "bytes==1-2",
+        ] {
+            #expect(ByteRange(header, size: 10) == .whole, "\(header)")
+        }
+    }
+
+    /// A file of several blocks, by its blocks.
+    private static func file(bytes count: Int) throws -> (root: CID, bytes: [UInt8], blocks: [CID: [UInt8]]) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        let file = try UnixFSFile.blocks(of: bytes)
+        return (file.root, bytes, Dictionary(uniqueKeysWithValues: file.blocks.map { ($0.cid, $0.bytes) }))
+    }
+
+    @Test func aRangeOfAFileCrossesBlocksAndWindows() async throws {
+        let file = try Self.file(bytes: 3_000_000)
+        #expect(file.blocks.count > 2)
+        var limits = MeshHTTPLimits()
+        limits.fileWindowBytes = 300_000
+        try await WebScene.run(.init(files: file.blocks), limits: limits) { scene in
+            let target = "/v1/files/\(file.root.text)"
+            let whole = try await scene.ask(target, scene.read)
+            #expect(whole.status == 200 && whole.body == file.bytes)
+            #expect(whole.headers["accept-ranges"] == "bytes" && whole.headers["content-length"] == "3000000")
+            let tag = try #require(whole.headers["etag"])
+            for range in [0..<1, 299_999..<300_001, 1_000_000..<2_500_000, 2_999_999..<3_000_000] {
+                let part = try await scene.ask(
+                    target, scene.read, "range: bytes=\(range.lowerBound)-\(range.upperBound - 1)", "if-range: \(tag)")
+                #expect(part.status == 206 && part.body == Array(file.bytes[range]), "\(range)")
+                let named = "bytes \(range.lowerBound)-\(range.upperBound - 1)/3000000"
+                #expect(part.headers["content-range"] == named && part.headers["etag"] == tag)
+            }
+            let outside = try await scene.ask(target, scene.read, "range: bytes=3000000-")
+            #expect(outside.status == 416 && outside.problem == "range_not_satisfiable")
+            #expect(outside.headers["content-range"] == "bytes */3000000")
+            // Another version than the caller knows comes whole.
+            for condition in ["\"other\"", "W/\(tag)", "Sat, 28 Nov 2026 12:00:00 GMT"] {
+                let other = try await scene.ask(target, scene.read, "range: bytes=0-0", "if-range: \(condition)")
+                #expect(other.status == 200 && other.body.count == 3_000_000, "\(condition)")
+            }
+        }
+    }
+
+    @Test func aRangeReadsOnlyItsBlocks() async throws {
+        let file = try Self.file(bytes: 3_000_000)
+        // All but the first leaf is gone: so nothing else may be read.
+        let first = CID.hashing(Array(file.bytes.prefix(UnixFSProfile.v1in2025.chunkBytes)), codec: .raw)
+        let left = file.blocks.filter { $0.key == file.root || $0.key == first }
+        #expect(left.count == 2)
+        try await WebScene.run(.init(files: left)) { scene in
+            let target = "/v1/files/\(file.root.text)"
+            let part = try await scene.ask(target, scene.read, "range: bytes=10-19")
+            #expect(part.status == 206 && part.body == Array(file.bytes[10..<20]))
+            let lacking = try await scene.ask(target, scene.read, "range: bytes=2999999-")
+            #expect(lacking.status == 404 && lacking.problem == "block_not_found")
+        }
+    }
+
+    @Test func whatTheCallerHasDoesNotComeAgain() async throws {
+        let file = Array("the same for ever".utf8)
+        let cid = CID.hashing(file, codec: .raw)
+        var script = ScriptedNode.Script(files: [cid: file])
+        script.archives[Samples.receiptCID] = [1, 2, 3]
+        try await WebScene.run(script) { scene in
+            let receipt = "/v1/receipts/\(Samples.receiptCID.text)"
+            var tags: Set<String> = []
+            for target in [
+                "/v1/files/\(cid.text)", receipt, "\(receipt)/archive", "\(receipt)/archive?outputs=true",
+            ] {
+                let answer = try await scene.ask(target, scene.read)
+                let tag = try #require(answer.headers["etag"], "\(target)")
+                #expect(tags.insert(tag).inserted)
+                for known in [tag, "\"x\", W/\(tag)", "*"] {
+                    let again = try await scene.ask(target, scene.read, "if-none-match: \(known)")
+                    #expect(again.status == 304 && again.body.isEmpty && again.headers["etag"] == tag, "\(target)")
+                }
+                #expect(try await scene.ask(target, scene.read, "if-none-match: \"x\"").body == answer.body)
+                #expect(try await scene.ask(target, "if-none-match: \(tag)").status == 401)
+            }
+            let block = "/v1/blocks/\(cid.text)"
+            let part = try await scene.ask(block, scene.read, "range: bytes=4-7")
+            #expect(part.status == 206 && part.body == Array(file[4..<8]))
+            #expect(try await scene.ask(block, scene.read, "if-none-match: \"\(cid.text)\"").status == 304)
+            // What nobody has is not "any version".
+            let missing = "/v1/files/\(Samples.jobID.text)"
+            #expect(try await scene.ask(missing, scene.read, "if-none-match: *").status == 404)
+        }
+    }
+
+    @Test func listsGoOnBehindTheirLastEntry() async throws {
+        let script = ScriptedNode.Script()
+        let roots = (0..<5).map { CID.hashing([UInt8($0)], codec: .raw) }
+        for root in roots { script.kept.pin(root) }
+        let proofs = try (0..<3).map { number in
+            let text = """
+                {"proof_cid":"\(CID.hashing([UInt8(number)], codec: .dagCBOR))","receipt_cid":"r","job_id":"j",
+                "executor_did":"e","maker_did":"m","made_at":1,"source":"here",
+                "found":{"outcome":"o","outputs":[],"fuel":1,"engine":"x"}}
+                """
+            return try MeshJSON.decode(ProofView.self, from: Array(text.utf8))
+        }
+        var listing = script
+        listing.proofs = proofs
+        try await WebScene.run(listing) { scene in
+            var target: String? = "/v1/pins?limit=2"
+            var pins: [String] = []
+            while let next = target {
+                let page = try await scene.ask(next, scene.read)
+                pins += try MeshJSON.decode(PinPage.self, from: page.body).pins
+                target = page.headers["link"].flatMap(Self.next)
+            }
+            #expect(pins == roots.map(\.text))
+            let first = try await scene.ask("/v1/proofs?limit=2", scene.read)
+            #expect(try MeshJSON.decode([ProofView].self, from: first.body) == Array(proofs.prefix(2)))
+            let link = try #require(first.headers["link"].flatMap(Self.next))
+            #expect(link == "/v1/proofs?limit=2&after=\(proofs[1].proofCID)")
+            let second = try await scene.ask(link, scene.read)
+            #expect(try MeshJSON.decode([ProofView].self, from: second.body) == [proofs[2]])
+            #expect(second.headers["link"] == nil)
+            let unknown = try await scene.ask("/v1/proofs?after=\(Samples.jobID.text)", scene.read)
+            #expect(unknown.status == 400 && unknown.problem == "invalid_request")
+            let jobs = try await scene.ask("/v1/jobs?label=a%26b%20c&limit=1", scene.read)
+            #expect(jobs.headers["link"] == nil)
+        }
+    }
+
+    private static func next(_ link: String) -> String? {
+        guard link.hasPrefix("<"), link.hasSuffix(">; rel=\"next\"") else { return nil }
+        return String(link.dropFirst().prefix { $0 != ">" })
+    }
+
+    @Test func theKeyOfASubmissionIsInItsHeaderOrItsBody() async throws {
+        let (stream, submitted) = AsyncStream.makeStream(of: String?.self)
+        let script = ScriptedNode.Script(submitted: { submitted.yield($0.idempotencyKey) })
+        let longest = String(repeating: "k", count: MeshHTTPLimits().idempotencyKeyBytesMax)
+        try await WebScene.run(script) { scene in
+            func submit(_ body: String, _ headers: String...) async throws -> WebAnswer {
+                let fields = ([scene.full] + headers).joined(separator: "\r\n")
+                return try await scene.ask("/v1/jobs", method: "POST", body: body, fields)
+            }
+            var keys = stream.makeAsyncIterator()
+            let (plain, keyed) = (#"{"module_cid":"m"}"#, #"{"module_cid":"m","idempotency_key":"one"}"#)
+            let cases: [(String, String?, String?)] = [
+                (plain, nil, nil), (keyed, nil, "one"), (plain, "\"one two\"", "one two"), (plain, "bare", "bare"),
+                (keyed, "\"one\"", "one"), (plain, longest, longest),
+            ]
+            for (body, header, key) in cases {
+                let answer = try await submit(body, header.map { "idempotency-key: \($0)" } ?? "accept: */*")
+                #expect(answer.status == 201)
+                #expect(await keys.next() == .some(key))
+            }
+            for (body, header) in [
+                (keyed, "two"), (plain, ""), (plain, "\"\""), (plain, "a\"b"), (plain, "a\\b"), (plain, "schlüssel"),
+                (plain, longest + "k"), (plain, "one\r\nidempotency-key: two"),
+            ] {
+                let answer = try await submit(body, "idempotency-key: \(header)")
+                #expect(answer.status == 400 && answer.problem == "invalid_request", "\(header)")
+            }
+        }
+    }
+
+    @Test func queriesHaveWhatTheDocumentSaysAndNothingElse() async throws {
+        try await WebScene.run { scene in
+            for query in [
+                "limit=1&limit=1", "limt=1", "limit=+1", "limit=1.0", "limit=", "limit=10001", "since=-1",
+                "since=9223372036854775808", "after=null", "role=", "status=", "status=failed,", "status=Failed",
+                "%6Cimit=1&limit=2",
+            ] {
+                let answer = try await scene.ask("/v1/jobs?\(query)", scene.read)
+                #expect(answer.status == 400 && answer.problem == "invalid_request", "\(query)")
+            }
+            let archive = "/v1/receipts/\(Samples.receiptCID.text)/archive?outputs=yes"
+            for target in [archive, "/v1/status?x", "/v1/pins?after=x"] {
+                #expect(try await scene.ask(target, scene.read).status == 400, "\(target)")
+            }
+            #expect(try await scene.ask("/v1/jobs?status=failed,no_bids&limit=0", scene.read).status == 200)
+            // The path that has only one method, although another path fits it too.
+            let options = try await scene.ask("/v1/blocks/missing", method: "OPTIONS", scene.full)
+            #expect(options.status == 405 && options.headers["allow"] == "POST")
+        }
+    }
+}
