@@ -14,7 +14,7 @@ FILTER ?=
 SKIP ?=
 ARGS ?=
 
-.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check api-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -68,6 +68,9 @@ example: ## the example of libp2p/README.md, built and run against a copy of lib
 dashboard-check: build guests ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
 	@scripts/setup.sh dashboard
 	@python3 scripts/dashboard-check.py $(ARGS)
+
+api-check: build guests ## the API of a running node: the Python client, the commands of docs/api.md, made-up requests
+	@scripts/api-check.sh
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture
 	@Programs/example.py csv
