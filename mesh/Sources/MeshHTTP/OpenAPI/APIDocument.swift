@@ -138,6 +138,7 @@ struct APIDocument {
         case .someOf(let names): .group(["type": .text("array"), "items": Self.names(names)])
         }
     }
+
     private static func names(_ names: [String]) -> APIJSON {
         .group(["type": .text("string"), "enum": .list(names.map(APIJSON.text))])
     }
