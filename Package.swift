@@ -278,7 +278,7 @@ let tests: [Target] = [
         "MeshHTTPTests",
         [
             "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.logging,
-            External.nioConcurrency, External.nioCore, External.nioPosix,
+            External.nioConcurrency, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     meshTests(
         "MeshStoreTests",

@@ -143,11 +143,12 @@ struct NodeRoutes: Sendable {
     private func addNode(to table: inout APITable) {
         table.get(
             "/v1/status", "Who the node is and how it is doing", answer: .json(NodeStatus.self)
+        ) { _, _ in try json(await status()) }
+        table.get(
+            "/metrics", "What the node counts, for a Prometheus", answer: .bytes(MetricsText.type)
         ) { _, _ in
-            var status = try await service.status()
-            status.gateway = await gateway?.status()
-            status.apiAddress = web?.address
-            return try json(status)
+            let metrics = NodeMetrics(try await status(), try await service.wallet(entriesLimit: 0))
+            return bytes(Array(MetricsText.text(metrics.families).utf8), type: MetricsText.type)
         }
         table.get(
             "/v1/limits", "What the node takes from its owner", answer: .json(NodeLimits.self)
@@ -330,6 +331,14 @@ struct NodeRoutes: Sendable {
                 try json(await service.obey(order, of: cid(context)))
             }
         }
+    }
+
+    /// How the node is doing, with what serves it.
+    private func status() async throws -> NodeStatus {
+        var status = try await service.status()
+        status.gateway = await gateway?.status()
+        status.apiAddress = web?.address
+        return status
     }
 
     /// How many entries a listing has at most.

@@ -40,6 +40,44 @@ package struct NodeStatus: Hashable, Sendable, Codable {
 
     /// Where its API listens on TCP, as a URL; nil if it does not.
     package var apiAddress: String?
+    /// The jobs under way, by this node's side of them and their phase; nil from a node of an older version.
+    package var jobs: [JobCount]?
+    /// What happened to jobs since the start, by this node's side of them; nil from a node of an older version.
+    package var events: [EventCount]?
+
+    /// How many jobs are in a phase.
+    package struct JobCount: Hashable, Sendable, Codable {
+        /// `originator` or `executor`.
+        package var side: String
+        /// The phase.
+        package var outcome: JobOutcome
+        /// How many.
+        package var count: UInt64
+
+        /// So many jobs.
+        package init(side: String, outcome: JobOutcome, count: UInt64) {
+            self.side = side
+            self.outcome = outcome
+            self.count = count
+        }
+    }
+
+    /// How often something happened to jobs.
+    package struct EventCount: Hashable, Sendable, Codable {
+        /// `originator` or `executor`.
+        package var side: String
+        /// What, by its name in the journals.
+        package var event: String
+        /// How often.
+        package var count: UInt64
+
+        /// So many events.
+        package init(side: String, event: String, count: UInt64) {
+            self.side = side
+            self.event = event
+            self.count = count
+        }
+    }
 
     /// What a node's gateway serves to strangers since its start.
     package struct Gateway: Hashable, Sendable, Codable {
@@ -164,7 +202,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case version, did, addresses, region, counters, storage, gateway
+        case version, did, addresses, region, counters, storage, gateway, jobs, events
         case peerID = "peer_id"
         case uptimeMilliseconds = "uptime_ms"
         case residentBytes = "resident_bytes"

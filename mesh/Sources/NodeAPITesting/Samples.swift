@@ -9,13 +9,18 @@ package enum Samples {
     package static let receiptCID = CID.hashing(Array("receipt".utf8), codec: .dagCBOR)
 
     /// A node with a full store.
-    package static let status = NodeStatus(
-        version: "0.1.0", peerID: "12D3KooW", did: "did:key:z6Mk", addresses: ["/ip4/127.0.0.1/tcp/4001"],
-        uptimeMilliseconds: 61_000, residentBytes: 48 << 20, connectedPeers: 3, isExecutor: true, region: "eu",
-        processID: 42, counters: [.init(name: "jobs", value: 7)],
-        storage: .init(
-            state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
-            databaseBytes: 17 << 30))
+    package static var status: NodeStatus {
+        var status = NodeStatus(
+            version: "0.1.0", peerID: "12D3KooW", did: "did:key:z6Mk", addresses: ["/ip4/127.0.0.1/tcp/4001"],
+            uptimeMilliseconds: 61_000, residentBytes: 48 << 20, connectedPeers: 3, isExecutor: true, region: "eu",
+            processID: 42, counters: [.init(name: "jobs", value: 7)],
+            storage: .init(
+                state: "full", blocks: 12, blockBytes: 15 << 30, blockBytesMax: 16 << 30, highWaterBytes: 14 << 30,
+                databaseBytes: 17 << 30))
+        status.jobs = [.init(side: "executor", outcome: .running, count: 2)]
+        status.events = [.init(side: "originator", event: "submitted", count: 5)]
+        return status
+    }
 
     /// What it takes.
     package static let limits = NodeLimits(fileBytesMax: 1 << 20, moduleBytesMax: 1 << 16)

@@ -155,15 +155,21 @@ extension JobMarket {
         }
     }
 
-    /// The jobs that are under way on either side, as a listing of the open ones counts them: each job once, from its
-    /// originator's side if this node has both. So this node's own bid on its own job that ended does not count,
-    /// though it is open until it lapses.
-    var jobsUnderWay: (originated: Int, executed: Int) {
+    /// The jobs that are under way on either side, by their phases, as a listing of the open ones counts them: each job
+    /// once, from its originator's side if this node has both. So this node's own bid on its own job that ended does
+    /// not count, though it is open until it lapses.
+    var jobsUnderWay: [NodeStatus.JobCount] {
         let (originated, executed) = unclosedJobs
-        return (
-            originated.count { JobEnd($0).outcome.isUnderWay },
-            executed.count { $0.bid.originatorPeerID != $0.bid.bidderPeerID && JobEnd($0).outcome.isUnderWay }
-        )
+        let others = executed.filter { $0.bid.originatorPeerID != $0.bid.bidderPeerID }
+        let sides = [
+            (JobSide.originator, originated.map { JobEnd($0).outcome }), (.executor, others.map { JobEnd($0).outcome }),
+        ]
+        return sides.flatMap { side, outcomes in
+            let counts = Dictionary(grouping: outcomes.filter(\.isUnderWay)) { $0 }
+            return counts.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                NodeStatus.JobCount(side: side.rawValue, outcome: $0.key, count: UInt64($0.value.count))
+            }
+        }
     }
 
     /// This node's own open job that names a file as its module or input.

@@ -53,6 +53,8 @@ package actor MeshNode {
     var board = ProgressBoard()
     /// Rings for the sessions and the output of this node's jobs.
     var bells = JobBells()
+    /// What happened to jobs since the start.
+    private var events = JobEventTally()
     private var alarm: DeadlineAlarm
     /// Peers' requests that wait for their answers, by number.
     private var asked: [UInt64: CheckedContinuation<MeshProtocolReply?, Never>] = [:]
@@ -219,6 +221,7 @@ package actor MeshNode {
                 // At a crash point nothing that follows happens.
                 if !disk.write(write) { return }
                 feed.tell(write.events)
+                events.count(write.events)
             case .writeFaults(let faults): disk.write(faults)
             case .pruneBids(let date): disk.pruneBids(before: date)
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
@@ -409,7 +412,7 @@ package actor MeshNode {
     }
 
     /// What only the core knows, now.
-    var figures: NodeReport.Figures { NodeReport.Figures(core, parts.configuration.executor, at: moment) }
+    var figures: NodeReport.Figures { NodeReport.Figures(core, parts.configuration.executor, events, at: moment) }
 
     /// Waits until a write is on the disk, or the node stops.
     private func durable(_ number: UInt64) async {

@@ -26,11 +26,15 @@ struct NodeReport: Sendable {
     struct Figures: Sendable {
         let tallies: [String: UInt64]
         let market: MarketCounters
-        let openJobs: (originated: Int, executed: Int)
+        let openJobs: [NodeStatus.JobCount]
+        let events: [NodeStatus.EventCount]
         let clockOffsetMilliseconds: Int64?
         let executor: ExecutorState
 
-        init(_ core: NodeCore, _ configured: NodeConfiguration.Executor, at moment: NodeMoment) {
+        init(
+            _ core: NodeCore, _ configured: NodeConfiguration.Executor, _ events: JobEventTally, at moment: NodeMoment
+        ) {
+            self.events = events.counts
             executor = ExecutorState(core, configured, at: moment)
             tallies = core.tallies
             market = core.market.counters
@@ -61,6 +65,8 @@ struct NodeReport: Sendable {
         status.executorState = figures.executor
         status.clockWarning = figures.clockWarning
         status.journalWarning = journalWarning
+        status.jobs = figures.openJobs
+        status.events = figures.events
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status
@@ -96,8 +102,9 @@ struct NodeReport: Sendable {
         for (counter, count) in parts.swarm.counters() { all[Self.name(of: counter)] = UInt64(count) }
         let bitswap = await parts.bitswap.counters()
         all["bitswap_blocks_refused"] = UInt64(bitswap.mismatchedBlocks + bitswap.unsolicitedBlocks)
-        all["jobs_originated_open"] = UInt64(figures.openJobs.originated)
-        all["jobs_executed_open"] = UInt64(figures.openJobs.executed)
+        for (side, name) in [(JobSide.originator, "jobs_originated_open"), (.executor, "jobs_executed_open")] {
+            all[name] = figures.openJobs.filter { $0.side == side.rawValue }.map(\.count).reduce(0, +)
+        }
         return all.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {
             NodeStatus.Counter(name: $0.key, value: $0.value)
         }

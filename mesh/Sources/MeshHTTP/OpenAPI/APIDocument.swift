@@ -70,8 +70,9 @@ struct APIDocument {
     }
 
     private static func words(_ path: String) -> String {
-        path.split { !$0.isLetter && !$0.isNumber }.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }
-            .joined()
+        let words = path.split { !$0.isLetter && !$0.isNumber }
+        // Most begin with the version.
+        return words.dropFirst(words.count > 1 ? 1 : 0).map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
     }
 
     private mutating func answer(_ answer: APIOperation.Content?) -> APIJSON {
