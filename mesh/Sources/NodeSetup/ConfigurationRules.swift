@@ -180,7 +180,8 @@ indirect enum ConfigurationRule: Sendable {
         }
     }
 
-    private var allowed: String {
+    /// What is allowed, as a clause.
+    var allowed: String {
         switch self {
         case .flag: "true or false"
         case .count(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
@@ -194,16 +195,38 @@ indirect enum ConfigurationRule: Sendable {
 }
 
 /// A value of a JSON file, as far as settings go.
-enum ConfigurationValue: Decodable, Equatable {
+package enum ConfigurationValue: Codable, Hashable, Sendable {
+    /// No value.
     case null
+    /// `true` or `false`.
     case flag(Bool)
+    /// A whole number.
     case count(UInt64)
+    /// Any other number, which no setting takes.
     case otherNumber(Double)
+    /// A text.
     case text(String)
+    /// A list.
     case list([ConfigurationValue])
+    /// A group of settings.
     case group([String: ConfigurationValue])
 
-    init(from decoder: any Decoder) throws {
+    /// Writes the value as it stands in the file.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .flag(let flag): try container.encode(flag)
+        case .count(let count): try container.encode(count)
+        case .otherNumber(let number): try container.encode(number)
+        case .text(let text): try container.encode(text)
+        case .list(let list): try container.encode(list)
+        case .group(let group): try container.encode(group)
+        }
+    }
+
+    /// Reads any value of JSON.
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null

@@ -459,24 +459,30 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
 
     /// Reads `config.json`; the error is one sentence that names the file and the key.
     package static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            let isThere = FileManager.default.fileExists(atPath: path)
-            throw NodeServiceError.noPermission(for: .reading, of: path)
-                ?? NodeServiceError(
-                    .configurationInvalid, "The configuration \(path) \(isThere ? "cannot be read" : "is missing").",
-                    hint: "Run mesh init again for a fresh one; the node keeps its key.")
-        }
-        func refusal(_ clause: String) -> NodeServiceError {
-            NodeServiceError(
-                .configurationInvalid, "The configuration \(path) cannot be used: \(clause).",
-                hint: "Correct the file, or move it away and run mesh init for a fresh one.")
-        }
-        if let fault = ConfigurationRule.fault(in: data) { throw refusal(fault) }
+        let data = try bytes(of: path)
+        if let fault = ConfigurationRule.fault(in: data) { throw refusal(of: path, fault) }
         do {
             return try JSONDecoder().decode(NodeConfiguration.self, from: data)
         } catch {
-            throw refusal("a value in it cannot be read")
+            throw refusal(of: path, "a value in it cannot be read")
         }
+    }
+
+    /// The bytes of a file that is to be a configuration.
+    static func bytes(of path: String) throws(NodeServiceError) -> Data {
+        if let data = FileManager.default.contents(atPath: path) { return data }
+        let isThere = FileManager.default.fileExists(atPath: path)
+        throw NodeServiceError.noPermission(for: .reading, of: path)
+            ?? NodeServiceError(
+                .configurationInvalid, "The configuration \(path) \(isThere ? "cannot be read" : "is missing").",
+                hint: "Run mesh init again for a fresh one; the node keeps its key.")
+    }
+
+    /// The refusal of a file for a reason, a clause.
+    static func refusal(of path: String, _ clause: String) -> NodeServiceError {
+        NodeServiceError(
+            .configurationInvalid, "The configuration \(path) cannot be used: \(clause).",
+            hint: "Correct the file, or move it away and run mesh init for a fresh one.")
     }
 
     /// Why no node can work with these values, as a clause that names the key; nil if one can.

@@ -1,0 +1,194 @@
+import Foundation
+import Multiformats
+package import NodeAPI
+
+/// A node's `config.json`, to be looked at and changed key by key.
+///
+/// It keeps the file as it is: a key that is not there stays away, and what a change leaves alone keeps its value. What
+/// it writes is a configuration by `ConfigurationRule`, or it writes nothing.
+package struct ConfigurationFile: Sendable {
+    /// One key with its value.
+    package struct Setting: Hashable, Sendable, Encodable {
+        /// The key with that of its group: `executor.price_base`.
+        package let key: String
+        /// What the node takes it for; null for none.
+        package let value: ConfigurationValue
+        /// What the node takes where the file says nothing; null for none, or for what the machine has.
+        package let standard: ConfigurationValue
+        /// Whether the file says it.
+        package let isInFile: Bool
+        /// What is allowed, as a clause.
+        package let allowed: String
+
+        private enum CodingKeys: String, CodingKey {
+            case key, value, allowed, source
+            case standard = "default"
+        }
+
+        /// Writes where the value comes from as `file` or `default`.
+        package func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(key, forKey: .key)
+            try container.encode(value, forKey: .value)
+            try container.encode(standard, forKey: .standard)
+            try container.encode(isInFile ? "file" : "default", forKey: .source)
+            try container.encode(allowed, forKey: .allowed)
+        }
+    }
+
+    /// Where it is.
+    package let path: String
+    private var values: ConfigurationValue
+
+    /// Reads the file, which has to be JSON; whether its values are allowed says `fault`.
+    package init(path: String) throws(NodeServiceError) {
+        self.path = path
+        let data = try NodeConfiguration.bytes(of: path)
+        guard let values = try? JSONDecoder().decode(ConfigurationValue.self, from: data), case .group = values else {
+            let fault = ConfigurationRule.fault(in: data) ?? "it is no group of settings"
+            throw NodeConfiguration.refusal(of: path, fault)
+        }
+        self.values = values
+    }
+
+    /// All keys, in the order of the rules.
+    package static let keys = rules.map(\.key)
+
+    /// All keys with their rules; those of a group behind its name and a full stop.
+    static var rules: [(key: String, rule: ConfigurationRule)] {
+        guard case .group(let groups) = ConfigurationRule.file else { return [] }
+        return groups.flatMap { key, rule in
+            guard case .group(let rules) = rule else { return [(key, rule)] }
+            return rules.map { ("\(key).\($0.key)", $0.rule) }
+        }
+    }
+
+    /// Refuses what no node can work with, by a sentence that names the key.
+    package func requireSound() throws(NodeServiceError) {
+        if let fault = ConfigurationRule.file.fault(in: values, at: "") {
+            throw NodeConfiguration.refusal(of: path, fault)
+        }
+    }
+
+    /// All settings, in the order of the rules.
+    package var settings: [Setting] { Self.keys.compactMap { try? setting($0) } }
+
+    /// One setting; an unknown key is refused.
+    package func setting(_ key: String) throws(NodeServiceError) -> Setting {
+        let rule = try Self.rule(of: key)
+        let given = Self.value(key, in: values)
+        let standard = Self.value(key, in: Self.standard) ?? .null
+        let isInFile = given != nil && given != .null
+        return Setting(
+            key: key, value: isInFile ? given ?? .null : standard, standard: standard, isInFile: isInFile,
+            allowed: rule.allowed)
+    }
+
+    /// Gives a key the value that words say: one word, or several for a list. Refuses what is not allowed there.
+    package mutating func set(_ key: String, to words: [String]) throws(NodeServiceError) {
+        let rule = try Self.rule(of: key)
+        guard let value = rule.value(of: words) else {
+            throw Self.refusal("\(key) has one value, and \(words.count) are given.")
+        }
+        if let fault = rule.fault(in: value, at: key) { throw Self.refusal("\(fault).") }
+        put(value, at: key)
+    }
+
+    /// Takes a key out of the file, so that it has its default.
+    package mutating func reset(_ key: String) throws(NodeServiceError) {
+        _ = try Self.rule(of: key)
+        put(nil, at: key)
+    }
+
+    /// Writes the file, whole or not at all, with the mode and the owner that it has; where it is a link, what that
+    /// leads to.
+    package func write() throws(NodeServiceError) {
+        try requireSound()
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        guard let bytes = try? encoder.encode(values) else {
+            throw NodeConfiguration.refusal(of: path, "its values cannot be written as JSON")
+        }
+        try ReplacedFile(path: path).write(bytes + Data("\n".utf8))
+    }
+
+    // MARK: The values
+
+    /// What a fresh file has.
+    private static let standard: ConfigurationValue = {
+        guard let data = try? NodeConfiguration().encoded() else { return .group([:]) }
+        return (try? JSONDecoder().decode(ConfigurationValue.self, from: data)) ?? .group([:])
+    }()
+
+    private static func rule(of key: String) throws(NodeServiceError) -> ConfigurationRule {
+        if let rule = rules.first(where: { $0.key == key })?.rule { return rule }
+        let inner = keys.filter { $0.hasPrefix("\(key).") }
+        let meant = keys.filter { $0.hasSuffix(".\(key)") }
+        let hint =
+            if !inner.isEmpty {
+                "It is a group, with \(inner.joined(separator: ", "))."
+            } else if !meant.isEmpty {
+                "Name its group too: \(meant.joined(separator: " or "))."
+            } else {
+                "mesh config list shows all settings."
+            }
+        throw NodeServiceError(.invalidRequest, "\"\(key.cut(bytesMax: 80))\" is no setting.", hint: hint)
+    }
+
+    private static func refusal(_ sentence: String) -> NodeServiceError {
+        NodeServiceError(
+            .invalidRequest, "Nothing is changed: \(sentence)", hint: "docs/configuration.md tells of every setting.")
+    }
+
+    /// The names of a key: one, or those of its group and of its own.
+    private static func names(_ key: String) -> [String] { key.split(separator: ".").map(String.init) }
+
+    private static func value(_ key: String, in values: ConfigurationValue) -> ConfigurationValue? {
+        names(key).reduce(values) { value, name in
+            if case .group(let group)? = value { group[name] } else { nil }
+        }
+    }
+
+    private mutating func put(_ value: ConfigurationValue?, at key: String) {
+        let names = Self.names(key)
+        guard case .group(var file) = values, let first = names.first else { return }
+        if names.count == 1 {
+            file[first] = value
+        } else {
+            var group: [String: ConfigurationValue] = [:]
+            if case .group(let known)? = file[first] { group = known }
+            group[names[1]] = value
+            // A group that is not there is not made for nothing.
+            if value != nil || file[first] != nil { file[first] = .group(group) }
+        }
+        values = .group(file)
+    }
+}
+
+extension ConfigurationRule {
+    /// The value that words of a command line stand for, as far as that can be told; nil for several words where one
+    /// value stands. Whether it is allowed says `fault`.
+    func value(of words: [String]) -> ConfigurationValue? {
+        if case .list(let rule) = self { return .list(words.compactMap { rule.value(of: [$0]) }) }
+        guard let word = words.first, words.count == 1 else { return nil }
+        switch self {
+        case .flag: return ["true": .flag(true), "false": .flag(false)][word] ?? .text(word)
+        case .count:
+            let isWhole = !word.isEmpty && word.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            return (isWhole ? UInt64(word) : nil).map { .count($0) } ?? .text(word)
+        default: return .text(word)
+        }
+    }
+}
+
+extension ConfigurationValue {
+    /// The value as a person types it: texts bare, the elements of a list behind each other, nothing for null.
+    package var words: [String] {
+        switch self {
+        case .null: []
+        case .text(let text): [text]
+        case .list(let list): list.flatMap(\.words)
+        case .flag, .count, .otherNumber, .group: [text]
+        }
+    }
+}
