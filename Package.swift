@@ -206,8 +206,9 @@ let apps: [Target] = [
     mesh(
         "MeshCLI",
         [
-            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "Receipts", "NodeAPI", "NodeSetup", "MeshHTTP",
-            "Workflows", External.argumentParser, External.logging, External.subprocess, External.system, External.yams,
+            "Multiformats", "PeerIdentity", "Peers", "IPLD", "SignedObjects", "Receipts", "CSandbox", "NodeAPI",
+            "NodeSetup", "MeshHTTP", "Workflows", External.argumentParser, External.logging, External.subprocess,
+            External.system, External.yams,
         ],
         // What `mesh new swift` writes is what the examples are built with.
         resources: [
@@ -271,8 +272,8 @@ let tests: [Target] = [
     meshTests(
         "MeshCLITests",
         [
-            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", "Workflows", "MeshCLI",
-            External.argumentParser, External.logging,
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "NodeSetup", "MeshHTTP", "Workflows",
+            "MeshCLI", External.argumentParser, External.logging,
         ]),
     meshTests(
         "MeshHTTPTests",

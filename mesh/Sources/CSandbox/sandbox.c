@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #endif
 
 int sandbox_fork(void) {
@@ -225,6 +226,16 @@ int sandbox_of_kernel(void) {
     if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1U) >= 1) can |= SANDBOX_FILES;
 #endif
     return can;
+}
+
+int sandbox_clock_of_kernel(void) {
+#if defined(__linux__)
+    struct timex state = {.modes = 0};
+    if (adjtimex(&state) < 0) return -errno;
+    return (state.status & STA_UNSYNC) == 0;
+#else
+    return -ENOSYS;
+#endif
 }
 
 int sandbox_enter(void) {

@@ -54,6 +54,7 @@ enum ExitStatus: Int32, CaseIterable {
     case conflict = 245
     case fileFailed = 246
     case verificationIncomplete = 247
+    case unhealthy = 248
 
     /// What it means, for the help.
     var meaning: String {
@@ -86,6 +87,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .notFound: "no such job, receipt or file"
         case .verificationFailed: "a check of a receipt, or its replay, failed"
         case .verificationIncomplete: "no check of a receipt failed, but some could not be made"
+        case .unhealthy: "something keeps the node from working (mesh doctor)"
         case .peerUnreachable: "a peer could not be reached"
         case .timedOut: "the node did not answer in time, or the job was not over (mesh wait)"
         case .tooLarge: "a file or request is above a limit"

@@ -58,6 +58,16 @@ enum ListenPorts {
     /// Whether another program on this machine listens there.
     static func isTaken(_ address: Multiaddr) -> Bool {
         guard let port = port(address), port != 0 else { return false }
+        return withSocketAddress(address, port: port) { isRefused($1, $2, $0) } ?? false
+    }
+
+    /// Lets `body` use an IP address and a port as the system's own: its family, where it is, and its bytes; nil where
+    /// the address is no IP address.
+    static func withSocketAddress<Outcome>(
+        _ address: Multiaddr, port: UInt16,
+        // SAFETY: the bytes are there until `body` returns, as many as it is told.
+        _ body: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Outcome
+    ) -> Outcome? {
         switch address.components.first {
         case .ip4(let bytes):
             var socket = sockaddr_in()
@@ -65,31 +75,39 @@ enum ListenPorts {
             socket.sin_port = port.bigEndian
             // SAFETY: four bytes go into the four of the address, within the call.
             withUnsafeMutableBytes(of: &socket.sin_addr) { $0.copyBytes(from: bytes.prefix(4)) }
-            return isRefused(socket, AF_INET)
+            return withPointer(to: socket) { body(AF_INET, $0, $1) }
         case .ip6(let bytes):
             var socket = sockaddr_in6()
             socket.sin6_family = sa_family_t(AF_INET6)
             socket.sin6_port = port.bigEndian
             // SAFETY: sixteen bytes go into the sixteen of the address, within the call.
             withUnsafeMutableBytes(of: &socket.sin6_addr) { $0.copyBytes(from: bytes.prefix(16)) }
-            return isRefused(socket, AF_INET6)
-        default: return false
+            return withPointer(to: socket) { body(AF_INET6, $0, $1) }
+        default: return nil
+        }
+    }
+
+    private static func withPointer<Address, Outcome>(
+        to address: Address,
+        // SAFETY: the bytes are there until `body` returns, as many as it is told.
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> Outcome
+    ) -> Outcome? {
+        // SAFETY: a sockaddr_in or sockaddr_in6 is a sockaddr to the system, and its own size goes with it.
+        withUnsafeBytes(of: address) { bytes in
+            bytes.bindMemory(to: sockaddr.self).baseAddress.map { body($0, socklen_t(bytes.count)) }
         }
     }
 
     /// Whether the system refuses to bind an address because it is in use.
-    private static func isRefused<Address>(_ address: Address, _ family: Int32) -> Bool {
+    // SAFETY: the system reads as many bytes as it is told, within the call.
+    private static func isRefused(_ start: UnsafePointer<sockaddr>, _ size: socklen_t, _ family: Int32) -> Bool {
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var yes: Int32 = 1
-        let size = socklen_t(MemoryLayout<Int32>.size)
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
-        if family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &yes, size) }
-        // SAFETY: a sockaddr_in or sockaddr_in6 is a sockaddr to the system, and its own size goes with it.
-        return withUnsafeBytes(of: address) { bytes in
-            guard let start = bytes.bindMemory(to: sockaddr.self).baseAddress else { return false }
-            return bind(descriptor, start, socklen_t(bytes.count)) != 0 && errno == EADDRINUSE
-        }
+        let flagSize = socklen_t(MemoryLayout<Int32>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, flagSize)
+        if family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &yes, flagSize) }
+        return bind(descriptor, start, size) != 0 && errno == EADDRINUSE
     }
 }

@@ -18,7 +18,7 @@ package struct Mesh: AsyncParsableCommand {
             Remove.self, Warm.self,
             OperatorGroup.self, CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
             Bench.self, Completions.self, Version.self, WorkflowGroup.self, Map.self, Dashboard.self,
-            ConfigGroup.self,
+            ConfigGroup.self, DoctorCommand.self,
         ])
 
     /// A script must not mistake an empty file for what it asked for.

@@ -63,6 +63,14 @@ package struct DescriptorPlan: Hashable, Sendable {
         }
     }
 
+    /// The plan of a node that this user starts, which raises its limit as far as the system allows; nil if the system
+    /// does not say how far that is.
+    package static func underSystemLimit(for configuration: NodeConfiguration) -> DescriptorPlan? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
+        return DescriptorPlan(configuration, allowed: Int(clamping: limit.rlim_max))
+    }
+
     /// The plan for a process that may open `allowed` files, and `allowedMax` if `raise` succeeds.
     static func raising(
         _ configuration: NodeConfiguration, allowed: Int, allowedMax: Int, raise: () -> Bool

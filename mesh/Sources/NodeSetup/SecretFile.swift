@@ -83,12 +83,29 @@ extension APITokens {
         return APITokens(full: full, read: read)
     }
 
+    /// Why a token that is in a node's home cannot be used; nil if all can, or there are none. Makes none.
+    package static func fault(in home: NodeHome) -> NodeServiceError? {
+        for path in [home.apiTokenPath, home.apiReadTokenPath] where FileManager.default.fileExists(atPath: path) {
+            do {
+                _ = try secret(at: path)
+            } catch {
+                return error
+            }
+        }
+        return nil
+    }
+
     private static func obtain(at path: String) throws(NodeServiceError) -> APISecret {
         let file = file(path)
         if !FileManager.default.fileExists(atPath: path) {
             let taken = file.refusal("is there already", hint: "Another program made it; try again.")
             try file.create(APISecret.random().text + "\n", taken: taken)
         }
+        return try secret(at: path)
+    }
+
+    private static func secret(at path: String) throws(NodeServiceError) -> APISecret {
+        let file = file(path)
         let text = try file.read()
         guard let secret = APISecret(text.hasSuffix("\n") ? String(text.dropLast()) : text) else {
             throw file.refusal(

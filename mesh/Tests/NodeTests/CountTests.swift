@@ -27,6 +27,10 @@ struct CountTests {
             #expect(try await mesh.result(of: job).ending == .succeeded)
             for (index, node) in [executor, originator].enumerated() {
                 let after = try await node.status()
+                // Their ends become labels.
+                for name in after.counters.map(\.name) + (after.events ?? []).map(\.event) {
+                    #expect(name.wholeMatch(of: /[a-z0-9_]+/) != nil, "\(name)")
+                }
                 let gauges = ["store_blocks", "store_block_bytes", "jobs_originated_open", "jobs_executed_open"]
                 for counter in before[index].counters where !gauges.contains(counter.name) {
                     let now = after.counters.first { $0.name == counter.name }?.value ?? 0

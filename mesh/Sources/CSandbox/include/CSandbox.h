@@ -41,6 +41,10 @@ enum {
 /// Which of the three the kernel can do.
 int sandbox_of_kernel(void);
 
+/// Whether a time service keeps the machine's clock, by what the kernel knows (adjtimex(2)): 1, 0, or a negated error
+/// number. Changes nothing; the kernel's word, like that on its sandbox, is for who looks after a node.
+int sandbox_clock_of_kernel(void);
+
 /// Gives up, for this process and all that it starts: gaining rights by starting programs, the whole file system
 /// (landlock), and all system calls but a list (seccomp). Returns which of the three the kernel has done.
 int sandbox_enter(void);
