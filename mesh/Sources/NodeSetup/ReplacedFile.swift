@@ -34,7 +34,7 @@ struct ReplacedFile: Sendable {
             throw error as? NodeServiceError ?? refusal(error.localizedDescription)
         }
         // So that the name too is there after a crash.
-        let folder = open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let folder = open(path.parentFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { return }
         fsync(folder)
         close(folder)

@@ -2,7 +2,7 @@ import NodeAPI
 import Testing
 
 /// Parts of paths, of one character, too.
-@Suite struct PathPartsTests {
+@Suite struct PathTests {
     @Test(arguments: [
         ("b", "", ""), (".", "", ""), ("", "", ""), ("/", "/", ""), ("/b", "/", ""), ("a/b", "a", ""),
         ("a/b/", "a", ""), ("a//b", "a", ""), ("/a/b.wasm", "/a", "wasm"), ("a.b/c", "a.b", ""), (".b", "", ""),
