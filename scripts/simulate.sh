@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
-# jobs among cheats (200), then ROUNDS rounds of simple jobs with fifty nodes (20), ten seeds at a time, one process a
+# jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process a
 # core. A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -33,7 +33,7 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
 
 {
     parts composite "$seeds" --composite 50 --silent
-    parts rounds "$rounds" --nodes 50
+    parts rounds "$rounds" --nodes 16 --jobs 6 --pauses 3
 } | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||
     { echo "FAILED: the simulator found something, in $SECONDS s"; exit 1; }
 echo "simulated: $((seeds * 50)) composite jobs over $seeds seeds, and $rounds rounds of simple jobs, in $SECONDS s"

@@ -42,8 +42,8 @@ struct CheatSimulationTests {
     func losersOfHedges(seed: UInt64) throws {
         func round(_ cheats: [MarketCheat]) throws -> MarketReport {
             var scenario = scenario(seed)
-            scenario.jobs = 60
-            scenario.submissionMilliseconds = 60_000
+            scenario.jobs = 30
+            scenario.submissionMilliseconds = 30_000
             scenario.originatorCount = 2
             scenario.hedges = true
             scenario.cheats = cheats
