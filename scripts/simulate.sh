@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
-# jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process a
-# core. A seed that fails prints what was violated, and the command that plays it again.
+# jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
+# a core. A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-200} rounds=${2:-20}

@@ -63,7 +63,7 @@ enum BannedTokenChecks {
         if context.index >= 3, context.tokens[context.index - 3].text == "NSString",
             ["pathExtension", "deletingPathExtension", "deletingLastPathComponent"].contains(context.text)
         {
-            return "NSString's \(context.text) ends the process for a path of one character: use parentFolder and fileEnding"
+            return "NSString's \(context.text) ends the process for a path of one character: see String+Paths"
         }
         guard context.text == "!", context.token.kind == .punctuation, !context.token.afterSpace,
             let before = context.before, context.after?.text != "=" || context.after?.afterSpace == true
