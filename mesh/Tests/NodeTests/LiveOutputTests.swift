@@ -191,6 +191,7 @@ struct LiveOutputTests {
                 let (job, cid) = (JobID(CID.hashing([1], codec: .dagCBOR)), CID.hashing([2], codec: .dagCBOR))
                 outputs.begin(cid, of: host.localPeer)
                 outputs.output(of: cid)?.wrote([OutputPart(isError: false, bytes: [7, 7, 7])])
+                try await eventually("both ends have the connection") { host.isConnected(other.localPeer) }
                 let stream = try await host.openStream(to: other.localPeer, protocols: [MeshTopics.outputs])
                 let grant = JobInteractiveDataV1(
                     jobID: job, assignmentCID: cid, sequence: 0, data: [], acknowledged: 0, credit: 1, isLast: false)
