@@ -261,6 +261,10 @@ class Node:
 
     def get(self, cid: str, start: int = 0, end: int | None = None) -> bytes:
         """A file, or its bytes from `start` up to `end`."""
+        if start < 0:
+            raise ValueError("start is below zero")
+        if end is not None and end <= start:
+            return b""
         whole = start == 0 and end is None
         headers = None if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         return self.bytes("GET", f"/v1/files/{quote(cid)}", headers=headers)
@@ -282,4 +286,5 @@ class Node:
 def _query(values: dict[str, Any] | None) -> str:
     """A query; what is None is left out."""
     texts = {k: str(v).lower() if isinstance(v, bool) else v for k, v in (values or {}).items() if v is not None}
-    return "?" + urlencode(texts) if texts else ""
+    # A plus sign stands for itself in this API.
+    return "?" + urlencode(texts, quote_via=quote) if texts else ""

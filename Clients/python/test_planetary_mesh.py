@@ -50,6 +50,10 @@ class ClientTests(unittest.TestCase):
             self.assertTrue(node.cancel(job)["was_over"])
         self.assertEqual(self.tcp.get(self.tcp.receipt(receipt)["stdout_cid"]), b"42\n")
         self.assertEqual(list(self.tcp.jobs(label="SUM"))[0]["job_id"], job)
+        self.assertEqual(list(self.tcp.jobs(label="no such label")), [])
+        output = self.tcp.receipt(receipt)["stdout_cid"]
+        self.assertEqual((self.tcp.get(output, 1, 2), self.tcp.get(output, 1, 1)), (b"2", b""))
+        self.assertRaises(ValueError, self.tcp.get, output, -1)
 
     def test_lists_go_on_where_they_stopped_while_they_grow(self):
         files = [self.tcp.add(b"%d %b" % (number, os.urandom(8))) for number in range(5)]

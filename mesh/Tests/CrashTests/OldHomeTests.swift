@@ -159,9 +159,13 @@ struct OldHomeTests {
         "job_id", "role", "phase", "status", "label", "reason", "price", "submitted_at", "counterparty_did",
     ]
 
+    /// Whether what was known then is still so; a result may have more keys now.
     private func same(_ now: [String: Any], _ then: [String: Any], _ keys: [String]) -> Bool {
         keys.allSatisfy { key in
-            (now[key] as? NSObject) == (then[key] as? NSObject)
+            if let known = then[key] as? [String: Any], let found = now[key] as? [String: Any] {
+                return same(found, known, Array(known.keys))
+            }
+            return (now[key] as? NSObject) == (then[key] as? NSObject)
         }
     }
 

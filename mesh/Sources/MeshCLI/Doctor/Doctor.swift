@@ -154,6 +154,11 @@ struct Doctor {
                 "Name a node that you know: mesh config set bootstrap ADDRESS. If others come to it, leave it so."
             )
         }
+        guard !tried.isEmpty else {
+            return .warn(
+                "bootstrap", "none of the \(facts.contacts.count) that are named could be tried",
+                "Only addresses with an IP address are tried; mesh peers tells who is connected.")
+        }
         let silent = tried.filter { $0.answers == false }.map(\.address.text)
         guard !silent.isEmpty else {
             return .ok("bootstrap", "\(tried.count) of \(facts.contacts.count) were tried, and answer")

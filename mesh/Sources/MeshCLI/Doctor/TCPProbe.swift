@@ -11,7 +11,7 @@ enum TCPProbe {
         for (index, address) in addresses.enumerated() {
             guard let descriptor = begin(address) else { continue }
             answers[index] = false
-            waiting.append((index, descriptor))
+            if descriptor >= 0 { waiting.append((index, descriptor)) }
         }
         defer { for each in waiting { close(each.descriptor) } }
         let end = ContinuousClock.now + .milliseconds(Int(milliseconds))
@@ -35,14 +35,17 @@ enum TCPProbe {
         return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0
     }
 
-    /// A socket that is being connected, or whose failure shows at once; nil for addresses of another form.
+    /// A socket that is being connected, negative where that failed at once; nil for addresses of another form.
     private static func begin(_ address: Multiaddr) -> Int32? {
         guard address.components.count >= 2, let port = ListenPorts.port(address) else { return nil }
         return ListenPorts.withSocketAddress(address, port: port) { family, start, size in
             let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
             guard descriptor >= 0 else { return nil }
-            // Refusals show in the socket's error, as those that come later do.
-            _ = connect(descriptor, start, size)
+            // A refusal at once, as without a network, does not show in the socket's error.
+            guard connect(descriptor, start, size) == 0 || errno == EINPROGRESS else {
+                close(descriptor)
+                return -1
+            }
             return descriptor
         } ?? nil
     }
