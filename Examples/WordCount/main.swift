@@ -1,5 +1,6 @@
 // Counts the words of all files below a folder: `mesh run WordCount.wasm --dir docs:/texts --workdir /job -- /texts`.
-// Prints the commonest, and leaves them all in `words.tsv` in the working folder, most common first.
+// Files with a byte of zero in their beginning, such as pictures, are no texts. Prints the commonest, and leaves them
+// all in `words.tsv` in the working folder, most common first.
 
 @main
 struct WordCount {
@@ -41,6 +42,7 @@ struct Counts {
                 Standard.complain(String(decoding: path, as: UTF8.self) + "\n")
                 return false
             }
+            if text.prefix(1_024).contains(0) { return true }
             files += 1
             count(text)
             return true

@@ -125,6 +125,7 @@ struct LiveOutputTests {
     /// The first that is seen of what a job writes, however long it takes to begin.
     private static func beginning(of job: CID, _ node: MeshNode) async throws -> OutputNews {
         while true {
+            try Task.checkCancellation()
             let news = try await node.output(of: job, from: OutputPlace())
             if !news.pieces.isEmpty || news.prospect != .more { return news }
         }
