@@ -41,8 +41,6 @@ final class SessionPort: GuestSession {
         var isClosed = false
         var isWaiting = false
         var wakesRun: (@Sendable () -> Void)?
-        var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
-        var nextListener = 0
         /// What the other end needs no more, of the input that this one has to sign.
         var input = SessionWitness.Input(from: 0)
         /// What the other end signed.
@@ -69,6 +67,7 @@ final class SessionPort: GuestSession {
     /// What the module writes, for those who do not talk with it.
     let heard = LiveOutput()
     private let state: Mutex<State>
+    private let bell = SharedBell()
 
     init(job: JobID, assignment: CID, side: Side, witness: SessionWitness? = nil, log: SessionLog? = nil) {
         self.witness = witness
@@ -167,16 +166,17 @@ final class SessionPort: GuestSession {
 
     /// Takes what the user typed, from a position on, as far as there is room; up to which position there is input now.
     func type(_ bytes: [UInt8], at position: UInt64, isLast: Bool) throws(SessionFault) -> UInt64 {
-        let end = try state.withLock { state throws(SessionFault) -> UInt64 in
-            guard state.isJoined else { return position }
+        let (end, isNew) = try state.withLock { state throws(SessionFault) -> (UInt64, Bool) in
+            guard state.isJoined else { return (position, false) }
             guard position <= state.outgoing.end else { throw .gap }
             let known = Int(min(state.outgoing.end - position, UInt64(bytes.count)))
             guard !state.outgoing.isOver || known == bytes.count else { throw .afterTheEnd }
             let count = state.outgoing.write(bytes[known...])
-            if isLast, known + count == bytes.count { state.outgoing.close() }
-            return min(state.outgoing.end, position + UInt64(bytes.count))
+            let ends = isLast && known + count == bytes.count && !state.outgoing.isOver
+            if ends { state.outgoing.close() }
+            return (min(state.outgoing.end, position + UInt64(bytes.count)), count > 0 || ends)
         }
-        ring()
+        if isNew { ring() }
         return end
     }
 
@@ -193,7 +193,8 @@ final class SessionPort: GuestSession {
 
     /// The output from a position on, or from where it was taken last; what is before was taken.
     func view(from position: UInt64?, bytesMax: Int) -> View {
-        let view = state.withLock { state -> View in
+        let (view, hasRoom) = state.withLock { state -> (View, Bool) in
+            let start = state.incoming.start
             if let position { state.incoming.took(to: position) }
             var view = View(
                 position: state.incoming.start, inputPosition: state.isJoined ? state.outgoing.end : nil,
@@ -206,9 +207,10 @@ final class SessionPort: GuestSession {
                 left -= piece.bytes.count
             }
             if !view.pieces.isEmpty { view.isOver = false }
-            return view
+            return (view, state.incoming.start > start)
         }
-        if position != nil { ring() }
+        // Only then: whoever looks again at each ring would ring for itself, and never wait.
+        if hasRoom { ring() }
         return view
     }
 
@@ -352,26 +354,14 @@ final class SessionPort: GuestSession {
     // MARK: Waiting
 
     /// One element whenever something may have changed, the first at once; a slow listener misses none that matters.
-    func changes() -> AsyncStream<Void> {
-        let (stream, input) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        let number = state.withLock { state in
-            state.nextListener += 1
-            state.listeners[state.nextListener] = input
-            return state.nextListener
-        }
-        input.onTermination = { [weak self] _ in
-            self?.state.withLock { _ = $0.listeners.removeValue(forKey: number) }
-        }
-        input.yield(())
-        return stream
-    }
+    func changes() -> AsyncStream<Void> { bell.listen() }
 
     private func ring() {
-        let (wake, listeners) = state.withLock { state in
+        let wake = state.withLock { state in
             defer { state.wakesRun = nil }
-            return (state.wakesRun, Array(state.listeners.values))
+            return state.wakesRun
         }
         wake?()
-        for listener in listeners { listener.yield(()) }
+        bell.ring()
     }
 }
