@@ -12,6 +12,9 @@ package struct TreeReader: Sendable {
         package var windowBytes: UInt64 = 8 << 20
         /// Blocks that a window may have.
         package var windowBlocksMax = 65_536
+        /// Bytes of blocks that a window may take beyond the bytes of the file in it: nodes above the leaves, the
+        /// leaves at its ends, padding.
+        package var windowExcessBytes: UInt64 = 8 << 20
         /// Blocks that are fetched at the same time.
         package var fetchesMax = 8
 
@@ -166,11 +169,25 @@ package struct FileWindows: Sendable {
     private mutating func blocks(of window: Range<UInt64>) async throws(NodeServiceError) -> [CID: [UInt8]] {
         let tree = tree
         var here: [CID: [UInt8]] = [:]
+        var bytesLeft = window.upperBound - window.lowerBound + tree.limits.windowExcessBytes
         while true {
             let missing = try tree.told { () throws(UnixFSError) in try reader.missing(in: window) { here[$0] } }
             if missing.isEmpty { return here }
-            let found = try await tree.blocks(Array(missing.prefix(tree.limits.fetchesMax)))
-            here.merge(found) { first, _ in first }
+            // All of them before the next look, which is at the whole window.
+            for start in stride(from: 0, to: missing.count, by: tree.limits.fetchesMax) {
+                for (cid, block) in try await tree.blocks(Array(missing[start...].prefix(tree.limits.fetchesMax))) {
+                    let bytes = UInt64(block.count)
+                    guard bytes <= bytesLeft else { throw Self.tooMuch(of: file) }
+                    bytesLeft -= bytes
+                    here[cid] = block
+                }
+            }
         }
+    }
+
+    private static func tooMuch(of file: CID) -> NodeServiceError {
+        NodeServiceError(
+            .tooLarge, "The file \(file) cannot be read in parts: its blocks are far larger than what is in them.",
+            hint: "mesh get --raw gets single blocks; ask for another copy.")
     }
 }

@@ -285,6 +285,12 @@ import Testing
         var read: [UInt8] = []
         try await TreeReader(root, on: node, limits: limits).read(root, bytes: 10) { read += $0 }
         #expect(read == Array("0123456789".utf8))
+        // Such chunks need nodes above them that are larger than all of the file.
+        limits.windowExcessBytes = 50
+        await #expect { try await TreeReader(root, on: node, limits: limits).read(root, bytes: 10) { _ in } } throws: {
+            let error = $0 as? NodeServiceError
+            return error?.code == .tooLarge && error?.message.contains("far larger than what is in them") == true
+        }
     }
 
     @Test func filesLargerThanTheDiskAreRefusedBeforeAnythingIsWritten() async throws {
