@@ -207,8 +207,8 @@ let apps: [Target] = [
         "MeshCLI",
         [
             "Multiformats", "PeerIdentity", "Peers", "IPLD", "SignedObjects", "Receipts", "CSandbox", "NodeAPI",
-            "NodeSetup", "MeshHTTP", "Workflows", External.argumentParser, External.logging, External.subprocess,
-            External.system, External.yams,
+            "NodeSetup", "MeshHTTP", "Workflows", "MeshTypes", External.argumentParser, External.logging,
+            External.subprocess, External.system, External.yams,
         ],
         // What `mesh new swift` writes is what the examples are built with.
         resources: [
@@ -272,8 +272,8 @@ let tests: [Target] = [
     meshTests(
         "MeshCLITests",
         [
-            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "NodeSetup", "MeshHTTP", "Workflows",
-            "MeshCLI", External.argumentParser, External.logging,
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "NodeSetup", "MeshHTTP", "MeshTypes",
+            "Workflows", "MeshCLI", External.argumentParser, External.logging,
         ]),
     meshTests(
         "MeshHTTPTests",

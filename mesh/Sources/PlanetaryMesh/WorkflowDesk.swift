@@ -179,13 +179,9 @@ actor WorkflowDesk {
         var definition = definition
         let (usual, files) = (ExecutionLimits.standard, JobFiles())
         let most = min(usual.maxOutputBytes, UInt64(clamping: parts.configuration.limits.outputBytesMax))
-        // What is held of a budget, and which results serve again, depends on how results are checked.
-        let check = parts.configuration.originator.verification
-        let isDear = VerificationLevel(text: check)?.executorsMost ?? 1 > 1
-        let servesOwn = definition.stages.contains { definition.memo(of: $0) == .own && $0.verification == nil }
-        if definition.verification == nil, definition.budget != nil && isDear || servesOwn {
-            definition.verification = check
-        }
+        // What is held of a budget, and which results serve again, depends on how results are checked: the owner may
+        // choose another default while the workflow runs.
+        definition.verification = definition.verification ?? parts.configuration.originator.verification
         for index in definition.stages.indices {
             var limits = definition.stages[index].limits
             limits.timeoutSeconds = limits.timeoutSeconds ?? usual.timeoutSeconds
@@ -608,6 +604,16 @@ extension JobSubmission {
                 minReputation: policy.minReputation, regions: policy.regionFilter,
                 allowedDIDs: policy.allowedDIDs?.map(\.text), deniedDIDs: policy.deniedDIDs?.map(\.text),
                 bidWindowMilliseconds: policy.bidWindowMilliseconds, sufficientBids: policy.sufficientBids))
+        self.policy.requiredFeatures = policy.requiredFeatures
+        let resources = params.resourcesRequired.map { Policy.Amount(name: $0.key, amount: $0.value) }
+        self.policy.resources = resources.isEmpty ? nil : resources
+        self.policy.deadline = policy.deadline?.value
+        self.policy.weights = policy.weights.map {
+            Policy.Weights(
+                price: $0.price, reputation: $0.reputation, region: $0.region, latency: $0.latency, load: $0.load)
+        }
+        self.policy.maxAttempts = policy.maxAttempts
+        (self.policy.publicBids, self.policy.publicStatus) = (policy.publicBids, policy.publicStatus)
         self.policy.hedge = policy.hedge
         files = params.files.map(Files.init)
     }

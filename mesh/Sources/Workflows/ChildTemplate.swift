@@ -56,17 +56,8 @@ package struct ChildTemplate: Sendable {
         params.env = CanonicalMap(stage.env.map { ($0.key, Self.filled($0.value, item)) })
         params.inputCIDs = CanonicalMap(
             stage.inputs.compactMap { input in content(input.value).map { (input.key, $0.cid.version1) } })
-        var policy = ExecutionPolicy()
-        policy.minReputation = stage.policy.minReputation
-        policy.regionFilter = stage.policy.regions
-        policy.allowedDIDs = stage.policy.allowedDIDs?.compactMap { try? DID(parsing: $0) }
-        policy.deniedDIDs = stage.policy.deniedDIDs?.compactMap { try? DID(parsing: $0) }
-        policy.bidWindowMilliseconds = stage.policy.bidWindowMilliseconds
-        policy.sufficientBids = stage.policy.sufficientBids
-        if stage.policy.hedge == true {
-            policy.hedge = true
-            policy.require(HedgedJob.feature)
-        }
+        params.resourcesRequired = stage.policy.resources ?? ResourceAmounts()
+        var policy = ExecutionPolicy(stage.policy)
         if stage.hasFiles {
             params.files = files(content)
             policy.require(JobFiles.feature)
@@ -116,5 +107,27 @@ package struct ChildTemplate: Sendable {
             }
         }
         return filled + rest
+    }
+}
+
+extension ExecutionPolicy {
+    /// A stage's policy as its jobs' manifests say it, with the features that it takes.
+    fileprivate init(_ policy: StagePolicy) {
+        self.init()
+        minReputation = policy.minReputation
+        regionFilter = policy.regions
+        allowedDIDs = policy.allowedDIDs?.compactMap { try? DID(parsing: $0) }
+        deniedDIDs = policy.deniedDIDs?.compactMap { try? DID(parsing: $0) }
+        bidWindowMilliseconds = policy.bidWindowMilliseconds
+        sufficientBids = policy.sufficientBids
+        requiredFeatures = policy.features
+        deadline = policy.deadline.map(UnixMilliseconds.init)
+        weights = policy.weights
+        maxAttempts = policy.maxAttempts
+        publicBids = policy.publicBids == true ? true : nil
+        publicStatus = policy.publicStatus == true ? true : nil
+        if hasPublicBids || hasPublicStatus { require(PublicJob.feature) }
+        hedge = policy.hedge == true ? true : nil
+        if allowsHedge { require(HedgedJob.feature) }
     }
 }

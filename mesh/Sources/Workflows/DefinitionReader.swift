@@ -133,9 +133,26 @@ package struct DefinitionReader: Sendable {
         policy.deniedDIDs = try fields.texts("deny")
         policy.bidWindowMilliseconds = try fields.unsigned("bid_window_ms")
         policy.sufficientBids = try fields.unsigned("sufficient_bids")
+        policy.features = try fields.texts("features")
+        policy.resources = try fields.amounts("resources").map(ResourceAmounts.init)
+        policy.deadline = try fields.unsigned("deadline")
+        if let node = fields.take("weights") { policy.weights = try weights(node, path + ".weights") }
+        policy.maxAttempts = try fields.unsigned("attempts")
+        policy.publicBids = try fields.flag("public_bids")
+        policy.publicStatus = try fields.flag("public_status")
         policy.hedge = try fields.flag("hedge")
         try fields.end()
         return policy
+    }
+
+    private static func weights(_ node: DefinitionNode, _ path: String) throws(DefinitionFault) -> SelectionWeights {
+        var fields = try Fields(node, path)
+        let weights = SelectionWeights(
+            price: try fields.unsigned("price") ?? 0, reputation: try fields.unsigned("reputation") ?? 0,
+            region: try fields.unsigned("region") ?? 0, latency: try fields.unsigned("latency") ?? 0,
+            load: try fields.unsigned("load") ?? 0)
+        try fields.end()
+        return weights
     }
 
     private static func fanOut(_ node: DefinitionNode, _ path: String) throws(DefinitionFault) -> FanOut {
@@ -254,6 +271,17 @@ private struct Fields {
             return nil
         }
         return try list(name) { node, path throws(DefinitionFault) in try node.text(path) }
+    }
+
+    mutating func amounts(_ name: String) throws(DefinitionFault) -> [(String, UInt64)]? {
+        guard left.contains(where: { $0.name == name }) else {
+            known.append(name)
+            return nil
+        }
+        return try entries(name) { node, path throws(DefinitionFault) in
+            if let number = UInt64(exactly: try node.number(path)) { return number }
+            throw DefinitionFault(path, "The number is negative.", remedy: "Write one from 0 on.", line: node.line)
+        }
     }
 
     mutating func numbers(_ name: String) throws(DefinitionFault) -> [Int64]? {

@@ -17,7 +17,14 @@ package struct PlannedJob {
                 policy.0.minReputation == policy.1.minReputation
                     && Self.areSame(policy.0.regionFilter, policy.1.regionFilter)
                     && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs
-                    && policy.0.allowsHedge == policy.1.allowsHedge,
+                    && policy.0.allowsHedge == policy.1.allowsHedge
+                    && planned.resourcesRequired == made.resourcesRequired
+                    && Set((policy.0.requiredFeatures ?? []).map(ExactText.init))
+                        == Set((policy.1.requiredFeatures ?? []).map(ExactText.init))
+                    && policy.0.deadline == policy.1.deadline && policy.0.weights == policy.1.weights
+                    && policy.0.maxAttempts == policy.1.maxAttempts
+                    && policy.0.hasPublicBids == policy.1.hasPublicBids
+                    && policy.0.hasPublicStatus == policy.1.hasPublicStatus,
                 "policy"
             ),
         ]

@@ -284,6 +284,20 @@ package struct StagePolicy: Hashable, Sendable, Codable {
     package var bidWindowMilliseconds: UInt64?
     /// How many acceptable bids end the wait early.
     package var sufficientBids: UInt64?
+    /// Features that an executor must state.
+    package var features: [String]?
+    /// What an executor must have, by the name of the resource.
+    package var resources: ResourceAmounts?
+    /// When an executor must promise the result, in milliseconds since the Unix epoch.
+    package var deadline: UInt64?
+    /// How the acceptable bids are compared.
+    package var weights: SelectionWeights?
+    /// How many executors are tried in turn.
+    package var maxAttempts: UInt64?
+    /// Whether bids are committed to first, and shown to everybody after the window.
+    package var publicBids: Bool?
+    /// Whether the executor tells the state of the run to everybody.
+    package var publicStatus: Bool?
     /// Whether another executor is asked as well where a run is slow.
     package var hedge: Bool?
 
@@ -291,7 +305,10 @@ package struct StagePolicy: Hashable, Sendable, Codable {
 
     enum CodingKeys: String, CodingKey {
         case minReputation = "min_reputation"
-        case regions
+        case regions, features, resources, deadline, weights
+        case maxAttempts = "attempts"
+        case publicBids = "public_bids"
+        case publicStatus = "public_status"
         case allowedDIDs = "allow"
         case deniedDIDs = "deny"
         case bidWindowMilliseconds = "bid_window_ms"

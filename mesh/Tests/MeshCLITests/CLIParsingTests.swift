@@ -24,7 +24,7 @@ import Testing
         let asked = try parse(Run.self, ["run", "job.wasm", "--hedge"]).job.policy
         #expect(asked.policy().hedge == true && asked.given == ["--hedge"])
         #expect(try parse(Run.self, ["run", "job.wasm"]).job.policy.policy().hedge == nil)
-        #expect(try parse(Map.self, ["map", "job.wasm", "--each", "*.csv", "--hedge"]).hedge)
+        #expect(try parse(Map.self, ["map", "job.wasm", "--each", "*.csv", "--hedge"]).policy.hedge)
         #expect(throws: (any Error).self) { try parse(Run.self, ["run", "job.wasm", "--local", "--hedge"]) }
     }
 

@@ -4,6 +4,7 @@ import Multiformats
 import NodeAPI
 import NodeAPITesting
 import Testing
+import Workflows
 
 @testable import MeshCLI
 
@@ -43,6 +44,27 @@ struct CLIVerificationTests {
         #expect(other.contains("at most 500 tokens"))
         #expect(!Run.checkingCost("replay@executor", limits).contains("tokens"))
         #expect(!Run.checkingCost("quorum:2/3", limits).contains("tokens"))
+    }
+
+    @Test("What the checks of a workflow cost is said once for all stages that are checked alike")
+    func workflowCost() {
+        var (a, b, c) = (
+            StageDefinition(id: "a", module: "m"), StageDefinition(id: "b", module: "m"),
+            StageDefinition(id: "c", module: "m")
+        )
+        (a.verification, b.verification, c.verification) = ("replay", "none", "replay")
+        (a.limits.maxFuel, c.limits.maxFuel) = (7_000, 7_000)
+        var definition = WorkflowDefinition.map(a, over: "x", name: "x", parallel: nil)
+        definition.stages = [a, b, c]
+        let lines = WorkflowChecks.lines(for: definition, usual: nil)
+        #expect(
+            lines.count == 1 && lines[0].hasPrefix("check    each job of a, c: this node runs the job again before"))
+        #expect(lines.allSatisfy { $0.contains("7,000 fuel") })
+        definition.stages[1].verification = nil
+        #expect(WorkflowChecks.lines(for: definition, usual: nil).count == 1)
+        let all = WorkflowChecks.lines(for: definition, usual: "quorum:2/3")
+        #expect(all.count == 2 && all[1].hasPrefix("check    each job of b: 3 executors run the job"))
+        #expect(WorkflowGroup.Check.summary(of: definition).contains("jobs: 3.\ncheck    each job of a, c: "))
     }
 
     @Test("What a check found is a fact of the summary")

@@ -1,4 +1,5 @@
 import Foundation
+import MeshTypes
 import NodeAPI
 import Testing
 import Workflows
@@ -75,6 +76,27 @@ import Workflows
         }
     }
 
+    @Test func aPolicyIsReadWhole() throws {
+        let text = """
+            version: 1
+            name: x
+            stages:
+            - id: a
+              module: m
+              policy: {features: [simd], resources: {memory_mib: 512}, deadline: 9, weights: {price: 1, latency: 3},
+                attempts: 2, public_bids: true, public_status: false, hedge: true}
+            """
+        let policy = try DefinitionReader().definition(tree(text)).stages[0].policy
+        #expect(policy.features == ["simd"] && policy.resources?["memory_mib"] == 512 && policy.deadline == 9)
+        let weights = try #require(policy.weights)
+        #expect(weights.price == 1 && weights.reputation == 0 && weights.latency == 3 && weights.load == 0)
+        #expect(policy.maxAttempts == 2 && policy.publicBids == true && policy.publicStatus == false)
+        let fault = #expect(throws: DefinitionFault.self) {
+            try DefinitionReader().definition(tree(text.replacing("512", with: "-1")))
+        }
+        #expect(fault?.path == "stages[0].policy.resources.memory_mib")
+    }
+
     @Test func theSchemaKnowsTheFieldsThatTheReaderKnows() throws {
         let path = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../../../docs/workflow.schema.json")
@@ -99,6 +121,8 @@ import Workflows
         #expect(known(head + "nobody: 1") == parts["stage"].map(fields))
         #expect(known(head + "limits: {nobody: 1}") == parts["limits"].map(fields))
         #expect(known(head + "policy: {nobody: 1}") == parts["policy"].map(fields))
+        let weights = (parts["policy"]?["properties"] as? [String: Any])?["weights"] as? [String: Any]
+        #expect(known(head + "policy: {weights: {nobody: 1}}") == weights.map(fields))
         #expect(known(head + "mounts: [{path: /a, nobody: 1}]") == parts["mount"].map(fields))
     }
 }

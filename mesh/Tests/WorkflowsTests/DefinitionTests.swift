@@ -75,6 +75,40 @@ struct DefinitionTests {
         #expect(DefinitionRules().fault(in: definition)?.path == "stages[1].policy.hedge")
     }
 
+    @Test("All of a stage's policy is in its jobs' manifests; one with another policy is of another job")
+    func wholePolicy() throws {
+        var definition = pipeline()
+        var asked = StagePolicy()
+        (asked.minReputation, asked.regions, asked.features) = (7, ["eu"], ["simd"])
+        (asked.bidWindowMilliseconds, asked.sufficientBids, asked.maxAttempts) = (800, 2, 3)
+        (asked.resources, asked.deadline) = (ResourceAmounts([("memory_mib", 512)]), 4_000_000_000_000)
+        asked.weights = SelectionWeights(price: 1, reputation: 0, region: 0, latency: 3, load: 0)
+        (asked.publicBids, asked.publicStatus) = (true, true)
+        definition.stages[1].policy = asked
+        #expect(DefinitionRules().fault(in: definition) == nil)
+        let params = ChildTemplate(definition.stages[1]).params(
+            module: try CID(parsing: Self.module), item: nil
+        ) { _ in nil }
+        let policy = try #require(params.executionPolicy)
+        #expect(policy.minReputation == 7 && policy.regionFilter == ["eu"] && policy.weights == asked.weights)
+        #expect(policy.requiredFeatures == ["simd", PublicJob.feature])
+        #expect(policy.bidWindowMilliseconds == 800 && policy.sufficientBids == 2 && policy.maxAttempts == 3)
+        #expect(policy.deadline?.value == asked.deadline && policy.hasPublicBids && policy.hasPublicStatus)
+        #expect(params.resourcesRequired["memory_mib"] == 512)
+        #expect(PlannedJob(params).difference(from: params) == nil)
+        let changes: [(inout MeshJobParams) -> Void] = [
+            { $0.resourcesRequired = ResourceAmounts() }, { $0.executionPolicy?.requiredFeatures = nil },
+            { $0.executionPolicy?.deadline = nil }, { $0.executionPolicy?.weights = nil },
+            { $0.executionPolicy?.maxAttempts = nil }, { $0.executionPolicy?.publicBids = nil },
+            { $0.executionPolicy?.publicStatus = nil },
+        ]
+        for change in changes {
+            var other = params
+            change(&other)
+            #expect(PlannedJob(params).difference(from: other) == "policy")
+        }
+    }
+
     @Test func foldersAndFilesAreNotMixedUp() {
         #expect(
             fault { $0.stages[0].inputs["stdin"] = .output(stage: "each", name: "stdout") }?.path

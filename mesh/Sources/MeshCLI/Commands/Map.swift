@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import IPLD
 import MeshHTTP
+import MeshTypes
 import Multiformats
 import NodeAPI
 import Workflows
@@ -48,6 +49,23 @@ struct Map: MeshCommand {
     var maxFuel: Quantity?
 
     @Option(
+        help: ArgumentHelp("The most memory of one job, for example 64Mi or 1.5GiB.", valueName: "size"),
+        transform: Quantity.bytes)
+    var maxMemory: Quantity?
+
+    @Option(
+        help: ArgumentHelp("The most output of one job, for example 512k or 1Mi.", valueName: "size"),
+        transform: Quantity.bytes)
+    var maxOutput: Quantity?
+
+    @Option(
+        help: ArgumentHelp(
+            "An environment variable, as NAME=VALUE; may be given several times. {item} is the file's name.",
+            valueName: "name=value"),
+        transform: NamedPath.reading("NAME=VALUE"))
+    var env: [NamedPath] = []
+
+    @Option(
         help: ArgumentHelp("The most wall clock of one job, for example 90s or 10m.", valueName: "time"),
         transform: Quantity.seconds)
     var timeout: UInt64?
@@ -72,8 +90,8 @@ struct Map: MeshCommand {
             valueName: "rule"))
     var memo: MemoRule?
 
-    @Flag(help: "Ask another executor as well where a run is slow, as in mesh run.")
-    var hedge = false
+    @OptionGroup(title: "Choice of the executors")
+    var policy: PolicyOptions
 
     @Flag(help: "Print nothing about its progress.")
     var quiet = false
@@ -86,6 +104,8 @@ struct Map: MeshCommand {
 
     func validate() throws {
         guard !each.isEmpty else { throw ValidationError("--each must name the files.") }
+        try policy.check()
+        guard Set(env.map(\.name)).count == env.count else { throw ValidationError("--env names each thing once.") }
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -96,13 +116,15 @@ struct Map: MeshCommand {
         var stage = StageDefinition(id: "each", module: cid)
         (stage.args, stage.retries, stage.jobBudget) = (arguments, retries, budget)
         (stage.verification, stage.memo) = (verify, memo)
-        stage.policy.hedge = hedge ? true : nil
+        stage.policy = StagePolicy(policy.policy())
+        stage.env = CanonicalMap(env.map { ($0.name, $0.path) })
         (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (maxFuel?.value, timeout)
+        (stage.limits.maxMemoryBytes, stage.limits.maxOutputBytes) = (maxMemory?.value, maxOutput?.value)
         let folder = try await Self.folder(of: files, on: node, TransferLine(console, quiet: quiet))
         let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 4))
-        let begun = try await node.begin(
-            WorkflowSubmission(
-                definition: .map(stage, over: folder.text, name: name, parallel: parallel), key: UUID().uuidString))
+        let definition = WorkflowDefinition.map(stage, over: folder.text, name: name, parallel: parallel)
+        await WorkflowChecks.tell(definition, on: node, quiet: quiet, console)
+        let begun = try await node.begin(WorkflowSubmission(definition: definition, key: UUID().uuidString))
         return try await WorkflowGroup.follow(begun, on: node, global, quiet: quiet, withItems: true, console)
     }
 
@@ -162,5 +184,25 @@ struct Map: MeshCommand {
         }
         _ = try await node.pin(directory.cid, fetching: false)
         return directory.cid
+    }
+}
+
+extension StagePolicy {
+    /// The policy of all of a stage's jobs.
+    init(_ policy: JobSubmission.Policy) {
+        self.init()
+        minReputation = policy.minReputation
+        regions = policy.regions
+        (allowedDIDs, deniedDIDs) = (policy.allowedDIDs, policy.deniedDIDs)
+        (bidWindowMilliseconds, sufficientBids) = (policy.bidWindowMilliseconds, policy.sufficientBids)
+        features = policy.requiredFeatures
+        resources = policy.resources.map { ResourceAmounts($0.map { ($0.name, $0.amount) }) }
+        (deadline, maxAttempts) = (policy.deadline, policy.maxAttempts)
+        weights = policy.weights.map {
+            SelectionWeights(
+                price: $0.price ?? 0, reputation: $0.reputation ?? 0, region: $0.region ?? 0,
+                latency: $0.latency ?? 0, load: $0.load ?? 0)
+        }
+        (publicBids, publicStatus, hedge) = (policy.publicBids, policy.publicStatus, policy.hedge)
     }
 }

@@ -36,13 +36,14 @@ struct WorkflowGroup: AsyncParsableCommand {
             return .success
         }
 
-        /// What the definition has, in a line.
+        /// What the definition has, in a line, and what the checks of results cost that it asks for.
         static func summary(of definition: WorkflowDefinition) -> String {
             let counts = definition.stages.map(\.knownItems)
             let known = counts.compactMap(\.self).reduce(0, +)
             let folders = counts.contains(nil) ? " and one for each entry of its folders" : ""
             let name = definition.name.isEmpty ? "The workflow" : "The workflow \(definition.name)"
-            return "\(name) is well formed; stages: \(definition.stages.count), jobs: \(known)\(folders).\n"
+            let checks = WorkflowChecks.lines(for: definition, usual: nil).map { $0 + "\n" }.joined()
+            return "\(name) is well formed; stages: \(definition.stages.count), jobs: \(known)\(folders).\n\(checks)"
         }
     }
 
