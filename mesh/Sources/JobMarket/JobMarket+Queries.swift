@@ -30,6 +30,9 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
+    /// The jobs that do the same work as a job of this node, for the check of its result.
+    package func replicas(of id: JobID) -> [JobID] { Array(originator.quorums.replicas(of: id)) }
+
     /// The most that others than the executor of a job of this node are paid for the same work: what was paid for its
     /// replicas, and all that those may cost that are open or no longer known; `nil` if the job is not remembered.
     package func mostPaidForReplicas(of id: JobID) -> TokenAmount? {

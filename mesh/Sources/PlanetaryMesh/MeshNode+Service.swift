@@ -208,6 +208,9 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         return try await outputs.watch(JobID(jobID), from: place, on: self)
     }
 
+    /// The jobs that do the same work as one of this node's, for the check of its result.
+    func replicas(of id: JobID) -> [JobID] { core.market.replicas(of: id) }
+
     /// Where the output of a job comes from.
     func outputTarget(of id: JobID) async -> OutputTarget {
         guard let job = core.market.originatedJob(id) else {

@@ -160,6 +160,7 @@ actor OutputDesk {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.connect(job, on: node) }
             group.addTask { await self.untilUnwatched(job) }
+            group.addTask { await self.askReplicas(of: job, on: node) }
             await group.next()
             // Before it waits for the other: whoever comes meanwhile begins anew.
             followed.removeValue(forKey: job)?.bell.ring()
@@ -176,6 +177,24 @@ actor OutputDesk {
         }
     }
 
+    /// Asks the executors of a job's replicas too, and drops what they send: or they could tell from the silence whose
+    /// result its owner gets.
+    private nonisolated func askReplicas(of job: JobID, on node: MeshNode) async {
+        await withDiscardingTaskGroup { group in
+            var asked: Set<JobID> = []
+            let (number, rings) = await node.listen(to: job)
+            for await _ in rings {
+                for replica in await node.replicas(of: job) where asked.insert(replica).inserted {
+                    group.addTask { await self.connect(replica, on: node) }
+                }
+            }
+            await node.stopListening(number, to: job)
+            group.cancelAll()
+        }
+        await Self.forever()
+    }
+
+    /// Takes in what a job writes, wherever that comes from, until the job is over.
     private func connect(_ job: JobID, on node: MeshNode) async {
         var milliseconds = limits.pauseMilliseconds
         while !Task.isCancelled {
@@ -222,8 +241,10 @@ actor OutputDesk {
             guard let output = runs.output(of: run.assignment) else { return }
             await pass(output, of: job, run.attempt)
         case .executor(let run):
-            guard let entry = followed[job] else { return }
-            let output = entry.run == run ? entry.output ?? LiveOutput(bell: entry.bell) : LiveOutput(bell: entry.bell)
+            // Nobody watches a replica.
+            let entry = followed[job]
+            let known = entry?.run == run ? entry?.output : nil
+            let output = known ?? LiveOutput(bell: entry?.bell ?? SharedBell())
             begin(job, run.attempt, output, run)
             let end = await OutputStream(job: job, run: run, output: output).receive(on: parts.swarm)
             if case .broken(let fault) = end {
@@ -231,7 +252,7 @@ actor OutputDesk {
                 return
             }
             if case .unsupported = end { followed[job]?.isUnsupported = true }
-            entry.bell.ring()
+            entry?.bell.ring()
             await Self.forever()
         }
     }

@@ -39,6 +39,9 @@ final class RunOutputs: Sendable {
         state.withLock { $0[assignment] = Entry(output: LiveOutput(), originator: originator) }
     }
 
+    /// How many runs somebody has asked for the output of.
+    var askedFor: Int { state.withLock { $0.values.count { $0.stream > 0 } } }
+
     /// What a run writes.
     func output(of assignment: CID) -> LiveOutput? { state.withLock { $0[assignment]?.output } }
 

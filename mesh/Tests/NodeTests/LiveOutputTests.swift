@@ -131,6 +131,23 @@ struct LiveOutputTests {
         }
     }
 
+    @Test("The executors of a job's replicas are asked for their output too, so that none can tell its owner's job")
+    func replicas() async throws {
+        try await NodeMesh.run(prices: [10, 20, 30]) { mesh in
+            let job = try await mesh.submit(try Assembler.module(Self.writing("out"))) { submission in
+                (submission.limits.maxFuel, submission.limits.timeoutSeconds) = (100_000_000_000, 300)
+                (submission.budget, submission.verification) = (1 << 40, "quorum:2/3")
+            }
+            let seen = try await watched(mesh.originator, job)
+            #expect(seen.filter { !$0.isError }.flatMap(\.bytes) == Array("out".utf8), "only its own output is shown")
+            try await eventually("all three are asked") {
+                mesh.nodes[0..<3].allSatisfy { $0.runOutputs.askedFor == 1 }
+            }
+            _ = try await mesh.originator.cancel(job)
+            _ = try await mesh.result(of: job)
+        }
+    }
+
     @Test("An observer of an interactive job takes nothing from its user") func observed() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await mesh.submit(try Assembler.module(SessionTests.echo)) { submission in
