@@ -278,8 +278,8 @@ let tests: [Target] = [
     meshTests(
         "MeshHTTPTests",
         [
-            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.logging,
-            External.nioConcurrency, External.nioCore, External.nioHTTP1, External.nioPosix,
+            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.hummingbird,
+            External.logging, External.nioConcurrency, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     meshTests(
         "MeshStoreTests",

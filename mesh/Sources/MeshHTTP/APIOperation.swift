@@ -143,18 +143,20 @@ struct APITable: Sendable {
         return fitting.filter { literal == nil || $0.path == literal?.path }.map(\.method)
     }
 
-    /// Has a router answer by the table, each request after `admitting` let it; what that returns is called once its
-    /// handler is done.
+    /// Has a router answer by the table, each request after `admitting` let it; its turn ends once its handler is done,
+    /// or, where that reads a file as its reader takes it, once all of that is written.
     func add(
         to router: Router<ConnectionContext>,
-        admitting admit: @escaping @Sendable (Request, APIOperation) throws -> @Sendable () -> Void = { _, _ in {} }
+        admitting admit: @escaping @Sendable (Request, APIOperation) throws -> AnswerTally.Turn? = { _, _ in nil }
     ) {
         for operation in operations {
             router.on(RouterPath(operation.path), method: operation.method) { request, context in
-                let end = try admit(request, operation)
-                defer { end() }
+                let turn = try admit(request, operation)
+                defer { withExtendedLifetime(turn) {} }
                 try operation.checkQuery(of: request)
-                return try await operation.handler(request, context)
+                var response = try await operation.handler(request, context)
+                if let turn, operation.about.conditions == .tagAndRange { response.body = response.body.keeping(turn) }
+                return response
             }
         }
     }

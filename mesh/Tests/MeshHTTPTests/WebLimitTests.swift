@@ -1,6 +1,9 @@
 import Foundation
+import Hummingbird
+import IPLD
 import Multiformats
 import NIOConcurrencyHelpers
+import NIOCore
 import NodeAPI
 import NodeAPITesting
 import Testing
@@ -95,11 +98,19 @@ import Testing
 
     @Test func onlySoManyRequestsAreWorkedOnAtOnce() async throws {
         let tally = AnswerTally(max: 2)
-        let (first, _) = (try tally.begin(), try tally.begin())
+        let second = try tally.begin()
+        var first: AnswerTally.Turn? = try tally.begin()
         #expect { _ = try tally.begin() } throws: { ($0 as? NodeServiceError)?.code == .overloaded }
-        first()
+        first = nil
+        first = try tally.begin()
+        // What is read as somebody takes it lasts as long as its answer.
+        var answer = first.map { ResponseBody(byteBuffer: ByteBuffer(string: "x")).keeping($0) }
+        first = nil
+        #expect(answer?.contentLength == 1)
+        #expect { _ = try tally.begin() } throws: { ($0 as? NodeServiceError)?.code == .overloaded }
+        answer = nil
         _ = try tally.begin()
-        #expect { _ = try tally.begin() } throws: { ($0 as? NodeServiceError)?.code == .overloaded }
+        withExtendedLifetime(second) {}
         var limits = MeshHTTPLimits()
         limits.webAnswersMax = 0
         try await WebScene.run(limits: limits) { scene in
@@ -108,12 +119,16 @@ import Testing
             // Who may ask nothing takes no part in it.
             #expect(try await scene.ask("/v1/status").status == 401)
         }
-        limits.webAnswersMax = 1
-        try await WebScene.run(limits: limits) { scene in
-            // Each ends what it began.
-            for _ in 0..<3 {
+        limits.webAnswersMax = 2
+        let kept = try UnixFSFile.blocks(of: Array("kept".utf8))
+        let files = Dictionary(uniqueKeysWithValues: kept.blocks.map { ($0.cid, $0.bytes) })
+        try await WebScene.run(.init(files: files), limits: limits) { scene in
+            // Each ends what it began; the last moment of a file may be another's first.
+            for _ in 0..<4 {
                 let answer = try await scene.ask("/v1/status", scene.full)
                 #expect(answer.status == 200)
+                let file = try await scene.ask("/v1/files/\(kept.root.text)", scene.read)
+                #expect(file.status == 200 && file.body == Array("kept".utf8))
             }
         }
     }
