@@ -120,6 +120,8 @@ class Node:
     """A node, at the path of its socket or at the URL of its API over TCP."""
 
     def __init__(self, address: str, token: str | None = None, timeout: float | None = 900):
+        if "://" in address and not address.startswith("http://"):
+            raise ValueError(f"{address} is neither the path of a socket nor the http:// URL of a node.")
         self._address, self._token, self._timeout = address, token, timeout
 
     @classmethod
@@ -138,8 +140,11 @@ class Node:
         else:
             connection = _Socket(self._address, self._timeout)
         own = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        connection.request(method, path, body, {"Connection": "close", **own, **(headers or {})})
-        answer = connection.getresponse()
+        try:
+            connection.request(method, path, body, {"Connection": "close", **own, **(headers or {})})
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise Problem(0, "node_not_running", f"No node answers at {self._address}: {error}.") from error
         # What is left of it is the answer's, and goes with that.
         if connection.sock:
             connection.sock.close()
@@ -221,8 +226,8 @@ class Node:
             yield from page["jobs"]
 
     def wait(self, job_id: str) -> Job:
-        """The job, once it has its result."""
-        self.bytes("GET", f"/v1/jobs/{quote(job_id)}/events?scope=result")
+        """The job, once it has its result, however long that takes."""
+        Node(self._address, self._token, None).bytes("GET", f"/v1/jobs/{quote(job_id)}/events?scope=result")
         return self.job(job_id)
 
     def progress(self, job_id: str) -> Iterator[JSON]:

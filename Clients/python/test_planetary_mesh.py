@@ -21,6 +21,14 @@ class ClientTests(unittest.TestCase):
         self.socket = Node.at_home(str(home))
         self.both = [self.tcp, self.socket]
 
+    def test_what_is_no_node_is_told(self):
+        for nobody in [Node("http://127.0.0.1:1"), Node("/nowhere/api.sock")]:
+            with self.assertRaises(Problem) as gone:
+                nobody.status()
+            self.assertEqual(gone.exception.code, "node_not_running")
+        with self.assertRaises(ValueError):
+            Node("https://127.0.0.1:4080")
+
     def test_a_job_runs_once_for_its_key_and_its_receipt_holds(self):
         module = self.tcp.add(pathlib.Path(os.environ["MESH_MODULE"]).read_bytes())
         numbers = self.socket.add(b"1 2 39")

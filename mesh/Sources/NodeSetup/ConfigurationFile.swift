@@ -39,11 +39,15 @@ package struct ConfigurationFile: Sendable {
     /// Where it is.
     package let path: String
     private var values: ConfigurationValue
+    private let file: ReplacedFile
 
     /// Reads the file, which has to be JSON; whether its values are allowed says `fault`.
-    package init(path: String) throws(NodeServiceError) {
+    ///
+    /// - Parameter isToChange: whether others who change it wait until this one is gone, so that no change is lost.
+    package init(path: String, isToChange: Bool = false) throws(NodeServiceError) {
         self.path = path
-        let data = try NodeConfiguration.bytes(of: path)
+        file = ReplacedFile(path: path, isLocked: isToChange)
+        guard let data = file.read() else { throw NodeConfiguration.unreadable(path) }
         guard let values = try? JSONDecoder().decode(ConfigurationValue.self, from: data), case .group = values else {
             let fault = ConfigurationRule.fault(in: data) ?? "it is no group of settings"
             throw NodeConfiguration.refusal(of: path, fault)
@@ -109,7 +113,7 @@ package struct ConfigurationFile: Sendable {
         guard let bytes = try? encoder.encode(values) else {
             throw NodeConfiguration.refusal(of: path, "its values cannot be written as JSON")
         }
-        try ReplacedFile(path: path).write(bytes + Data("\n".utf8))
+        try file.write(bytes + Data("\n".utf8))
     }
 
     // MARK: The values

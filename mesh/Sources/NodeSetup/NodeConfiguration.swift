@@ -471,8 +471,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     /// The bytes of a file that is to be a configuration.
     static func bytes(of path: String) throws(NodeServiceError) -> Data {
         if let data = FileManager.default.contents(atPath: path) { return data }
+        throw unreadable(path)
+    }
+
+    /// The refusal of a file that cannot be read.
+    static func unreadable(_ path: String) -> NodeServiceError {
         let isThere = FileManager.default.fileExists(atPath: path)
-        throw NodeServiceError.noPermission(for: .reading, of: path)
+        return NodeServiceError.noPermission(for: .reading, of: path)
             ?? NodeServiceError(
                 .configurationInvalid, "The configuration \(path) \(isThere ? "cannot be read" : "is missing").",
                 hint: "Run mesh init again for a fresh one; the node keeps its key.")

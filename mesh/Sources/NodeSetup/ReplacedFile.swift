@@ -3,23 +3,47 @@ import NodeAPI
 
 /// A file that is written anew beside the old one, which it then replaces: whoever reads it sees all of the one or all
 /// of the other.
-struct ReplacedFile: Sendable {
+///
+/// Its folder is looked up once and kept open: what is read and what is written are in the same one, whatever somebody
+/// puts in the path meanwhile. So root does not write where the owner of a home leads it.
+final class ReplacedFile: Sendable {
     /// Where it is, with no link left in the path.
     let path: String
+    /// The descriptor of its folder; negative if that cannot be opened.
+    private let folder: Int32
+    private let name: String
 
     /// The file at a path, or what a link there leads to.
-    init(path: String) { self.path = URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+    ///
+    /// - Parameter isLocked: whether others who ask for that wait until this one is gone.
+    init(path: String, isLocked: Bool = false) {
+        let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath()
+        (self.path, name) = (resolved.path, resolved.lastPathComponent)
+        folder = open(resolved.path.parentFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if isLocked, folder >= 0 { flock(folder, LOCK_EX) }
+    }
+
+    deinit { if folder >= 0 { close(folder) } }
+
+    /// All that is in it; nil if it cannot be read.
+    func read() -> Data? {
+        guard let file = opened() else { return nil }
+        return try? file.readToEnd() ?? Data()
+    }
 
     /// Writes it, with the mode and the owner of the file that is there.
     func write(_ bytes: Data) throws(NodeServiceError) {
         var known = stat()
-        guard stat(path, &known) == 0 else { throw refusal(String(cString: strerror(errno))) }
+        guard let old = opened(), fstat(old.fileDescriptor, &known) == 0 else {
+            throw refusal(String(cString: strerror(errno)))
+        }
         var generator = SystemRandomNumberGenerator()
-        let draft = "\(path).\(generator.next())"
-        let descriptor = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let draft = "\(name).\(generator.next())"
+        let descriptor = openat(folder, draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             let reason = String(cString: strerror(errno))
-            throw NodeServiceError.noPermission(for: .making, of: draft) ?? refusal(reason)
+            let place = "\(path.parentFolder)/\(draft)"
+            throw NodeServiceError.noPermission(for: .making, of: place) ?? refusal(reason)
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do {
@@ -28,16 +52,23 @@ struct ReplacedFile: Sendable {
             guard fchown(descriptor, known.st_uid, known.st_gid) == 0, fchmod(descriptor, known.st_mode & 0o7777) == 0
             else { throw refusal("it belongs to another user") }
             try file.synchronize()
-            guard rename(draft, path) == 0 else { throw refusal(String(cString: strerror(errno))) }
+            guard renameat(folder, draft, folder, name) == 0 else { throw refusal(String(cString: strerror(errno))) }
         } catch {
-            unlink(draft)
+            unlinkat(folder, draft, 0)
             throw error as? NodeServiceError ?? refusal(error.localizedDescription)
         }
         // So that the name too is there after a crash.
-        let folder = open(path.parentFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { return }
         fsync(folder)
-        close(folder)
+    }
+
+    /// The regular file of that name in the folder, which is no link.
+    private func opened() -> FileHandle? {
+        var information = stat()
+        let descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG else { return nil }
+        return file
     }
 
     private func refusal(_ reason: String) -> NodeServiceError {

@@ -19,6 +19,16 @@ import Testing
         #expect(String(decoding: json, as: UTF8.self).contains("\"public_bids\":true"))
     }
 
+    @Test("A setting is given a value, its default or no element, and never nothing by mistake")
+    func settings() {
+        for words in [[], ["--default", "--empty"], ["x", "--empty"], ["x", "--default"]] {
+            #expect(throws: (any Error).self) { try Mesh.parseAsRoot(["config", "set", "listen"] + words) }
+        }
+        for words in [["x", "y"], ["--default"], ["--empty"]] {
+            #expect(throws: Never.self) { try Mesh.parseAsRoot(["config", "set", "listen"] + words) }
+        }
+    }
+
     @Test("A second copy of a slow run is asked for by name, for one job and for many")
     func hedges() throws {
         let asked = try parse(Run.self, ["run", "job.wasm", "--hedge"]).job.policy

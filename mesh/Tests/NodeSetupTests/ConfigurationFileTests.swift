@@ -103,6 +103,31 @@ struct ConfigurationFileTests {
         #expect(message { _ = try ConfigurationFile(path: path) }.contains("no JSON"))
     }
 
+    @Test("Who changes the file keeps others out; a link that leads elsewhere meanwhile changes nothing there")
+    func changing() throws {
+        let link = folder.path + "/link.json"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "config.json")
+        let elsewhere = folder.path + "/elsewhere"
+        try FileManager.default.createDirectory(atPath: elsewhere, withIntermediateDirectories: false)
+        try Data("{}".utf8).write(to: URL(filePath: elsewhere + "/other.json"))
+        var file: ConfigurationFile? = try ConfigurationFile(path: link, isToChange: true)
+        let descriptor = open(folder.path, O_RDONLY | O_DIRECTORY)
+        defer { close(descriptor) }
+        #expect(flock(descriptor, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK)
+        try FileManager.default.removeItem(atPath: link)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "elsewhere/other.json")
+        try file?.set("region", to: ["eu"])
+        try file?.write()
+        #expect(try NodeConfiguration.load(path: path).region == "eu")
+        #expect(try String(contentsOfFile: elsewhere + "/other.json", encoding: .utf8) == "{}")
+        // A link in the place of the file itself is not followed either.
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "elsewhere/other.json")
+        #expect(throws: NodeServiceError.self) { try file?.write() }
+        file = nil
+        #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    }
+
     @Test("The file keeps its mode, a link to it stays one, and nothing else is left beside it")
     func replacing() throws {
         let link = folder.path + "/link.json"

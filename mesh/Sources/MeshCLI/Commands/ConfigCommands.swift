@@ -52,21 +52,24 @@ struct ConfigGroup: AsyncParsableCommand {
         @Argument(help: "The key, such as executor.price_base.", completion: .list(ConfigurationFile.keys))
         var key: String
 
-        @Argument(help: "The value; of a list, each element by itself, or nothing for an empty one.")
+        @Argument(help: "The value; of a list, each element by itself.")
         var value: [String] = []
+
+        @Flag(help: "Make the list empty.")
+        var empty = false
 
         @Flag(name: .customLong("default"), help: "Take the key out of the file, so that it has its default.")
         var isDefault = false
 
         func validate() throws {
-            guard isDefault, !value.isEmpty else { return }
-            throw ValidationError("Give a value, or --default, and not both.")
+            guard [isDefault, empty, !value.isEmpty].count(where: \.self) != 1 else { return }
+            throw ValidationError("Give a value, or --default, or --empty for a list without elements.")
         }
 
         func perform(_ console: Console) async throws -> ExitCode {
             let home = global.nodeHome
             try home.requireInitialised()
-            var file = try ConfigurationFile(path: home.configurationPath)
+            var file = try ConfigurationFile(path: home.configurationPath, isToChange: true)
             let before = try file.setting(key)
             if isDefault { try file.reset(key) } else { try file.set(key, to: value) }
             let after = try file.setting(key)
