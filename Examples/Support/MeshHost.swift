@@ -46,6 +46,12 @@ private func meshInputSize(_ index: Int32) -> Int64
 private func meshInputRead(
     _ index: Int32, _ offset: Int64, _ buffer: UnsafeMutablePointer<UInt8>, _ count: Int32
 ) -> Int32
+@_extern(wasm, module: "mesh_host_v1", name: "session_receive") @_extern(c)
+private func meshSessionReceive(_ buffer: UnsafeMutablePointer<UInt8>, _ capacity: Int32) -> Int32
+@_extern(wasm, module: "mesh_host_v1", name: "session_send") @_extern(c)
+private func meshSessionSend(_ bytes: UnsafePointer<UInt8>, _ count: Int32) -> Int32
+@_extern(wasm, module: "mesh_host_v1", name: "session_waiting") @_extern(c)
+private func meshSessionWaiting() -> Int32
 
 // MARK: Standard streams
 
@@ -183,6 +189,36 @@ public enum Mesh {
             offset += Int(got)
         }
         return bytes
+    }
+
+    /// Waits for what the user of an interactive job sends, and takes it; `nil` when nothing more will come, and in a
+    /// job that is not interactive.
+    public static func receive() -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        let count = buffer.withUnsafeMutableBufferPointer {
+            meshSessionReceive($0.baseAddress.unsafelyUnwrapped, Int32($0.count))
+        }
+        return count > 0 ? Array(buffer[0..<Int(count)]) : nil
+    }
+
+    /// Sends bytes to the user of an interactive job, as standard output does; `false` if the job is not interactive.
+    public static func send(_ bytes: [UInt8]) -> Bool {
+        bytes.withUnsafeBufferPointer { buffer in
+            var offset = 0
+            while offset < buffer.count {
+                let piece = UnsafeBufferPointer(rebasing: buffer[offset..<min(buffer.count, offset + (1 << 20))])
+                guard meshSessionSend(address(piece), Int32(piece.count)) == 0 else { return false }
+                offset += piece.count
+            }
+            return true
+        }
+    }
+
+    /// Bytes that `receive` takes without waiting, 0 for none yet; `nil` when nothing more will come, and in a job that
+    /// is not interactive.
+    public static var waiting: Int? {
+        let count = meshSessionWaiting()
+        return count >= 0 ? Int(count) : nil
     }
 
     // An empty array has no address, and the host reads none of its bytes.

@@ -89,7 +89,7 @@ final class JobRun {
         case .standardOutput: standardOutput += bytes
         case .standardError: standardError += bytes
         }
-        guard files?.hasSession == true else {
+        guard hasSession else {
             return telling.wrote(bytes, to: stream, now: SystemClock.nanoseconds(), host)
         }
         var start = 0
@@ -228,6 +228,10 @@ final class JobRun {
 
     // MARK: The session
 
+    /// Whether somebody talks with the job while it runs.
+    var hasSession: Bool { files?.hasSession == true }
+    /// Bytes of input that have come and were not read.
+    var inputAtHand: Int { files.map { Int(clamping: $0.standardInputLeft) } ?? 0 }
     /// Whether no more input will come.
     private(set) var isInputOver = false
     /// What was waited and is less than a millisecond, so not paid for yet, in nanoseconds.
@@ -238,12 +242,19 @@ final class JobRun {
     /// Waits until there is input to read, or none will come, if that is the user's to send; `false` if the time is
     /// over first.
     func awaitInput(_ call: HostCall, within nanoseconds: UInt64?) throws(HostStop) -> Bool {
-        guard files?.hasSession == true, files?.standardInputLeft == 0, !isInputOver else { return true }
+        guard hasSession, inputAtHand == 0, !isInputOver else { return true }
         let wait = try followed(waiter.hear(within: nanoseconds, keeping: keptBytes), call, within: nanoseconds)
         if !wait.bytes.isEmpty { files?.giveInput(wait.bytes) }
         if case .over = wait.end { isInputOver = true }
         if case .elapsed = wait.end { return false }
         return true
+    }
+
+    /// Takes input that has come, as standard input is read.
+    func takeInput(_ bytesMax: Int) -> [UInt8] {
+        let bytes = files?.takeInput(bytesMax) ?? []
+        bytesRead += UInt64(bytes.count)
+        return bytes
     }
 
     /// Lets the wall clock stand still for a wait in the session, lets the call pay for it by whole milliseconds of

@@ -1,3 +1,4 @@
+import GuestFiles
 import Multiformats
 
 /// The import module `mesh_host_v1`: what a job can ask of the mesh beyond WASI. `docs/MeshHostABI.md` is
@@ -34,6 +35,13 @@ package enum MeshHostABI {
     /// Bytes of one read of an input.
     package static let readBytesMax: UInt32 = 1 << 20
 
+    /// Bytes that one call takes from the user of an interactive job, or sends to them.
+    package static let sessionBytesMax: UInt32 = 1 << 20
+
+    /// The functions with which a module talks with the user of its job. Executors of earlier versions do not have
+    /// them.
+    package static let sessionFunctions: Set<String> = ["session_receive", "session_send", "session_waiting"]
+
     /// Bytes of a binary CID that a guest hands in.
     package static let cidBytesMax: UInt32 = 128
 
@@ -51,6 +59,10 @@ package enum MeshHostABI {
         case tooLarge = -3
         /// The output name is taken, or there are too many outputs or anchors.
         case refused = -4
+        /// The job is not interactive, so that there is nobody to talk with.
+        case noSession = -5
+        /// The user has ended the input, and all of it was received.
+        case inputOver = -6
     }
 
     static func define(in table: inout HostFunctionTable) {
@@ -58,6 +70,7 @@ package enum MeshHostABI {
         defineInputs(in: &table)
         defineOutputs(in: &table)
         defineTelling(in: &table)
+        defineSession(in: &table)
     }
 
     private static func defineQueries(in table: inout HostFunctionTable) {
@@ -167,6 +180,39 @@ package enum MeshHostABI {
             call.run.progress(permille: Int(permille))
             return 0
         }
+    }
+
+    // MARK: The session
+
+    private static func defineSession(in table: inout HostFunctionTable) {
+        table.define(module, "session_receive", "ii:i") { call throws(HostStop) in try receive(call) }
+        table.define(module, "session_send", "ii:i") { call throws(HostStop) in
+            guard call.run.hasSession else { return Failure.noSession.rawValue }
+            guard let bytes = try take(call, 0, 1, bytesMax: sessionBytesMax) else { return Failure.tooLarge.rawValue }
+            try call.run.append(bytes, to: .standardOutput, call)
+            return 0
+        }
+        table.define(module, "session_waiting", ":i") { call throws(HostStop) in
+            guard call.run.hasSession else { return Failure.noSession.rawValue }
+            _ = try call.run.awaitInput(call, within: 0)
+            let count = call.run.inputAtHand
+            return count == 0 && call.run.isInputOver ? Failure.inputOver.rawValue : Int64(count)
+        }
+    }
+
+    /// Waits for input, and gives what has come as far as it fits. The buffer is looked at first: a guest that has none
+    /// does not wait for its user to find out.
+    private static func receive(_ call: HostCall) throws(HostStop) -> Int64 {
+        guard call.run.hasSession else { return Failure.noSession.rawValue }
+        let (buffer, count) = (call.unsigned32(0), call.unsigned32(1))
+        guard count > 0 else { return Failure.invalidArgument.rawValue }
+        guard count <= sessionBytesMax else { return Failure.tooLarge.rawValue }
+        guard call.holds(buffer, count: count) else { throw outside(call) }
+        _ = try call.run.awaitInput(call, within: nil)
+        try call.charge(UInt64(min(call.run.inputAtHand, Int(count))))
+        let bytes = call.run.takeInput(Int(count))
+        guard call.write(bytes, to: buffer) else { throw outside(call) }
+        return Int64(bytes.count)
     }
 
     // MARK: Arguments

@@ -52,6 +52,11 @@ package struct ModuleInspection: Sendable, Hashable {
     /// Table elements that the module starts with, over all its tables.
     package internal(set) var initialTableElements: UInt64 = 0
 
+    /// Whether it imports a function with which a module talks with its user.
+    package var usesSessionCalls: Bool {
+        imports.contains { $0.module == MeshHostABI.module && MeshHostABI.sessionFunctions.contains($0.name) }
+    }
+
     private var exportNames: [String] = []
     private var exportTypes: [FunctionType] = []
 

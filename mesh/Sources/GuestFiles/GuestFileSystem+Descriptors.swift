@@ -50,12 +50,15 @@ extension GuestFileSystem {
     }
 
     private mutating func readInput(_ count: Int, _ world: GuestWorld) throws(FileStop) -> [UInt8] {
-        let bytes: [UInt8]
-        if let inputFile {
-            bytes = try nodes.read(inputFile, at: inputPosition, count: count, in: world)
-        } else {
-            bytes = Array(inputBytes.dropFirst(Int(inputPosition)).prefix(count))
-        }
+        guard let inputFile else { return takeInput(count) }
+        let bytes = try nodes.read(inputFile, at: inputPosition, count: count, in: world)
+        inputPosition += UInt64(bytes.count)
+        return bytes
+    }
+
+    /// The next bytes of input that is in memory, as what the user sends is; no descriptor is needed for it.
+    package mutating func takeInput(_ count: Int) -> [UInt8] {
+        let bytes = Array(inputBytes.dropFirst(Int(inputPosition)).prefix(count))
         inputPosition += UInt64(bytes.count)
         return bytes
     }

@@ -99,6 +99,10 @@ extension ExecutorOutlook.Reason {
             return "Executors of this version take interactive jobs: update theirs."
         case .feature(SessionTerms.transcriptFeature):
             return "Do without a transcript (--transcript none); executors of this version keep one: update theirs."
+        case .feature(SessionTerms.callsFeature):
+            return
+                "Build the module without the session calls of mesh_host_v1, for standard input and output; executors "
+                + "of this version have them: update theirs."
         case .feature(PublicJob.feature):
             return "Executors of this version take jobs with public bids or status: update theirs."
         case .feature(HedgedJob.feature): return orSet("Do without --hedge", "set")
@@ -159,6 +163,8 @@ extension Obstacle {
             return "the job is interactive, and \(isOfOne ? "its" : "their") version runs no such jobs"
         case .feature(SessionTerms.transcriptFeature):
             return "a transcript is asked for, and \(isOfOne ? "its" : "their") version keeps none"
+        case .feature(SessionTerms.callsFeature):
+            return "the module imports session calls, and \(isOfOne ? "its" : "their") version has none"
         case .feature(PublicJob.feature):
             return "the job's bids or status are public, and \(isOfOne ? "its" : "their") version takes no such jobs"
         case .feature(HedgedJob.feature):

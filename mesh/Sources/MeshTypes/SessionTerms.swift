@@ -24,6 +24,10 @@ package struct SessionTerms: Hashable, Sendable, Codable {
     /// The feature that an executor states which keeps transcripts of sessions.
     package static let transcriptFeature = "interactive-transcript-v1"
 
+    /// The feature that an executor states whose host has the session calls of `mesh_host_v1`; every job requires it
+    /// whose module imports one of them, interactive or not.
+    package static let callsFeature = "interactive-calls-v1"
+
     /// The bounds of sessions, the same for all nodes.
     package enum Limits {
         /// Seconds that a job may wait at once.

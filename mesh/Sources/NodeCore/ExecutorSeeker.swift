@@ -13,7 +13,7 @@ package enum OfferKeys {
     /// Features that every executor of this version has, unless its owner says no; they have no keys.
     package static let common = [
         JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
-        SessionTerms.transcriptFeature, PublicJob.feature, HedgedJob.feature,
+        SessionTerms.transcriptFeature, SessionTerms.callsFeature, PublicJob.feature, HedgedJob.feature,
     ]
 
     /// The key of a feature.

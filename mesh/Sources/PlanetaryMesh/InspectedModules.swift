@@ -14,6 +14,8 @@ final class InspectedModules: Sendable {
     struct Inspected: Sendable {
         /// What it measures.
         var sizes = JobSizes()
+        /// Whether it imports a session call, which executors of earlier versions do not have.
+        var usesSessionCalls = false
         /// The function that its jobs call with numbers; nil if it is the entry of a program.
         var function: CallableFunction?
     }

@@ -47,6 +47,7 @@ struct SubmissionDesk: Sendable {
         // One that was inspected before and kept needs no second inspection.
         let isKept = try await stored { () throws(MeshStoreError) in try await store.isFile(moduleCID) }
         let module = try await inspectedModule(params, calls: submission.invoke != nil, isKept: isKept)
+        if module.usesSessionCalls { params.executionPolicy?.require(SessionTerms.callsFeature) }
         var sizes = module.sizes
         if let texts = submission.invoke {
             params.invoke = try module.function?.numbers(texts)
@@ -271,7 +272,8 @@ struct SubmissionDesk: Sendable {
         let (cid, entry) = (params.wasmCID, params.entryName)
         if isKept, let found = inspected.found(cid, entry: entry, isCalled: calls) { return found }
         let inspection = try await inspection(of: cid, entry: calls ? nil : entry)
-        var found = InspectedModules.Inspected(sizes: JobSizes(inspection))
+        var found = InspectedModules.Inspected(
+            sizes: JobSizes(inspection), usesSessionCalls: inspection.usesSessionCalls)
         if calls { found.function = try CallableFunction(entry, of: inspection) }
         inspected.insert(cid, entry: entry, found)
         return found

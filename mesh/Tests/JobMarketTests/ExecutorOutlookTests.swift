@@ -143,6 +143,13 @@ import Testing
                 "Ask for another --region, or set region in an executor's config.json and restart it.", true
             ),
             (
+                [standing(2, [.feature(SessionTerms.callsFeature)])],
+                "1 executor is known; it refuses: the module imports session calls, and its version has none",
+                "Build the module without the session calls of mesh_host_v1, for standard input and output; "
+                    + "executors of this version have them: update theirs.",
+                true
+            ),
+            (
                 [standing(2, [full])],
                 "1 executor is known; it cannot now: all places and the queue are full", nil, false
             ),

@@ -213,6 +213,10 @@ struct JobLifeTests {
             // Executors of earlier versions do not state the feature.
             ("feature_missing", { _ in }, Self.withFiles), ("feature_missing", { _ in }, Self.withNumbers),
             (
+                "feature_missing", { _ in },
+                { $0.executionPolicy = Self.policy { $0.require(SessionTerms.callsFeature) } }
+            ),
+            (
                 "limit_too_large",
                 { executor in
                     executor.features = [JobFiles.feature]

@@ -45,6 +45,9 @@ struct HostDeclaration {
         .init(name: "output_write", parameters: named + [("bytes", .bytes), ("count", .count)]),
         .init(name: "log", parameters: [("level", .number), ("text", .bytes), ("count", .count)]),
         .init(name: "progress", parameters: [("permille", .number)]),
+        .init(name: "session_receive", parameters: [("buffer", .buffer), ("count", .count)]),
+        .init(name: "session_send", parameters: [("bytes", .bytes), ("count", .count)]),
+        .init(name: "session_waiting", parameters: []),
     ]
 
     private static let filled: [(name: String, kind: Kind)] = [("buffer", .buffer), ("capacity", .count)]

@@ -167,8 +167,35 @@ extension JobTemplate {
             unsafe { raw::progress(permille) };
         }
 
-        """
+        """ + sessionFunctions
     }
+
+    private static let sessionFunctions = """
+
+        /// Waits for what the user of an interactive job sends, and takes it as far as it fits; 0 when nothing more
+        /// will come. The error is the host's: -5 in a job that is not interactive.
+        pub fn receive(buffer: &mut [u8]) -> Result<usize, i32> {
+            let count = buffer.len().min(1 << 20) as u32;
+            let got = unsafe { raw::session_receive(buffer.as_mut_ptr(), count) };
+            usize::try_from(got).map_err(|_| got)
+        }
+
+        /// Sends bytes to the user of an interactive job, as standard output does.
+        pub fn send(bytes: &[u8]) -> Result<(), i32> {
+            for piece in bytes.chunks(1 << 20) {
+                let code = unsafe { raw::session_send(piece.as_ptr(), piece.len() as u32) };
+                if code != 0 { return Err(code); }
+            }
+            Ok(())
+        }
+
+        /// Bytes that `receive` takes without waiting, 0 for none yet; the error is -6 when nothing more will come.
+        pub fn waiting() -> Result<usize, i32> {
+            let count = unsafe { raw::session_waiting() };
+            usize::try_from(count).map_err(|_| count)
+        }
+
+        """
 
     // MARK: Building
 
