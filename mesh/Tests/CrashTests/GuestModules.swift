@@ -125,6 +125,29 @@ enum GuestModules {
         return [UInt8](UnsafeBufferPointer(start: bytes.data, count: bytes.size))
     }
 
+    /// A module that says back what its user sends, by the calls of `mesh_host_v1` alone: one byte, and then what waits
+    /// behind it.
+    static func talking() throws -> [UInt8] {
+        try module(
+            """
+            (module
+              (import "mesh_host_v1" "session_receive" (func $receive (param i32 i32) (result i32)))
+              (import "mesh_host_v1" "session_send" (func $send (param i32 i32) (result i32)))
+              (import "mesh_host_v1" "session_waiting" (func $waiting (result i32)))
+              (memory (export "memory") 2)
+              (func (export "_start") (local $got i32) (local $more i32)
+                (loop $l
+                  (local.set $got (call $receive (i32.const 1024) (i32.const 1)))
+                  (if (i32.eq (local.get $got) (i32.const 1)) (then
+                    (local.set $more (call $waiting))
+                    (if (i32.gt_s (local.get $more) (i32.const 0)) (then
+                      (local.set $got
+                        (i32.add (local.get $got) (call $receive (i32.const 1025) (local.get $more))))))
+                    (drop (call $send (i32.const 1024) (local.get $got)))
+                    (br $l))))))
+            """)
+    }
+
     /// Copies standard input to standard output.
     static let copying = """
         (loop $more

@@ -13,6 +13,9 @@ struct SessionCommandTests {
         try mesh.module("echo.wasm", GuestModules.command(GuestModules.copying))
     }
 
+    /// The same by the calls of `mesh_host_v1`.
+    private func talking() throws -> String { try mesh.module("talking.wasm", GuestModules.talking()) }
+
     private func terminal(_ arguments: [String]) throws -> TerminalProcess {
         try TerminalProcess(arguments + ["--home", originator.home.path], columns: 80)
     }
@@ -102,10 +105,12 @@ struct SessionCommandTests {
         #expect(finished.screen.text.components(separatedBy: "after").count == 3, "nothing is shown twice")
     }
 
-    @Test("After kill -9 of the executor the run begins again, and goes on where it was")
-    func executorRestarted() throws {
+    @Test(
+        "After kill -9 of the executor the run begins again, and goes on where it was, however its module talks",
+        arguments: [false, true])
+    func executorRestarted(talksByCalls: Bool) throws {
         let executor = mesh.executors[0]
-        let run = try terminal(["run", "-i", try echo()])
+        let run = try terminal(["run", "-i", talksByCalls ? try talking() : try echo()])
         for word in ["before", "later"] {
             try run.type(word + "\n")
             try run.wait(until: "the line comes back") { $0.text.components(separatedBy: word).count > 2 }
@@ -152,8 +157,8 @@ struct SessionCommandTests {
         #expect(try originator.run(["run", "-i", try echo(), "--verify", "replay"]).errors.contains("attested"))
     }
 
-    @Test("A local run is interactive, too") func local() throws {
-        let run = try terminal(["run", "--local", "-i", try echo()])
+    @Test("A local run is interactive, too", arguments: [false, true]) func local(talksByCalls: Bool) throws {
+        let run = try terminal(["run", "--local", "-i", talksByCalls ? try talking() : try echo()])
         try run.type("here\n")
         try run.wait(until: "the line comes back") { $0.text.components(separatedBy: "here").count > 2 }
         try run.type(TerminalProcess.endKey)
