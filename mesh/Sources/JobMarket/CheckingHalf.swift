@@ -33,8 +33,9 @@ protocol CheckingHalf: MarketHalf where Job == OriginatedJob {
 extension CheckingHalf {
     /// How the receipt of a job has to be checked; `nil` if it counts as it is.
     private func dueCheck(
-        of receipt: ExecutionReceipt, _ cid: CID, on job: OriginatedJob, _ context: MarketContext
+        of candidate: CandidateReceipt, on job: OriginatedJob, _ context: MarketContext
     ) -> ReceiptCheck? {
+        let (receipt, cid) = (candidate.accepted.receipt, candidate.accepted.cid)
         // Nobody checks on himself.
         if receipt.executorDID == receipt.originatorDID { return nil }
         // What was done for a job that its owner ended, or wants unchecked, needs no check.
@@ -48,13 +49,14 @@ extension CheckingHalf {
         if job.verification?.draws(cid, adaptivePermille: permille) ?? false { return .replay }
         // It would end the job for good, and costs no run to check.
         if case .moduleRefused = receipt.outcome { return .refusal }
-        return nil
+        // So would this, and a guest that sleeps past its time is stopped at once: only a run tells.
+        return job.cancelReason == nil && TimedClaim.isClockEarly(candidate, of: job, context) ? .replay : nil
     }
 
     /// Handles a receipt whose outputs are all here: it counts, or is checked first.
     mutating func outputsHere(_ id: JobID, receipt cid: CID, _ context: inout MarketContext) {
         guard let job = jobs[id], let candidate = job.receipts.candidate(cid), candidate.check == nil else { return }
-        guard let check = dueCheck(of: candidate.accepted.receipt, cid, on: job, context) else {
+        guard let check = dueCheck(of: candidate, on: job, context) else {
             return conclude(id, with: cid, &context)
         }
         switch check {
@@ -93,13 +95,13 @@ extension CheckingHalf {
             inMilliseconds: context.configuration.originator.checkMilliseconds(
                 timeoutSeconds: job.manifest.params.timeoutSeconds))
         record(.verificationBegan(receipt: item.receipt, check: check, until: until), of: item.job, &context)
-        context.emit(
-            .checkReceipt(
-                CheckOrder(
-                    jobID: item.job, receipt: candidate.accepted.signed, manifest: job.manifest,
-                    terms: attempt.assignment.terms, check: check,
-                    wallClockMilliseconds: context.configuration.originator.replayMilliseconds(
-                        timeoutSeconds: job.manifest.params.timeoutSeconds))))
+        var order = CheckOrder(
+            jobID: item.job, receipt: candidate.accepted.signed, manifest: job.manifest,
+            terms: attempt.assignment.terms, check: check,
+            wallClockMilliseconds: context.configuration.originator.replayMilliseconds(
+                timeoutSeconds: job.manifest.params.timeoutSeconds))
+        order.isClockEarly = TimedClaim.isClockEarly(candidate, of: job, context)
+        context.emit(.checkReceipt(order))
     }
 
     private mutating func checkOver(_ receipt: CID, _ context: inout MarketContext) {
@@ -163,6 +165,9 @@ extension CheckingHalf {
         case .fuelUnknown(let fuel): endCheck(id, candidate, .fuelUnknown, fuel: fuel, &context)
         case .refuted(let result, let fuelMax, let reason):
             refute(candidate.accepted, of: id, result, fuelMax: fuelMax, reason, &context)
+        // No run of this node's ends there, and nobody else can see when the receipt came.
+        case .claimRefuted(let reason) where candidate.check == .replay:
+            refuted(candidate.accepted, of: id, proof: nil, reason, &context)
         case .claimRefuted(let reason):
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             endAttempt(
@@ -173,7 +178,8 @@ extension CheckingHalf {
         case .notMade where askThird(with: id, &context): break
         case .notMade(let reason) where majority(with: id) != nil:
             outvote(candidate.accepted, of: id, PlainText.sanitized(reason), &context)
-        case .doubtful(let reason):
+        case .doubtful(let reason),
+            .notMade(let reason) where isClockEarly(candidate, id, context):
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             replicaJudged(id, candidate.accepted.receipt, .unverified, &context)
             endAttempt(
@@ -208,15 +214,24 @@ extension CheckingHalf {
                 jobID: id, assignmentCID: accepted.assignmentCID, receiptCID: accepted.cid,
                 executorDID: accepted.receipt.executorDID, makerDID: context.did, found: result, fuelMax: fuelMax,
                 madeAt: context.wallClock))
+        if let proof { context.keep(proof, of: id) }
+        refuted(accepted, of: id, proof: proof?.cid, reason, &context)
+        if let proof { context.emit(.publishProof(id, proof: proof.cid, block: proof.bytes)) }
+    }
+
+    private mutating func refuted(
+        _ accepted: AcceptedReceipt, of id: JobID, proof: CID?, _ reason: String, _ context: inout MarketContext
+    ) {
         context.counters.refused("receipt_refuted")
         context.keep(accepted.signed, of: id)
-        if let proof { context.keep(proof, of: id) }
-        refusePayment(of: accepted, of: id, .refuted, proof: proof?.cid, &context)
-        replicaJudged(id, accepted.receipt, .refuted, proof: proof?.cid, &context)
-        let end = AttemptEnd.refuted(
-            receipt: accepted.cid, proof: proof?.cid, reason: PlainText.sanitized(reason))
+        refusePayment(of: accepted, of: id, .refuted, proof: proof, &context)
+        replicaJudged(id, accepted.receipt, .refuted, proof: proof, &context)
+        let end = AttemptEnd.refuted(receipt: accepted.cid, proof: proof, reason: PlainText.sanitized(reason))
         endAttempt(accepted.assignmentCID, of: id, end, &context)
-        if let proof { context.emit(.publishProof(id, proof: proof.cid, block: proof.bytes)) }
+    }
+
+    private func isClockEarly(_ candidate: CandidateReceipt, _ id: JobID, _ context: MarketContext) -> Bool {
+        jobs.read(id) { TimedClaim.isClockEarly(candidate, of: $0, context) } ?? false
     }
 
     /// Refuses a receipt that differs from others and that this node cannot check: if enough of these agree, another

@@ -148,9 +148,11 @@ extension ExecutorMarket {
         }
         let startedAt = min(report.startedAt, report.endedAt)
         var usage = report.usage
+        // Where the calendar was set back meanwhile, the run took no less: by these dates its claim is judged.
+        let endedAt = max(report.endedAt, startedAt.advanced(milliseconds: usage.wallMilliseconds))
         if report.outcome.isCutShort, assignment.terms.fuelPerSecond != nil {
             // Nobody believes more, and the price follows from it.
-            let milliseconds = report.endedAt.milliseconds(since: startedAt)
+            let milliseconds = endedAt.milliseconds(since: startedAt)
             usage.fuel = min(usage.fuel, assignment.terms.claimMax(milliseconds: milliseconds))
         }
         var receipt = ExecutionReceipt(
@@ -161,7 +163,7 @@ extension ExecutorMarket {
             engine: context.configuration.executor?.engine
                 ?? EngineDescription(name: "none", version: "0", configurationDigest: ""),
             determinism: job.manifest.params.determinism, executionStartedAt: startedAt,
-            executionEndedAt: report.endedAt)
+            executionEndedAt: endedAt)
         receipt.outputs = report.outputs
         receipt.stdoutCID = report.stdoutCID
         receipt.stderrCID = report.stderrCID

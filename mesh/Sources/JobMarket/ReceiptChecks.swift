@@ -26,6 +26,8 @@ package struct CheckOrder: Hashable, Sendable {
     package let check: ReceiptCheck
     /// The most wall clock of a run, in milliseconds.
     package let wallClockMilliseconds: UInt64
+    /// Whether it says that the clock stopped the run, before its time can have been over.
+    package var isClockEarly = false
 
     package init(
         jobID: JobID, receipt: SignedObject<ExecutionReceipt>, manifest: JobManifest, terms: BidTerms,

@@ -57,7 +57,7 @@ struct Payout: Sendable {
         let held = context.ledger.escrow(of: job)
         // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
         var paid = min(receipt.price, held)
-        if let attempt, let cap = CutShortClaim(receipt, of: attempt, cameAt: accepted.cameAt, context)?.priceMax {
+        if let attempt, let cap = TimedClaim(receipt, of: attempt, cameAt: accepted.cameAt, context).priceMax {
             paid = min(paid, cap)
         }
         if let attempt, let fuel = originated?.foundFuel {

@@ -1,8 +1,12 @@
-/// How fast an executor says that its machine burns fuel, and what a claim that nobody can replay to an end may be.
+/// How fast an executor says that its machine burns fuel, and what a receipt may claim for its time.
 ///
 /// A run that the clock or an order stopped has no end to compare: its fuel is the executor's word. So a bid promises a
 /// rate, among the resources that it guarantees, and such a claim is at most the elapsed time times that rate: by the
 /// receipt's own dates for everybody (`ReceiptRules`), and by the originator's own clock where it pays.
+///
+/// The fuel of a run that came to an end of its own is what every replay gives, so its executor cannot cut its claim
+/// down to what it promised before it knew the module. Such a claim is held against the most that any promise counts
+/// for: whoever lies promises that.
 package enum FuelPace {
     /// Fuel per second of an executor that promised nothing, and of one that has measured nothing yet.
     package static let perSecondDefault: UInt64 = 10_000_000_000
@@ -32,5 +36,12 @@ extension BidTerms {
     /// The most fuel that a run cut short after so many milliseconds may claim under these terms.
     package func claimMax(milliseconds: UInt64) -> UInt64 {
         FuelPace.fuel(perSecond: fuelPerSecond ?? FuelPace.perSecondDefault, milliseconds: milliseconds)
+    }
+
+    /// The most fuel that a receipt with this outcome may claim for so many milliseconds.
+    package func claimMax(for outcome: ExecutionOutcome, milliseconds: UInt64) -> UInt64 {
+        outcome.isCutShort
+            ? claimMax(milliseconds: milliseconds)
+            : FuelPace.fuel(perSecond: FuelPace.perSecondMax, milliseconds: milliseconds)
     }
 }

@@ -38,7 +38,7 @@ struct ReceiptChecker: Sendable {
             cancellation: cancellation, keep: false)
         return judgement.finding(
             of: ReplayedRun(run, likeEngines: runner.machine.likeEngines), receiptCID: order.receipt.cid,
-            fuelMax: fuelMax, milliseconds: run.report.usage.wallMilliseconds)
+            fuelMax: fuelMax, milliseconds: run.report.usage.wallMilliseconds, isClockEarly: order.isClockEarly)
     }
 
     private func isAlike(_ engine: EngineDescription) -> Bool {

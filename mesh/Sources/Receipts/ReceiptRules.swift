@@ -143,11 +143,13 @@ package struct ReceiptRules: Hashable, Sendable {
         ]
     }
 
-    /// A run that was cut short claims no more fuel than the bid promised for the time between its dates.
+    /// A run claims no more fuel than the time between its dates allows: one that was cut short than its bid promised,
+    /// one that came to an end of its own than any machine burns. Nothing is paid for what a node failed.
     func claimFault(of receipt: ExecutionReceipt, _ assignment: Assignment) -> ReceiptFault? {
-        guard receipt.outcome.isCutShort, assignment.terms.fuelPerSecond != nil else { return nil }
+        if receipt.outcome.responsibility == .node { return nil }
+        if receipt.outcome.isCutShort, assignment.terms.fuelPerSecond == nil { return nil }
         let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
-        let max = assignment.terms.claimMax(milliseconds: milliseconds)
+        let max = assignment.terms.claimMax(for: receipt.outcome, milliseconds: milliseconds)
         return Use(field: .fuel, used: receipt.resourceUsage.fuel, max: max).fault
     }
 

@@ -9,7 +9,7 @@ package enum ReplayFinding: Hashable, Sendable, Codable {
     case fuelUnknown(fuel: UInt64)
     /// Its run was made again with this much fuel at most, and gave something else.
     case refuted(ReplayedResult, fuelMax: UInt64, reason: String)
-    /// A look without a run shows that its claim is not so.
+    /// A look, or a run that shows nothing to anybody else, shows that its claim is not so.
     case claimRefuted(reason: String)
     /// Nothing proves it wrong, and nothing bears it out.
     case doubtful(reason: String)
@@ -66,8 +66,9 @@ package struct ReplayJudgement: Sendable {
     /// - Parameters:
     ///   - replay: the second run, which had `fuelMax`.
     ///   - milliseconds: how long it took.
+    ///   - isClockEarly: whether the receipt says that the clock stopped the run, before its time can have been over.
     package func finding(
-        of replay: ReplayedRun, receiptCID: CID, fuelMax: UInt64, milliseconds: UInt64
+        of replay: ReplayedRun, receiptCID: CID, fuelMax: UInt64, milliseconds: UInt64, isClockEarly: Bool = false
     ) -> ReplayFinding {
         switch replay.outcome {
         case .nodeFailed(let reason), .fetchFailed(let reason): return .notMade(reason: reason)
@@ -90,6 +91,7 @@ package struct ReplayJudgement: Sendable {
         }
         let unknown = report.lines.filter { $0.result == .notCheckable && !isBearable($0, isAlike: isAlike) }
         if let first = unknown.first { return .doubtful(reason: "\(first.title): \(first.detail)") }
+        if isClockEarly, let fault = earlyClockFault(replay) { return fault }
         if let doubt = paceDoubt(replay, milliseconds) { return .doubtful(reason: doubt) }
         return isAlike ? .confirmed : .fuelUnknown(fuel: replay.fuel)
     }
@@ -104,6 +106,19 @@ package struct ReplayJudgement: Sendable {
             isAlike && receipt.outcome.isCutShort
         default: false
         }
+    }
+
+    /// What holds of a clock that stopped the run too early: a guest that slept past its time, or was long in having
+    /// its files collected, comes to the same end here; one that goes on was not stopped there.
+    private func earlyClockFault(_ replay: ReplayedRun) -> ReplayFinding? {
+        guard replay.outcome == .limitExceeded(.fuel) else { return nil }
+        let reason =
+            "the receipt says that the \(manifest.params.timeoutSeconds) s of the job were over, they cannot have "
+            + "been, and here the run went on"
+        let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        // A claim that was cut down to its time does not say where the run was.
+        let isCutDown = receipt.resourceUsage.fuel >= terms.claimMax(milliseconds: milliseconds)
+        return isCutDown ? .doubtful(reason: reason) : .claimRefuted(reason: reason)
     }
 
     /// Why it is not believed that the clock stopped the run there; `nil` if it is.

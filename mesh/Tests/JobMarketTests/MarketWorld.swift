@@ -317,7 +317,11 @@ struct MarketWorld {
         parties[index].orders.append(order)
         switch parties[index].run {
         case .succeed(let fuel): finish(order.assignmentCID, .exited(code: 0), fuel: fuel, of: index, after: 100)
-        case .end(let outcome, let fuel): finish(order.assignmentCID, outcome, fuel: fuel, of: index, after: 100)
+        case .end(let outcome, let fuel):
+            // Its clock does not stop a run before its time is over.
+            let milliseconds =
+                outcome == .limitExceeded(.wallClock) ? Int64(order.manifest.params.timeoutSeconds) * 1_000 : 100
+            finish(order.assignmentCID, outcome, fuel: fuel, of: index, after: milliseconds)
         case .hang, .stall, .starve: break
         case .produce:
             send(
@@ -333,7 +337,7 @@ struct MarketWorld {
     ) {
         var report = ExecutionReport(
             outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: calendar(of: index),
-            endedAt: calendar(of: index))
+            endedAt: calendar(of: index).advanced(milliseconds: UInt64(milliseconds)))
         report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
         let order = parties[index].orders.last { $0.assignmentCID == assignment }
         if order?.manifest.params.files != nil {

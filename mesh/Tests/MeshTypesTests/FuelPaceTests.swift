@@ -32,6 +32,17 @@ struct FuelPaceTests {
         #expect(terms(2_000).claimMax(milliseconds: 999) == 2_000)
     }
 
+    /// What a run that ended by itself may claim does not follow from the promise.
+    @Test func whatAnEndAllows() {
+        for promised in [nil, 5, .max] as [UInt64?] {
+            let terms = terms(promised)
+            for outcome: ExecutionOutcome in [.exited(code: 0), .limitExceeded(.fuel), .moduleRefused(reason: "")] {
+                #expect(terms.claimMax(for: outcome, milliseconds: 999) == FuelPace.perSecondMax)
+            }
+            #expect(terms.claimMax(for: .cancelled, milliseconds: 999) == terms.claimMax(milliseconds: 999))
+        }
+    }
+
     @Test func moreTimeNeverAllowsLess() {
         let times: [UInt64] = [0, 1, 999, 1_000, 86_400_000, 1 << 53, .max - 1, .max]
         for promised in [nil, 0, 1, FuelPace.perSecondDefault, .max] as [UInt64?] {

@@ -23,6 +23,8 @@ struct CheatTests {
         /// Whether it shows only in a run of the job, which proves it.
         var isProved = true
         var level = "replay"
+        /// What its settlement says.
+        var verdict = SettlementVerdict.refuted
 
         var description: String { "\(outcome), \(fuel) fuel, \(level)" }
     }
@@ -52,14 +54,17 @@ struct CheatTests {
     @Test("Whoever runs nothing is caught, gets nothing, and the honest node does the job; anybody can check the proof")
     func caught() async throws {
         let lies = [
-            Lie(outcome: .exited(code: 0), fuel: 1), Lie(outcome: .exited(code: 0), fuel: 5_000_000_000),
+            Lie(outcome: .exited(code: 0), fuel: 1), Lie(outcome: .exited(code: 0), fuel: 40_000_000),
             Lie(outcome: .exited(code: 7), fuel: 700_000),
             Lie(outcome: .trapped(kind: .unreachable, message: "no"), fuel: 10),
-            Lie(outcome: .limitExceeded(.memory), fuel: 10), Lie(outcome: .limitExceeded(.fuel), fuel: 10_000_000_000),
+            Lie(outcome: .limitExceeded(.memory), fuel: 10), Lie(outcome: .limitExceeded(.fuel), fuel: 40_000_000),
             Lie(outcome: .limitExceeded(.fuel), fuel: 1_000), Lie(outcome: .limitExceeded(.wallClock), fuel: 900_000),
             Lie(outcome: .moduleRefused(reason: "no"), fuel: 0),
-            Lie(outcome: .moduleRefused(reason: "no"), fuel: 0, isProved: false, level: "none"),
+            Lie(
+                outcome: .moduleRefused(reason: "no"), fuel: 0, isProved: false, level: "none", verdict: .unverified),
+            // Nobody else can see that it came too soon.
             Lie(outcome: .limitExceeded(.wallClock), fuel: 1, isProved: false),
+            Lie(outcome: .limitExceeded(.wallClock), fuel: 1, isProved: false, level: "none"),
         ]
         try await NodeMesh.run(prices: [900]) { mesh in
             for lie in lies {
@@ -80,7 +85,7 @@ struct CheatTests {
                             return try? SignedObject<Settlement>(verifying: settled.settlement).body
                         })
                     #expect(settled.amountPaid == .zero && settled.receiptCID == receipt.cid, "\(lie)")
-                    #expect(settled.verdict == (lie.isProved ? .refuted : .unverified), "\(lie)")
+                    #expect(settled.verdict == lie.verdict, "\(lie)")
                     let proofs = try await mesh.originator.proofs(limit: 50)
                     let made = proofs.first { $0.receiptCID == receipt.cid.text }
                     #expect((made != nil) == lie.isProved, "\(lie)")

@@ -32,12 +32,14 @@ struct ReplayFindingTests {
     }
 
     private func finding(
-        _ chain: ReceiptChain, _ receipt: ExecutionReceipt, _ run: ReplayedRun, milliseconds: UInt64 = 10_000
+        _ chain: ReceiptChain, _ receipt: ExecutionReceipt, _ run: ReplayedRun, milliseconds: UInt64 = 10_000,
+        isClockEarly: Bool = false
     ) -> ReplayFinding {
         let judgement = ReplayJudgement(receipt, of: chain.manifest, under: chain.assignment.terms)
         return judgement.finding(
             of: run, receiptCID: CID.hashing([7], codec: .dagCBOR),
-            fuelMax: judgement.fuelMax(isAlike: run.isLike(receipt.engine)), milliseconds: milliseconds)
+            fuelMax: judgement.fuelMax(isAlike: run.isLike(receipt.engine)), milliseconds: milliseconds,
+            isClockEarly: isClockEarly)
     }
 
     private func name(_ finding: ReplayFinding) -> String {
@@ -120,6 +122,23 @@ struct ReplayFindingTests {
         // One that ended before it used what is claimed never got there.
         let ended = replay(of: stopped) { ($0.outcome, $0.fuel) = (.exited(code: 0), 900) }
         #expect(name(finding(chain, stopped, ended)) == "refuted")
+    }
+
+    @Test("A clock that cannot have stopped the run is refuted by one that goes on there, and by no other")
+    func earlyClock() throws {
+        let chain = try ReceiptChain()
+        let stopped = receipt(chain, .limitExceeded(.wallClock), fuel: 1_000, own)
+        func shown(by run: ReplayedRun, _ receipt: ExecutionReceipt) -> String {
+            name(finding(chain, receipt, run, milliseconds: 1_000_000, isClockEarly: true))
+        }
+        #expect(shown(by: replay(of: stopped) { $0.outcome = .limitExceeded(.fuel) }, stopped) == "claimRefuted")
+        // A guest that slept past its time, and one whose files were long in being collected.
+        #expect(shown(by: replay(of: stopped), stopped) == "confirmed")
+        #expect(shown(by: replay(of: stopped) { $0.outcome = .exited(code: 0) }, stopped) == "confirmed")
+        // A claim that was cut down to its time does not say where the run was stopped.
+        let most = chain.assignment.terms.claimMax(milliseconds: 10)
+        let cut = receipt(chain, .limitExceeded(.wallClock), fuel: most, own)
+        #expect(shown(by: replay(of: cut) { $0.outcome = .limitExceeded(.fuel) }, cut) == "doubtful")
     }
 
     @Test("A refused module is refuted by an engine that runs it, if it is the same")

@@ -2,19 +2,20 @@ import Economics
 import MeshTypes
 import Multiformats
 import PeerIdentity
+import Receipts
 import Reputation
 import SignedObjects
 import Testing
 
 @testable import JobMarket
 
-/// What an executor is paid for a run that was cancelled, or that the clock stopped: nobody can replay it to an end, so
-/// its claim is bounded by time.
-@Suite("Claims for runs cut short")
-struct CutShortClaimTests {
+/// What an executor may claim for its time: of a run that was cancelled, or that the clock stopped, as nobody can
+/// replay it to an end; of every other run, where nobody replays it; and whether the clock can have stopped it.
+@Suite("Claims and their time")
+struct TimedClaimTests {
     /// A world whose executor takes a million tokens for the most fuel of a job, and hangs in a run of it.
-    private func running(_ id: inout JobID?, promising: Bool = true) throws -> MarketWorld {
-        var world = MarketWorld(executors: 1, tokens: 10_000_000) { _, configuration in
+    private func running(_ id: inout JobID?, promising: Bool = true, executors: Int = 1) throws -> MarketWorld {
+        var world = MarketWorld(executors: executors, tokens: 10_000_000) { _, configuration in
             configuration.executor?.priceMax = nil
         }
         world.parties[1].run = .hang
@@ -93,7 +94,7 @@ struct CutShortClaimTests {
         var id: JobID?
         var world = try running(&id)
         let job = try #require(id)
-        if outcome == .cancelled { try world.cancel(job) }
+        try world.cancel(job)
         let lie = try receipt(world, job, outcome, fuel: 1_000_000_000_000, milliseconds: 3_600_000)
         let cap = try capped(world, job)
         let cid = try deliver(lie, &world)
@@ -176,22 +177,165 @@ struct CutShortClaimTests {
         world.checksReplay = true
         world.parties[1].run = .end(.limitExceeded(.wallClock), fuel: 900_000_000_000)
         let job = try world.submit(MarketWorld.request { $0.maxFuel = 1_000_000_000_000 })
-        #expect(world.run(milliseconds: 10_000) { $0.job(job)?.result != nil })
-        let most = FuelPace.fuel(perSecond: FuelPace.perSecondDefault, milliseconds: 0)
+        #expect(world.run(milliseconds: 30_000) { $0.job(job)?.result != nil })
+        let most = FuelPace.fuel(perSecond: FuelPace.perSecondDefault, milliseconds: 10_000)
         #expect(world.job(job)?.receipt?.receipt.resourceUsage.fuel == most)
-        #expect(world.job(job)?.paid == TokenAmount(20))
+        #expect(world.job(job)?.paid == TokenAmount(10 + most / 1_000_000))
         #expect(verdicts(world).isEmpty, "nobody checked that the clock stopped it")
+        #expect(world.checked.isEmpty, "it had its time")
     }
 
-    /// What can be replayed is not bounded by time.
-    @Test func aRunThatEndedIsNotCapped() throws {
+    // MARK: Runs that came to an end of their own
+
+    private static let ends: [ExecutionOutcome] = [
+        .exited(code: 0), .exited(code: 3), .trapped(kind: .unreachable, message: "no"), .limitExceeded(.fuel),
+    ]
+
+    /// All fuel for a moment, which the executor's own dates tell: nobody pays for it, and another does the job.
+    @Test(arguments: ends) func moreFuelThanAnyMachineBurns(_ outcome: ExecutionOutcome) throws {
+        var world = MarketWorld(executors: 2, tokens: 10_000_000) { _, configuration in
+            configuration.executor?.priceMax = nil
+        }
+        world.checksReplay = true
+        world.parties[1].run = .end(outcome, fuel: 1_000_000_000_000)
+        let job = try world.submit(MarketWorld.request { $0.maxFuel = 1_000_000_000_000 })
+        #expect(world.run(milliseconds: 60_000) { $0.job(job)?.result != nil })
+        let ended = try #require(world.job(job))
+        let most = FuelPace.fuel(perSecond: FuelPace.perSecondMax, milliseconds: 100)
+        guard case .receiptInvalid(_, .overLimit("fuel", 1_000_000_000_000, most))? = ended.attempts.first?.end else {
+            Issue.record("\(outcome): \(String(describing: ended.attempts.first?.end))")
+            return
+        }
+        #expect(ended.result == .completedSuccessfully)
+        #expect(ended.receipt?.receipt.executorDID == world.parties[2].identity.did)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world) == [.invalid])
+        #expect(world.totalTokens == 10_000_000)
+    }
+
+    /// The same with dates that are an hour apart, which only the originator knows to be a lie.
+    @Test(arguments: ends) func moreFuelThanTheTimeSinceTheAssignmentAllows(_ outcome: ExecutionOutcome) throws {
+        var id: JobID?
+        var world = try running(&id, executors: 2)
+        let job = try #require(id)
+        let attempt = try #require(world.job(job)?.liveAttempt)
+        let lie = try receipt(world, job, outcome, fuel: 1_000_000_000_000, milliseconds: 3_600_000)
+        let elapsed = world.wallClock.milliseconds(since: attempt.assignment.assignedAt)
+        let most = FuelPace.fuel(perSecond: FuelPace.perSecondMax, milliseconds: elapsed)
+        let cid = try deliver(lie, &world)
+        #expect(
+            world.job(job)?.attempts.first?.end
+                == .receiptInvalid(
+                    receipt: cid, reason: .overLimit(field: "fuel", used: 1_000_000_000_000, max: most)))
+        #expect(verdicts(world) == [.invalid])
+        world.run(milliseconds: 60_000)
+        #expect(world.job(job)?.result == .completedSuccessfully)
+        #expect(world.job(job)?.receipt?.receipt.executorDID == world.parties[2].identity.did)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world) == [.invalid])
+    }
+
+    /// An honest machine may be faster than its bid promised: the fuel of a run that ended cannot be cut down.
+    @Test func aFastMachineIsPaidWhole() throws {
         var world = MarketWorld(executors: 1, tokens: 10_000_000) { _, configuration in
             configuration.executor?.priceMax = nil
         }
-        world.parties[1].run = .end(.limitExceeded(.fuel), fuel: 1_000_000_000_000)
+        let most = FuelPace.fuel(perSecond: FuelPace.perSecondMax, milliseconds: 100)
+        world.parties[1].run = .end(.limitExceeded(.fuel), fuel: most)
         let job = try world.submit(MarketWorld.request { $0.maxFuel = 1_000_000_000_000 })
         #expect(world.run(milliseconds: 10_000) { $0.job(job)?.result != nil })
-        #expect(world.job(job)?.paid == TokenAmount(1_000_010))
+        #expect(world.job(job)?.liveAttempt == nil && world.job(job)?.attempts.count == 1)
+        #expect(world.job(job)?.paid == TokenAmount(10 + most / 1_000_000))
+    }
+
+    /// A calendar that is set back during a run makes its receipt no lie: the run took as long as it took.
+    @Test func aCalendarThatWasSetBack() throws {
+        var id: JobID?
+        var world = try running(&id)
+        let job = try #require(id)
+        let assignment = try #require(world.job(job)?.liveAttempt?.cid)
+        world.run(milliseconds: 1_000)
+        var report = ExecutionReport(
+            outcome: .exited(code: 0), usage: ResourceUsage(fuel: 9_000_000_000, wallMilliseconds: 900),
+            startedAt: world.wallClock, endedAt: UnixMilliseconds(world.wallClock.value - 60_000))
+        report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
+        world.give(.executionFinished(assignment: assignment, report), to: 1)
+        world.run(milliseconds: 5_000)
+        let ended = try #require(world.job(job)?.receipt?.receipt)
+        #expect(ended.executionEndedAt.milliseconds(since: ended.executionStartedAt) == 900)
+        #expect(world.job(job)?.result == .completedSuccessfully)
+        #expect(world.job(job)?.paid == TokenAmount(9_010))
+    }
+
+    // MARK: A clock that is early
+
+    /// Says that the clock stopped the run which has just begun, with dates so far apart.
+    private func stoppedEarly(
+        dates: UInt64, finding: @escaping (CheckOrder) -> ReplayFinding?
+    ) throws -> (world: MarketWorld, job: JobID) {
+        var id: JobID?
+        var world = try running(&id, executors: 2)
+        let job = try #require(id)
+        world.checks = finding
+        _ = try deliver(
+            try receipt(world, job, .limitExceeded(.wallClock), fuel: 5_000, milliseconds: dates), &world)
+        // Its own market, which still runs the job, would sign a second receipt.
+        world.parties[1].isDown = true
+        world.run(milliseconds: 60_000)
+        return (world, job)
+    }
+
+    @Test(
+        "A clock that cannot have stopped the run is looked at with level none, too, and ends no job",
+        arguments: [
+            1, 3_600_000,
+        ])
+    func earlyClock(dates: UInt64) throws {
+        let (world, job) = try stoppedEarly(dates: dates) { order in
+            order.isClockEarly ? .claimRefuted(reason: "here the run went on") : nil
+        }
+        let ended = try #require(world.job(job))
+        #expect(world.checked.map(\.check) == [.replay])
+        guard case .refuted(_, nil, "here the run went on")? = ended.attempts.first?.end else {
+            Issue.record("\(String(describing: ended.attempts.first?.end))")
+            return
+        }
+        #expect(ended.result == .completedSuccessfully)
+        #expect(ended.receipt?.receipt.executorDID == world.parties[2].identity.did)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world) == [.invalid])
+        #expect(world.totalTokens == 10_000_000)
+    }
+
+    @Test("A guest that sleeps past its time is stopped at once: where the own run says so, it is final and paid")
+    func sleeper() throws {
+        let (world, job) = try stoppedEarly(dates: 1) { _ in .confirmed }
+        let ended = try #require(world.job(job))
+        #expect(ended.outcome == .limitExceeded(.wallClock) && ended.attempts.count == 1)
+        #expect(ended.paid == TokenAmount(11))
+    }
+
+    @Test("Where this node cannot look, another executor is asked, and the claim is no evidence")
+    func earlyClockUnseen() throws {
+        let (world, job) = try stoppedEarly(dates: 1) { _ in .notMade(reason: "no room") }
+        let ended = try #require(world.job(job))
+        if case .unverified? = ended.attempts.first?.end {} else { Issue.record("\(ended.attempts.map(\.end))") }
+        #expect(ended.result == .completedSuccessfully && ended.attempts.count == 2)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(verdicts(world).isEmpty)
+    }
+
+    @Test("Two clocks may differ by a hundredth and a moment", arguments: [(9_800, false), (9_799, true)])
+    func slack(milliseconds: UInt64, isEarly: Bool) throws {
+        var id: JobID?
+        var world = try running(&id)
+        let job = try #require(id)
+        world.run(milliseconds: 9_900)
+        world.checks = { _ in nil }
+        _ = try deliver(
+            try receipt(world, job, .limitExceeded(.wallClock), fuel: 5_000, milliseconds: milliseconds), &world)
+        #expect(world.checked.map(\.isClockEarly) == (isEarly ? [true] : []))
+        #expect((world.job(job)?.outcome == .limitExceeded(.wallClock)) == !isEarly)
     }
 
     @Test func aPromiseFollowsTheFastestRun() {
