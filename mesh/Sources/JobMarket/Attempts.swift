@@ -22,6 +22,12 @@ struct Attempts: Hashable, Sendable {
         }
     }
 
+    /// Attempts that count against the number that a job may have: so many that were declined are none.
+    func used(declinesMax: UInt64) -> UInt64 {
+        let declined = all.count { if case .declined = $0.end { true } else { false } }
+        return count - min(UInt64(declined), declinesMax)
+    }
+
     /// Attempts that ended with a receipt saying that the engine crashed, one per executor.
     var crashes: [Attempt] {
         var executors: Set<DID> = []

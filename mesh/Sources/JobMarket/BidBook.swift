@@ -138,14 +138,15 @@ struct BidBook: Sendable {
     }
 
     /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while;
-    /// so does one that says that its engine crashed, whosever doing that was, and one whose receipt was not borne out.
+    /// so does one that says that it failed, or that its engine crashed, whosever doing that was, and one whose receipt
+    /// was not borne out. One that declined its assignment may be busy, so it does for a shorter time.
     mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
         switch end {
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing,
-            .refuted, .unverified:
+            .refuted, .unverified, .nodeFailed, .receiptInvalid:
             failed(executor, context)
-        case .nodeFailed(_, let outcome): if CrashedRun.way(outcome) != nil { failed(executor, context) }
-        case .declined, .receiptInvalid, .overtaken, .hedged, .forgotten: break
+        case .declined: failed(executor, context, for: context.configuration.originator.declinedExecutorMilliseconds)
+        case .overtaken, .hedged, .forgotten: break
         }
     }
 
@@ -157,10 +158,11 @@ struct BidBook: Sendable {
         failedExecutors.contains(executor, now: context.now)
     }
 
-    private mutating func failed(_ executor: DID, _ context: MarketContext) {
-        let milliseconds = Int64(clamping: context.configuration.originator.failedExecutorMilliseconds)
+    private mutating func failed(_ executor: DID, _ context: MarketContext, for milliseconds: UInt64? = nil) {
+        let time = milliseconds ?? context.configuration.originator.failedExecutorMilliseconds
         failedExecutors.insert(
-            executor, until: context.now.advanced(milliseconds: milliseconds), max: context.limits.failedExecutorsMax)
+            executor, until: context.now.advanced(milliseconds: Int64(clamping: time)),
+            max: context.limits.failedExecutorsMax)
     }
 
     /// Holds a result against what its executor's bid promised.

@@ -104,9 +104,11 @@ extension CheckingHalf {
         context.emit(.checkReceipt(order))
     }
 
-    private mutating func checkOver(_ receipt: CID, _ context: inout MarketContext) {
+    mutating func checkOver(_ receipt: CID, _ context: inout MarketContext) {
         for item in checks.ended(receipt, max: context.limits.checksAtOnceMax) {
-            if let check = jobs.read(item.job, { $0.receipts.candidate(item.receipt)?.check }) ?? nil {
+            if jobs.read(item.job, { $0.isOpen && $0.trial?.assignment == item.receipt }) ?? false {
+                beginTrial(item, &context)
+            } else if let check = jobs.read(item.job, { $0.receipts.candidate(item.receipt)?.check }) ?? nil {
                 begin(item, check, &context)
             } else {
                 checkOver(item.receipt, &context)
@@ -118,6 +120,7 @@ extension CheckingHalf {
     mutating func abandonChecks(of id: JobID, _ context: inout MarketContext) {
         let candidates = jobs.read(id, \.receipts.candidates) ?? []
         stopChecks(of: id, candidates.map(\.accepted.cid), &context)
+        if let trial = jobs.read(id, \.trial?.assignment) ?? nil { stopChecks(of: id, [trial], &context) }
         for candidate in candidates where candidate.check != nil {
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
         }
@@ -133,6 +136,7 @@ extension CheckingHalf {
         _ id: JobID, _ receipt: CID, _ finding: ReplayFinding, _ context: inout MarketContext
     ) {
         checkOver(receipt, &context)
+        if jobs.read(id, { $0.trial?.assignment == receipt }) ?? false { return trialOver(id, finding, &context) }
         judged(id, receipt, finding, &context)
     }
 
@@ -274,6 +278,52 @@ extension CheckingHalf {
         context.keep(signed, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
         record(.paymentRefused(settlement: signed, notifyUntil: until), of: id, &context)
+    }
+}
+
+// MARK: - Trials
+
+/// Where so many executors say that they failed a job that it would end, this node runs the job itself first: saying so
+/// costs nothing, and neither do keys. If the run comes to an end here, it was not the job's fault, and others have it
+/// as long as it has attempts left; only where this node cannot run it the number decides.
+extension CheckingHalf {
+    /// Begins the trial of a job, or lets it wait for its turn among the checks.
+    mutating func tryJob(_ id: JobID, after assignment: CID, _ context: inout MarketContext) {
+        guard let endsAt = jobs.read(id, \.endsAt) else { return }
+        let item = ReceiptChecks.Item(job: id, receipt: assignment)
+        if checks.add(item, max: context.limits.checksAtOnceMax) { return beginTrial(item, &context) }
+        record(.trialBegan(assignment: assignment, until: endsAt), of: id, &context)
+    }
+
+    mutating func beginTrial(_ item: ReceiptChecks.Item, _ context: inout MarketContext) {
+        guard let job = jobs[item.job], job.isOpen, let attempt = job.assignments[item.receipt] else {
+            return checkOver(item.receipt, &context)
+        }
+        let times = context.configuration.originator
+        let seconds = job.manifest.params.timeoutSeconds
+        let until = context.date(inMilliseconds: times.checkMilliseconds(timeoutSeconds: seconds))
+        record(.trialBegan(assignment: item.receipt, until: min(until, job.endsAt)), of: item.job, &context)
+        context.emit(
+            .tryJob(
+                TrialOrder(
+                    jobID: item.job, assignmentCID: item.receipt, manifest: job.manifest,
+                    executorDID: attempt.assignment.executorDID,
+                    wallClockMilliseconds: times.replayMilliseconds(timeoutSeconds: seconds))))
+    }
+
+    /// Handles the end of a trial: the job goes on, or ends as the number of its failures decides.
+    mutating func trialOver(_ id: JobID, _ finding: ReplayFinding, _ context: inout MarketContext) {
+        guard jobs.read(id, { $0.isOpen && $0.trial?.assignment != nil }) ?? false else { return }
+        let (isRunnable, reason) = finding.ofTrial
+        record(.trialEnded(isRunnable: isRunnable, reason: PlainText.sanitized(reason)), of: id, &context)
+        assignNext(id, &context)
+    }
+
+    /// Handles the end of a trial that took too long.
+    mutating func trialElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let assignment = jobs.read(id, { $0.trial?.assignment }) ?? nil else { return }
+        stopChecks(of: id, [assignment], &context)
+        trialOver(id, .notMade(reason: "it was not over in the time that a check may take"), &context)
     }
 }
 

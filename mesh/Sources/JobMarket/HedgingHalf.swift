@@ -54,8 +54,7 @@ extension HedgingHalf {
         guard context.steady >= live.madeAt.advanced(milliseconds: mark.milliseconds) else {
             return watchForSlowness(id, &context)
         }
-        let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
-        guard job.assignments.count < attemptsMax else { return }
+        guard job.hasAttemptsLeft(context.configuration.originator) else { return }
         // Nobody follows its reports meanwhile: if it goes on alone later, it has the time of a run that begins now.
         let running = leases.milliseconds(of: .running, live.signed, of: job.manifest, context)
         let until = max(phaseUntil, context.date(inMilliseconds: running))

@@ -16,7 +16,7 @@ extension JobEvent {
         case .submitted(let manifest, let requester, _, _):
             submission(manifest.body, requester)
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
-            .replicaJudged, .checkerMissing:
+            .replicaJudged, .checkerMissing, .trialBegan, .trialEnded:
             verificationExplanation
         case .announced(let round, let window, let bidding):
             (round == 1 ? "Announced to the mesh" : "Announced again, round \(round)")
@@ -82,6 +82,13 @@ extension JobEvent {
                 + "job\(jobs.count == 1 ? "" : "s") \(jobs.map(\.short).joined(separator: ", "))."
         case .checkerMissing(let reason):
             "No other executor checks the result, so this node does: \(PlainText.sanitized(reason))."
+        case .trialBegan(_, let until):
+            "So many executors say that they failed the job that this node runs it itself before it ends, for up to "
+                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s with the wait for its turn."
+        case .trialEnded(true, let reason):
+            "The job can be run, so other executors are asked: \(PlainText.sanitized(reason))."
+        case .trialEnded(false, let reason):
+            "This node could not run the job, so the failures of the executors decide: \(PlainText.sanitized(reason))."
         case .replicaOf(let job): "It is a replica of the job \(job.short), for another executor."
         case .replicaJudged(let job, let executor, let finding, let proof):
             "\(executor.short), which did the same work as \(job.short): \(Self.words(finding, proof))."

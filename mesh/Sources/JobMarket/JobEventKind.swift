@@ -103,6 +103,12 @@ package enum JobEventKind: Hashable, Sendable {
     /// No other executor checks the job's result, and why; so this node does.
     case checkerMissing(reason: String)
 
+    // MARK: Trials of jobs that executors failed
+    /// So many executors failed the job that this node runs it itself before it ends; `assignment` is the last of them.
+    case trialBegan(assignment: CID, until: UnixMilliseconds)
+    /// That run came to an end, so that others have the job as long as it has attempts; or it did not, and why.
+    case trialEnded(isRunnable: Bool, reason: String)
+
     // MARK: Second copies of slow runs
     /// The second executor came to nothing: the slow one's run is waited for again.
     case attemptResumed(assignment: CID, until: UnixMilliseconds)
@@ -156,6 +162,8 @@ extension JobEventKind {
         case .settlementOverdue: "settlement_overdue"
         case .attemptResumed: "attempt_resumed"
         case .checkerMissing: "checker_missing"
+        case .trialBegan: "trial_began"
+        case .trialEnded: "trial_ended"
         }
     }
 
@@ -182,7 +190,7 @@ extension JobEventKind {
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
-            .checkerMissing, .settlementDelivered,
+            .checkerMissing, .trialBegan, .trialEnded, .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue:
             false

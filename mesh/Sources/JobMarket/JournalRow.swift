@@ -89,6 +89,8 @@ enum JournalRowKind: Codable {
     case settlementOverdue
     case attemptResumed(assignment: CID, until: UnixMilliseconds)
     case checkerMissing(reason: String)
+    case trialBegan(assignment: CID, until: UnixMilliseconds)
+    case trialEnded(isRunnable: Bool, reason: String)
 }
 
 extension JournalRowKind {
@@ -98,7 +100,7 @@ extension JournalRowKind {
             case .submitted(let manifest, let requester, let key, let until):
                 .submitted(manifest: manifest.bytes, requester: requester, idempotencyKey: key, announceUntil: until)
             case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade,
-                .replicaOf, .replicaJudged, .checkerMissing:
+                .replicaOf, .replicaJudged, .checkerMissing, .trialBegan, .trialEnded:
                 Self.verification(kind)
             case .announced(let round, let window, let until):
                 .announced(round: round, windowUntil: window, biddingUntil: until)
@@ -152,6 +154,8 @@ extension JournalRowKind {
         case .paymentRefused(let settlement, let until):
             .paymentRefused(settlement: settlement.bytes, notifyUntil: until)
         case .checkerMissing(let reason): .checkerMissing(reason: reason)
+        case .trialBegan(let assignment, let until): .trialBegan(assignment: assignment, until: until)
+        case .trialEnded(let isRunnable, let reason): .trialEnded(isRunnable: isRunnable, reason: reason)
         default: preconditionFailure("\(kind.name) is no row about a check")
         }
     }
@@ -170,6 +174,8 @@ extension JournalRowKind {
         case .paymentRefused(let settlement, let until):
             .paymentRefused(settlement: try Self.signed(settlement), notifyUntil: until)
         case .checkerMissing(let reason): .checkerMissing(reason: reason)
+        case .trialBegan(let assignment, let until): .trialBegan(assignment: assignment, until: until)
+        case .trialEnded(let isRunnable, let reason): .trialEnded(isRunnable: isRunnable, reason: reason)
         default: preconditionFailure("\(self) is no row about a check")
         }
     }
@@ -192,7 +198,7 @@ extension JournalRowKind {
         case .settlementReceived(let settlement): .settlementReceived(settlement: settlement.bytes)
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
-            .verificationEnded, .paymentRefused, .checkerMissing, .announced,
+            .verificationEnded, .paymentRefused, .checkerMissing, .trialBegan, .trialEnded, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
@@ -208,7 +214,7 @@ extension JournalRowKind {
             .submitted(
                 manifest: try Self.signed(manifest), requester: requester, idempotencyKey: key, announceUntil: until)
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
-            .replicaJudged, .checkerMissing:
+            .replicaJudged, .checkerMissing, .trialBegan, .trialEnded:
             try verificationEvent()
         case .announced(let round, let window, let until):
             .announced(round: round, windowUntil: window, biddingUntil: until)
@@ -266,7 +272,7 @@ extension JournalRowKind {
         case .settlementReceived(let settlement): .settlementReceived(settlement: try Self.signed(settlement))
         case .settlementOverdue: .settlementOverdue
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
-            .verificationEnded, .paymentRefused, .checkerMissing, .announced,
+            .verificationEnded, .paymentRefused, .checkerMissing, .trialBegan, .trialEnded, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,

@@ -28,6 +28,8 @@ package enum MarketAction: Sendable, Hashable {
     /// Check a receipt, by the job's level or because it refuses the module; report `receiptChecked`, in any case. A
     /// second order with the same receipt while the first is under way changes nothing.
     case checkReceipt(CheckOrder)
+    /// Runs a job of this node that executors failed, and answers as to a check, with the assignment for the receipt.
+    case tryJob(TrialOrder)
     /// Stop a check; report `receiptChecked` all the same.
     case stopCheck(receipt: CID)
     /// Put the proof of a fraud into the DHT under `MeshTopics.proofKey`.

@@ -83,9 +83,14 @@ package struct OriginatorConfiguration: Sendable {
     package var anchoringMilliseconds: UInt64 = 30_000
     /// How long this node sends the settlement before it closes the job without the executor's answer.
     package var settlementDeliveryMilliseconds: UInt64 = 300_000
-    /// Attempts that may end in `node_failed` before the job fails: it is retried elsewhere once.
+    /// How long an executor's bids rank last after it declined an assignment: it may be busy for a moment.
+    package var declinedExecutorMilliseconds: UInt64 = 60_000
+    /// Declined assignments that use up none of a job's attempts.
+    package var declinesMax: UInt64 = 16
+    /// Attempts that may end in `node_failed` before the job fails, unless this node's own run of it comes to an end.
     package var nodeFailuresMax = 2
-    /// Executors at which a run may crash the engine before the job fails: it is retried elsewhere once.
+    /// Executors at which a run may crash the engine before the job fails, unless this node's own run of it comes to an
+    /// end.
     package var engineCrashesMax = 2
     /// The attempts if the policy names no number.
     package var maxAttempts: UInt64 = 4

@@ -231,6 +231,27 @@ extension OriginatedJob {
     }
 }
 
+// MARK: - Attempts
+
+extension OriginatedJob {
+    /// Whether it may be given to one more executor.
+    func hasAttemptsLeft(_ times: OriginatorConfiguration) -> Bool {
+        assignments.used(declinesMax: times.declinesMax) < manifest.policy.maxAttempts ?? times.maxAttempts
+    }
+
+    /// Why no other executor is asked after those that had it; nil if one is. What they say of failures of their own
+    /// decides only where this node's own run did not come to an end.
+    func failureOfAttempts(_ times: OriginatorConfiguration) -> JobFailure? {
+        let isRunnable = trial == .over(isRunnable: true)
+        let crashes = assignments.crashes
+        if !isRunnable, crashes.count >= times.engineCrashesMax, let way = crashes.last?.crash {
+            return .crashesEngine(executors: UInt64(crashes.count), last: PlainText.sanitized(way))
+        }
+        if hasAttemptsLeft(times), isRunnable || assignments.nodeFailures < times.nodeFailuresMax { return nil }
+        return .attemptsExhausted(attempts: assignments.count, last: assignments.lastEnd)
+    }
+}
+
 // MARK: - Second copies
 
 extension OriginatedJob {

@@ -81,6 +81,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// What the check of the receipt that counts found, and the fuel of this node's own run where only that is known.
     package private(set) var finding: VerificationFinding?
     private(set) var foundFuel: UInt64?
+    /// This node's own run of it, after executors failed it.
+    private(set) var trial: JobTrial?
     /// The job of which it is a replica.
     package private(set) var replicaOf: JobID?
     /// How many replicas of it were made.
@@ -148,7 +150,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .failed(let reason): abandon(.failed(reason))
         case .cancelled(let reason): abandon(.cancelled(reason: reason))
         case .closed: isClosed = true
-        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade:
+        case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade,
+            .trialBegan, .trialEnded:
             foldVerification(event.kind)
         case .assignmentMade, .assignmentConfirmed, .attemptEnded, .attemptResumed, .statusReported, .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
@@ -196,6 +199,12 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             if phase == .receipt, !assignments.hasLive { enter(.verification, until: until, status: .verifying) }
         case .verificationEnded(_, let finding, let fuel): (self.finding, foundFuel) = (finding, fuel)
         case .paymentRefused(let settlement, let until): settlements.answeredLate(settlement, notifyUntil: until)
+        case .trialBegan(let assignment, let until):
+            trial = .underWay(assignment: assignment)
+            enter(.verification, until: until, status: .verifying)
+        case .trialEnded(let isRunnable, _):
+            trial = .over(isRunnable: isRunnable)
+            if isOpen { status = .biddingClosed }
         default: break
         }
     }
@@ -220,7 +229,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
 
     /// Continues after an attempt's end with the next one, unless bidding or another attempt is under way.
     private mutating func goOnWithoutAttempt() {
-        guard !assignments.hasLive, receipts.chosen == nil, phase != .bidding,
+        guard !assignments.hasLive, receipts.chosen == nil, phase != .bidding, trial?.assignment == nil,
             !(assignments.all.last?.awaitsOutputs ?? false)
         else { return }
         status = .biddingClosed

@@ -206,7 +206,8 @@ extension OriginatorMarket {
     /// Continues after an attempt without a result, or after a restart between two steps: the next bidder, another
     /// round, or the end.
     mutating func assignNext(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, job.receipt == nil, !job.isDelivered
+        guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, job.receipt == nil, !job.isDelivered,
+            job.trial?.assignment == nil
         else { return }
         if job.phase == .bidding, job.status != .biddingClosed {
             if !context.timers.contains(.phase(id)) { biddingElapsed(id, &context) }
@@ -217,13 +218,13 @@ extension OriginatorMarket {
         if isSuperfluous(id) {
             return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
         }
-        let attemptsMax = job.manifest.policy.maxAttempts ?? context.configuration.originator.maxAttempts
-        let crashes = attempts.crashes
-        if crashes.count >= context.configuration.originator.engineCrashesMax, let way = crashes.last?.crash {
-            return fail(id, .crashesEngine(executors: UInt64(crashes.count), last: PlainText.sanitized(way)), &context)
-        }
-        if attempts.count >= attemptsMax || attempts.nodeFailures >= context.configuration.originator.nodeFailuresMax {
-            return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
+        if let failure = job.failureOfAttempts(context.configuration.originator) {
+            if let last = attempts.all.last?.cid, job.hasAttemptsLeft(context.configuration.originator),
+                job.trial == nil, job.endsAt > context.steady, job.receipts.candidates.isEmpty
+            {
+                return resumeHedged(id, &context) ? () : tryJob(id, after: last, &context)
+            }
+            return fail(id, failure, &context)
         }
         if job.endsAt <= context.steady { return fail(id, .expired(during: job.status), &context) }
         let candidates = takers(of: job, context)

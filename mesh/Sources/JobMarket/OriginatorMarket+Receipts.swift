@@ -139,7 +139,8 @@ extension OriginatorMarket {
             record(.attemptEnded(assignment: live, end: .overtaken(receipt: cid)), of: id, &context)
         }
         let others = candidates.filter { $0.accepted.cid != cid }
-        stopChecks(of: id, others.map(\.accepted.cid), &context)
+        let trial = jobs.read(id, \.trial?.assignment) ?? nil
+        stopChecks(of: id, others.map(\.accepted.cid) + [trial].compactMap(\.self), &context)
         if !others.isEmpty { record(.receiptChosen(receipt: cid), of: id, &context) }
         record(.resultReached(result: chosen.receipt.status, outcome: chosen.receipt.outcome), of: id, &context)
         for other in others {

@@ -205,8 +205,8 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
         case .receipt:
             // Without a live attempt the job waits for outputs, which have their own deadline.
             if jobs.read(id, \.assignments.hasLive) ?? false { endLive(id, .receiptTimedOut, &context) }
-        // A check has the deadline of its receipt.
-        case .verification: break
+        // A check has the deadline of its receipt, a trial that of the phase.
+        case .verification: trialElapsed(id, &context)
         case .cancellation where jobs.read(id, \.isDelivered) ?? false:
             // Of a slow run and its copy the one has given a result, and the other does not answer.
             endLive(id, .forgotten(reason: "no answer to the cancellation"), &context)
@@ -295,6 +295,7 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
             }
         }
         if job.isDelivered, !job.assignments.hasLive { return }
+        if let trial = job.trial?.assignment { return tryJob(job.id, after: trial, &context) }
         switch job.status {
         case .pendingAnnouncement: job.announce(&context)
         case .announced, .biddingOpen:

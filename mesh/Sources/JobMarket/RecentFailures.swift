@@ -12,10 +12,10 @@ struct RecentFailures<Key: Hashable & Sendable>: Sendable {
         until[key].map { now < $0 } ?? false
     }
 
-    /// Notes a failure; beyond `max`, forgets the one that is oldest.
+    /// Notes a failure, which shortens no earlier one; beyond `max`, forgets the one that is oldest.
     mutating func insert(_ key: Key, until date: MonotonicInstant, max: Int) {
-        until[key] = nil
-        until[key] = date
+        let known = until.removeValue(forKey: key) ?? date
+        until[key] = known < date ? date : known
         if until.count > max { until.removeFirst() }
     }
 

@@ -66,7 +66,17 @@ extension MarketNode {
         case .startRun(let order): start(order, &context)
         case .checkReceipt(let order):
             let milliseconds = MarketFakeMachine.replayMilliseconds(of: order, as: setup)
-            checks[order.receipt.cid] = (order, context.now.advanced(milliseconds: milliseconds))
+            checks[order.receipt.cid] = (
+                order.jobID, MarketFakeMachine.finding(of: order), context.now.advanced(milliseconds: milliseconds)
+            )
+        case .tryJob(let order):
+            let work = order.manifest.work(of: order.jobID)
+            let milliseconds = setup.runMilliseconds ?? MarketFakeMachine.result(of: work).milliseconds
+            let finding = setup.brokenBy.map { ReplayFinding.notMade(reason: "\($0)") }
+            checks[order.assignmentCID] = (
+                order.jobID, finding ?? .claimRefuted(reason: "it runs here"),
+                context.now.advanced(milliseconds: milliseconds)
+            )
         case .publishProof: break
         case .fetchOutput(let request):
             if let block = disk[request.cid] {
@@ -86,9 +96,8 @@ extension MarketNode {
         for (receipt, check) in checks where check.endsAt <= context.now {
             checks[receipt] = nil
             let isLost = Int(context.generator.next() % 1000) < setup.failedCheckPermille
-            let finding: ReplayFinding =
-                isLost ? .notMade(reason: "the machine is busy") : MarketFakeMachine.finding(of: check.order)
-            give(.fact(.receiptChecked(check.order.jobID, receipt: receipt, finding)), &context)
+            let finding = isLost ? .notMade(reason: "the machine is busy") : check.finding
+            give(.fact(.receiptChecked(check.job, receipt: receipt, finding)), &context)
         }
     }
 

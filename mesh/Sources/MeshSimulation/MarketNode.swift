@@ -8,6 +8,7 @@ package import NodeCore
 package import OrderedCollections
 package import P2PTesting
 import PeerIdentity
+import Receipts
 import SignedObjects
 package import Workflows
 
@@ -135,7 +136,7 @@ package struct MarketNode: SimulatedNode {
     /// Runs prepared or being prepared: what to fetch, and when it arrives.
     var orders: OrderedDictionary<CID, (order: ExecutionOrder, preparedAt: MonotonicInstant?)> = [:]
     /// Receipts that are being checked, and when that is over.
-    var checks: OrderedDictionary<CID, (order: CheckOrder, endsAt: MonotonicInstant)> = [:]
+    var checks: OrderedDictionary<CID, (job: JobID, finding: ReplayFinding, endsAt: MonotonicInstant)> = [:]
     /// Receipts of its own that say what its runs did not give.
     var lies: Set<JobID> = []
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]

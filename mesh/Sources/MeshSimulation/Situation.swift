@@ -33,7 +33,7 @@ package enum Situation: String, CaseIterable, Sendable {
     case outputsGone = "outputs-gone"
     /// The best executor's machine is broken: the next gets the job.
     case executorBroken = "executor-broken"
-    /// All executors' machines are broken: two try.
+    /// All machines are broken, the originator's, too: two try.
     case executorsBroken = "executors-broken"
     /// A module crashes the engine wherever it runs: two executors try, and the job says so.
     case engineCrashes = "engine-crashes"
@@ -107,8 +107,8 @@ package enum Situation: String, CaseIterable, Sendable {
                     return setup
                 }
         case .executorBroken: [plain, Self.broken(price: 10), executor, Self.executor(price: 30)]
-        case .executorsBroken: [plain, Self.broken(price: 10), Self.broken(price: 20), Self.broken(price: 30)]
-        case .engineCrashes: [plain] + [10, 20, 30].map { Self.broken(price: $0, by: CrashedRun.reason("signal 11")) }
+        case .executorsBroken: Self.allBroken(by: "disk full")
+        case .engineCrashes: Self.allBroken(by: CrashedRun.reason("signal 11"))
         case .tokensHeld: [Self.node(grant: 120), Self.metered, Self.metered]
         case .dearBidsFirst:
             [plain, Self.executor(price: 90), Self.executor(price: 90), Self.executor(price: 90), executor]
@@ -141,6 +141,13 @@ package enum Situation: String, CaseIterable, Sendable {
         var setup = executor(price: price)
         setup.brokenBy = .nodeFailed(reason: reason)
         return setup
+    }
+
+    /// An originator and three executors, none of which can run anything.
+    private static func allBroken(by reason: String) -> [MarketNode.Setup] {
+        var originator = node()
+        originator.brokenBy = .nodeFailed(reason: reason)
+        return [originator] + [10, 20, 30].map { broken(price: $0, by: reason) }
     }
 
     /// Has six places, and never gets the module of a flood.

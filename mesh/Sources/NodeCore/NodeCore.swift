@@ -468,6 +468,7 @@ package struct NodeCore: Core {
                     job, receipt: receipt, from: peer, cids, bytesMax: bytesMax,
                     mayBeFolders: params.files != nil || params.session?.transcript != nil, until: until), moment)
         case .checkReceipt(let order): effects.append(.errand(.checkReceipt(order)))
+        case .tryJob(let order): effects.append(.errand(.tryJob(order)))
         case .stopCheck(let receipt): effects.append(.stopCheck(receipt: receipt))
         case .publishProof(let job, let proof, let block):
             say(.effect(.errand(.publishProof(proof: proof, block: block))), about: job)

@@ -68,6 +68,8 @@ package enum NodeErrand: Sendable {
     case startRun(ExecutionOrder)
     /// Check a receipt of a job of this node; report `receiptChecked`, in any case.
     case checkReceipt(CheckOrder)
+    /// Runs a job of this node that executors failed.
+    case tryJob(TrialOrder)
     /// Put the proof of a fraud into the DHT.
     case publishProof(proof: CID, block: [UInt8])
     /// Fetch an output from its executor; report `outputFetched`.

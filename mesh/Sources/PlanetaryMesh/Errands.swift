@@ -56,6 +56,7 @@ struct Errands: Sendable {
             await tell(.fact(.moduleLookedUp(module, isBeyondLimits: await parts.runner.isKnownTooLong(module))))
         case .startRun(let order): await execute(order, tell)
         case .checkReceipt(let order): await check(order, tell)
+        case .tryJob(let order): await tryJob(order, tell)
         case .publishProof(let proof, let block): await publishProof(proof, block)
         case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
         case .measure(let peer):
@@ -196,6 +197,14 @@ struct Errands: Sendable {
         let finding = await ReceiptChecker(runner: parts.runner).finding(of: order, cancellation)
         checks.ended(receipt)
         await tell(.fact(.receiptChecked(order.jobID, receipt: receipt, finding)))
+    }
+
+    private func tryJob(_ order: TrialOrder, _ tell: @escaping @Sendable (NodeInput) async -> Void) async {
+        let assignment = order.assignmentCID
+        let cancellation = checks.cancellation(of: assignment) ?? ExecutionCancellation()
+        let finding = await ReceiptChecker(runner: parts.runner).finding(of: order, cancellation)
+        checks.ended(assignment)
+        await tell(.fact(.receiptChecked(order.jobID, receipt: assignment, finding)))
     }
 
     /// Fetches what an assigned job needs, waits for a place, and runs it.

@@ -26,7 +26,8 @@ extension JobNews {
         case .receiptAccepted(_, let signed, _):
             self.init(.receipt, executorDID: signed.body.executorDID.text)
             price = signed.body.price.units
-        case .fundsAwaited, .verificationBegan, .verificationEnded, .replicasMade, .replicaJudged, .checkerMissing:
+        case .fundsAwaited, .verificationBegan, .verificationEnded, .replicasMade, .replicaJudged, .checkerMissing,
+            .trialBegan, .trialEnded:
             self.init(.other)
         case .executorsJudged(let outlook):
             self.init(.other)

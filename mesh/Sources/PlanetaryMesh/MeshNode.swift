@@ -231,6 +231,7 @@ package actor MeshNode {
             case .errand(let errand):
                 if case .startRun(let order) = errand { begin(order) }
                 if case .checkReceipt(let order) = errand { checks.begin(order.receipt.cid) }
+                if case .tryJob(let order) = errand { checks.begin(order.assignmentCID) }
                 workIn.yield(errand)
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)

@@ -41,6 +41,20 @@ struct ReceiptChecker: Sendable {
             fuelMax: fuelMax, milliseconds: run.report.usage.wallMilliseconds, isClockEarly: order.isClockEarly)
     }
 
+    /// What a run of a job shows that executors say to have failed: whether it comes to an end of its own here.
+    func finding(of order: TrialOrder, _ cancellation: ExecutionCancellation) async -> ReplayFinding {
+        let run = await runner.run(
+            order.manifest, jobID: order.jobID, executor: order.executorDID, from: [], wallClockMilliseconds: nil,
+            repetition: ExecutionJob.Repetition(
+                fuelMax: order.manifest.params.maxFuel, wallClockMilliseconds: order.wallClockMilliseconds),
+            cancellation: cancellation, keep: false)
+        let outcome = run.report.outcome
+        switch outcome {
+        case .nodeFailed, .fetchFailed, .cancelled: return .notMade(reason: PlainText.sanitized(outcome.description))
+        default: return .claimRefuted(reason: "here \(PlainText.sanitized(outcome.description))")
+        }
+    }
+
     private func isAlike(_ engine: EngineDescription) -> Bool {
         runner.machine.engineDescription.hasSameProfile(as: engine)
             || runner.machine.likeEngines.contains { $0.hasSameProfile(as: engine) }

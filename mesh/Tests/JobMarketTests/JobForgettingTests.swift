@@ -15,6 +15,8 @@ struct JobForgettingTests {
     private func world(jobs: Int) throws -> (MarketWorld, [JobID]) {
         var world = MarketWorld(executors: 2) { _, configuration in
             configuration.originator.sufficientBids = 2
+            // The cheaper one is asked first, whatever it did.
+            configuration.originator.failedExecutorMilliseconds = 0
             configuration.limits.closedJobsMax = Self.remembered
             configuration.limits.closedBidsMax = 0
         }

@@ -73,6 +73,7 @@ struct JournalRowTests {
         ]
         var kinds: [JournalRowKind] = [
             .closed, .settlementOverdue, .checkerMissing(reason: "nobody bid"),
+            .trialBegan(assignment: cid, until: .epoch), .trialEnded(isRunnable: true, reason: "it ran"),
             .attemptResumed(assignment: cid, until: .epoch), .receiptChosen(receipt: cid),
             .bidDisplaced(bid: cid),
             .bidReceived(bid: [], refusal: .bidderDenied), .anchorPublished(inTime: false),

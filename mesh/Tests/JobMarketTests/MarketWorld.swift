@@ -100,6 +100,10 @@ struct MarketWorld {
     var losesLazyEvents = false
     /// What a check of a receipt finds; one without a finding never ends.
     var checks: (CheckOrder) -> ReplayFinding? = { $0.check == .refusal ? .confirmed : Self.honestFinding($0) }
+    /// What this node's own run of a job shows that executors failed; one without a finding never ends.
+    var trial: (TrialOrder) -> ReplayFinding? = { _ in .notMade(reason: "this node cannot run it") }
+    /// The trials that were ordered.
+    var tried: [TrialOrder] = []
     /// How long a check takes.
     var checkMilliseconds: Int64 = 100
     /// The checks that were ordered, and those that were stopped.
@@ -273,11 +277,18 @@ struct MarketWorld {
             send(
                 .input(to: index, .receiptChecked(order.jobID, receipt: order.receipt.cid, finding)),
                 after: checkMilliseconds)
+        case .tryJob(let order):
+            tried.append(order)
+            guard let finding = trial(order) else { return }
+            send(
+                .input(to: index, .receiptChecked(order.jobID, receipt: order.assignmentCID, finding)),
+                after: checkMilliseconds)
         case .stopCheck(let receipt):
-            guard let order = checked.last(where: { $0.receipt.cid == receipt }) else { return }
+            let job = checked.last { $0.receipt.cid == receipt }?.jobID
+            guard let job = job ?? tried.last(where: { $0.assignmentCID == receipt })?.jobID else { return }
             stopped.append(receipt)
             let finding = ReplayFinding.notMade(reason: "the replay was stopped")
-            send(.input(to: index, .receiptChecked(order.jobID, receipt: receipt, finding)), after: 5)
+            send(.input(to: index, .receiptChecked(job, receipt: receipt, finding)), after: 5)
         case .publishProof(_, let proof, let block): proofs[proof] = block
         case .publishReceipt(let receipt, _, _): published.append((receipt, now))
         }

@@ -98,6 +98,36 @@ struct CheatTests {
         }
     }
 
+    /// Takes the next assignment, and says that it failed by its own doing.
+    private func fail(_ peer: HostilePeer, in mesh: NodeMesh) async throws {
+        let order = try await peer.order()
+        let receipt = try peer.receipt(of: order, .nodeFailed(reason: "no power"), fuel: 0)
+        try await peer.deliver(receipt, to: mesh.originator)
+    }
+
+    @Test("Two that say they failed end no job that runs at its originator, which runs it and asks the next one")
+    func failureClaimers() async throws {
+        try await NodeMesh.run(prices: [900]) { mesh in
+            try await HostilePeer.meeting([mesh.originator]) { first in
+                try await HostilePeer.meeting([mesh.originator]) { second in
+                    let job = try await mesh.submit(Self.module()) { submission in
+                        submission.policy.sufficientBids = 3
+                        submission.policy.bidWindowMilliseconds = 20_000
+                    }
+                    for peer in [first, second] { try await peer.bid(on: JobID(job), of: mesh.originator) }
+                    async let one: Void = fail(first, in: mesh)
+                    async let two: Void = fail(second, in: mesh)
+                    _ = try await (one, two)
+                    let result = try await mesh.result(of: job)
+                    #expect(result.ending == .succeeded, "\(result.detail)")
+                    #expect(result.executorDID == mesh.nodes[0].identity.did.text)
+                    let lines = try await mesh.originator.explain(job).lines.map(\.text)
+                    #expect(lines.contains { $0.contains("here the module ended with exit code 0") }, "\(lines)")
+                }
+            }
+        }
+    }
+
     @Test("The proof of a receipt that does not lie does not hold, whoever signs it")
     func falseProof() async throws {
         try await NodeMesh.run(prices: [10, 900]) { mesh in
