@@ -182,7 +182,7 @@ extension OriginatorMarket {
         let receipt = accepted.receipt
         if isOpen { record(.resultReached(result: receipt.status, outcome: receipt.outcome), of: id, &context) }
         if !isPaid { pay(accepted, of: id, &context) }
-        bids.delivered(receipt.executorDID)
+        if receipt.outcome != .cancelled { bids.delivered(receipt.executorDID) }
         anchor(accepted.cid, of: id, &context)
         closeIfDone(id, &context)
     }

@@ -31,7 +31,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
 
     /// What a verified receipt shows about its executor: `fulfilled` whenever the executor did its part, even if the
     /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`; so does one
-    /// that says why there is no result, unless this node checked that.
+    /// that says why there is no result, unless this node checked that, and one of a cancelled run, which may not have
+    /// been made at all.
     package init?(receipt: ExecutionReceipt, receiptCID: CID, isChecked: Bool) {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
         guard isChecked || !receipt.outcome.isClaimedFailure else { return nil }
@@ -40,8 +41,9 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
         assignmentCID = receipt.assignmentCID
         self.receiptCID = receiptCID
         switch receipt.outcome.responsibility {
-        case .success, .user, .cancellation: verdict = .fulfilled
+        case .success, .user: verdict = .fulfilled
         case .node: verdict = .abandoned
+        case .cancellation: return nil
         }
         at = receipt.executionEndedAt
     }

@@ -100,4 +100,23 @@ struct ReputationBookTests {
             #expect((1...100).contains(book.score(of: subject, at: now)))
         }
     }
+
+    @Test("What was cancelled makes nobody proven, and nobody worse; an end does")
+    func cancelled() throws {
+        func evidence(_ outcome: ExecutionOutcome, isChecked: Bool) throws -> ReputationEvidence? {
+            let cid = CID.hashing([1], codec: .dagCBOR)
+            let receipt = ExecutionReceipt(
+                jobID: JobID(cid), assignmentCID: cid, originatorDID: try did(1), executorDID: try did(2), attempt: 1,
+                moduleCID: cid, inputCIDs: [:], outcome: outcome, resourceUsage: ResourceUsage(fuel: 1_000_000),
+                price: TokenAmount(5), engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
+                determinism: .deterministic, executionStartedAt: .epoch, executionEndedAt: .epoch)
+            return ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: isChecked)
+        }
+        for isChecked in [false, true] {
+            #expect(try evidence(.cancelled, isChecked: isChecked) == nil)
+            #expect(try evidence(.exited(code: 1), isChecked: isChecked)?.verdict == .fulfilled)
+            #expect(try evidence(.nodeFailed(reason: ""), isChecked: isChecked)?.verdict == .abandoned)
+            #expect(try (evidence(.limitExceeded(.fuel), isChecked: isChecked) != nil) == isChecked)
+        }
+    }
 }
