@@ -19,8 +19,9 @@ package struct PlannedJob {
                     && policy.0.allowedDIDs == policy.1.allowedDIDs && policy.0.deniedDIDs == policy.1.deniedDIDs
                     && policy.0.allowsHedge == policy.1.allowsHedge
                     && planned.resourcesRequired == made.resourcesRequired
+                    // A module may take more than the plan knows: features of what it imports.
                     && Set((policy.0.requiredFeatures ?? []).map(ExactText.init))
-                        == Set((policy.1.requiredFeatures ?? []).map(ExactText.init))
+                        .isSubset(of: (policy.1.requiredFeatures ?? []).map(ExactText.init))
                     && policy.0.deadline == policy.1.deadline && policy.0.weights == policy.1.weights
                     && policy.0.maxAttempts == policy.1.maxAttempts
                     && policy.0.hasPublicBids == policy.1.hasPublicBids

@@ -96,6 +96,9 @@ struct DefinitionTests {
         #expect(policy.deadline?.value == asked.deadline && policy.hasPublicBids && policy.hasPublicStatus)
         #expect(params.resourcesRequired["memory_mib"] == 512)
         #expect(PlannedJob(params).difference(from: params) == nil)
+        var more = params
+        more.executionPolicy?.require("what-its-module-imports")
+        #expect(PlannedJob(params).difference(from: more) == nil)
         let changes: [(inout MeshJobParams) -> Void] = [
             { $0.resourcesRequired = ResourceAmounts() }, { $0.executionPolicy?.requiredFeatures = nil },
             { $0.executionPolicy?.deadline = nil }, { $0.executionPolicy?.weights = nil },
