@@ -95,8 +95,10 @@ struct UsedKey: Sendable {
             ("list of allowed nodes", policy.allowedDIDs == nil || asked.allowedDIDs == had.allowedDIDs),
             (
                 "list of features",
+                // The node itself asked for more: for its engine, for what the module imports.
                 policy.requiredFeatures == nil
-                    || Self.areSameBytes(asked.requiredFeatures ?? [], had.requiredFeatures ?? [])
+                    || Set((asked.requiredFeatures ?? []).map(ExactText.init))
+                        .isSubset(of: (had.requiredFeatures ?? []).map(ExactText.init))
             ),
             ("list of resources", policy.resources == nil || params.resourcesRequired == first.resourcesRequired),
             // Who gives a time from now names another date each time.

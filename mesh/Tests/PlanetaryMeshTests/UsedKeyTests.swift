@@ -28,6 +28,14 @@ import Testing
         var called = first
         called.invoke = [WasmNumber(Int32(2))]
         #expect(UsedKey.differences(submission, called, first) == ["list of numbers"])
+        submission.policy.requiredFeatures = ["simd"]
+        var asked = first
+        asked.executionPolicy?.requiredFeatures = ["simd"]
+        #expect(UsedKey.differences(submission, asked, first) == ["list of features"])
+        var had = asked
+        had.executionPolicy?.require("what-the-node-asks-for")
+        #expect(UsedKey.differences(submission, asked, had).isEmpty, "the node adds that each time")
+        submission.policy.requiredFeatures = nil
         submission.policy.bidWindowMilliseconds = 100
         #expect(UsedKey.differences(submission, params([composed], window: 100), first) == ["time for bids"])
     }
