@@ -49,8 +49,9 @@ extension CheckingHalf {
         if job.verification?.draws(cid, adaptivePermille: permille) ?? false { return .replay }
         // It would end the job for good, and costs no run to check.
         if case .moduleRefused = receipt.outcome { return .refusal }
-        // So would this, and a guest that sleeps past its time is stopped at once: only a run tells.
-        return job.cancelReason == nil && TimedClaim.isClockEarly(candidate, of: job, context) ? .replay : nil
+        // So would a clock that is early, and a claim beyond its time would be paid. Either may be honest, as of a
+        // guest that sleeps past its time: only a run tells.
+        return job.cancelReason == nil && TimedClaim.needsRun(candidate, of: job, context) ? .replay : nil
     }
 
     /// Handles a receipt whose outputs are all here: it counts, or is checked first.
@@ -183,7 +184,7 @@ extension CheckingHalf {
         case .notMade(let reason) where majority(with: id) != nil:
             outvote(candidate.accepted, of: id, PlainText.sanitized(reason), &context)
         case .doubtful(let reason),
-            .notMade(let reason) where isClockEarly(candidate, id, context):
+            .notMade(let reason) where needsRun(candidate, id, context):
             refusePayment(of: candidate.accepted, of: id, .unverified, &context)
             replicaJudged(id, candidate.accepted.receipt, .unverified, &context)
             endAttempt(
@@ -234,8 +235,8 @@ extension CheckingHalf {
         endAttempt(accepted.assignmentCID, of: id, end, &context)
     }
 
-    private func isClockEarly(_ candidate: CandidateReceipt, _ id: JobID, _ context: MarketContext) -> Bool {
-        jobs.read(id) { TimedClaim.isClockEarly(candidate, of: $0, context) } ?? false
+    private func needsRun(_ candidate: CandidateReceipt, _ id: JobID, _ context: MarketContext) -> Bool {
+        jobs.read(id) { TimedClaim.needsRun(candidate, of: $0, context) } ?? false
     }
 
     /// Refuses a receipt that differs from others and that this node cannot check: if enough of these agree, another

@@ -20,7 +20,11 @@ extension OriginatorMarket {
             context.counters.refused("receipt_second")
             return .refused(Refusal(.secondReceipt, "another receipt of this assignment came first"))
         case .invalid(let signed, let refusal, let isAttemptOpen):
-            if isAttemptOpen { endInvalid(signed, of: id, refusal, &context) }
+            if isAttemptOpen {
+                if bytes.count <= limits.evidenceBytesMax { context.keep(signed, of: id) }
+                let end = AttemptEnd.receiptInvalid(receipt: signed.cid, reason: refusal)
+                endAttempt(signed.body.assignmentCID, of: id, end, &context)
+            }
             return refuse(refusal, &context)
         case .late(let signed):
             context.keep(signed, of: id)
@@ -40,13 +44,9 @@ extension OriginatorMarket {
             endAttempt(signed.body.assignmentCID, of: id, .executionTimedOut, &context)
             recordLate(signed, of: id, &context)
         case .acceptable(let signed):
-            let overclaim = jobs.read(id) { TimedClaim.overclaim(of: signed.body, on: $0, context) } ?? nil
-            if let overclaim, !signed.body.outcome.isCutShort {
-                endInvalid(signed, of: id, overclaim, &context)
-                return refuse(overclaim, &context)
-            }
-            context.keep(signed, of: id, isContradiction: overclaim != nil)
-            if overclaim != nil { recordInvalid(signed, &context) }
+            let isOverclaimed = jobs.read(id) { TimedClaim.isOverclaimed(signed.body, on: $0, context) } ?? false
+            context.keep(signed, of: id, isContradiction: isOverclaimed)
+            if isOverclaimed { recordInvalid(signed, &context) }
             accept(signed, of: id, &context)
         }
         return .ack
@@ -63,16 +63,6 @@ extension OriginatorMarket {
         }
         context.keep(signed, of: id, isContradiction: true)
         recordInvalid(signed, &context)
-    }
-
-    /// Ends the attempt of a receipt that breaks a rule.
-    private mutating func endInvalid(
-        _ signed: SignedObject<ExecutionReceipt>, of id: JobID, _ refusal: ReceiptRefusal,
-        _ context: inout MarketContext
-    ) {
-        if signed.bytes.count <= context.limits.evidenceBytesMax { context.keep(signed, of: id) }
-        let end = AttemptEnd.receiptInvalid(receipt: signed.cid, reason: refusal)
-        endAttempt(signed.body.assignmentCID, of: id, end, &context)
     }
 
     /// Whether a run claims that its time was over while a second one of it goes on: that is no result, or whoever says

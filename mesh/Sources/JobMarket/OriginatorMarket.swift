@@ -294,8 +294,8 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
                 job.fetchOutputs(of: candidate, &context)
             }
         }
-        if job.isDelivered, !job.assignments.hasLive { return }
         if let trial = job.trial?.assignment { return tryJob(job.id, after: trial, &context) }
+        if job.isDelivered, !job.assignments.hasLive { return }
         switch job.status {
         case .pendingAnnouncement: job.announce(&context)
         case .announced, .biddingOpen:

@@ -57,8 +57,9 @@ struct Payout: Sendable {
         let held = context.ledger.escrow(of: job)
         // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
         var paid = min(receipt.price, held)
-        if let attempt, let cap = TimedClaim(receipt, of: attempt, cameAt: accepted.cameAt, context).priceMax {
-            paid = min(paid, cap)
+        if let attempt {
+            let claim = TimedClaim(receipt, of: attempt, cameAt: accepted.cameAt, context)
+            paid = min(paid, claim.priceMax(isChecked: originated?.finding != nil) ?? paid)
         }
         if let attempt, let fuel = originated?.foundFuel {
             paid = min(paid, attempt.assignment.terms.due(for: receipt.outcome, fuel: fuel))

@@ -1,5 +1,4 @@
 import MeshTypes
-import Receipts
 
 /// What a receipt claims, against the time that the originator counted itself.
 ///
@@ -32,9 +31,19 @@ struct TimedClaim: Sendable {
     /// Whether the receipt claims more.
     var isBeyond: Bool { receipt.resourceUsage.fuel > fuelMax }
 
-    /// What is paid at most for a run that was cut short; `nil` if it claims no more, or came to an end of its own.
-    var priceMax: TokenAmount? {
-        receipt.outcome.isCutShort && isBeyond ? terms.due(for: receipt.outcome, fuel: fuelMax) : nil
+    /// What is paid at most for a run that nobody replayed, since it was cut short, or its job is being cancelled;
+    /// `nil` if it claims no more.
+    func priceMax(isChecked: Bool) -> TokenAmount? {
+        (receipt.outcome.isCutShort || !isChecked) && isBeyond ? terms.due(for: receipt.outcome, fuel: fuelMax) : nil
+    }
+
+    /// Whether it claims more for a run that came to an end of its own than its time allows by its own dates, or by the
+    /// time counted here: no fault by itself, since calls that fail take their price in no time.
+    var isTooFast: Bool {
+        guard !receipt.outcome.isCutShort, receipt.outcome.responsibility != .node else { return false }
+        let dates = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
+        let most = terms.claimMax(for: receipt.outcome, milliseconds: min(dates, milliseconds))
+        return receipt.resourceUsage.fuel > most
     }
 
     /// Whether it says that the clock stopped the run, before its time can have been over: by its own dates, or by the
@@ -49,18 +58,22 @@ struct TimedClaim: Sendable {
 }
 
 extension TimedClaim {
-    /// Why a receipt cannot be true that arrives now and claims more fuel than the time since its assignment allows: of
-    /// a run that was cut short at the rate that its executor promised, of another at that of the fastest machines.
-    static func overclaim(
-        of receipt: ExecutionReceipt, on job: OriginatedJob, _ context: MarketContext
-    ) -> ReceiptRefusal? {
-        guard let attempt = job.assignments[receipt.assignmentCID],
-            !receipt.outcome.isCutShort || attempt.assignment.terms.fuelPerSecond != nil
-        else { return nil }
-        let claim = TimedClaim(receipt, of: attempt, cameAt: context.steady, context)
-        guard claim.isBeyond else { return nil }
-        let field = ReceiptField.fuel.rawValue
-        return .overLimit(field: field, used: receipt.resourceUsage.fuel, max: claim.fuelMax)
+    /// Whether a receipt of a run that was cut short cannot be true, which arrives now: it claims more fuel than the
+    /// time since its assignment allows at the rate that its executor promised.
+    static func isOverclaimed(_ receipt: ExecutionReceipt, on job: OriginatedJob, _ context: MarketContext) -> Bool {
+        guard receipt.outcome.isCutShort, let attempt = job.assignments[receipt.assignmentCID],
+            attempt.assignment.terms.fuelPerSecond != nil
+        else { return false }
+        return TimedClaim(receipt, of: attempt, cameAt: context.steady, context).isBeyond
+    }
+
+    /// Whether a receipt that waits to count needs a run here first, whatever the level: it says too soon that the
+    /// clock stopped its run, or claims more fuel than its time allows.
+    static func needsRun(_ candidate: CandidateReceipt, of job: OriginatedJob, _ context: MarketContext) -> Bool {
+        let accepted = candidate.accepted
+        guard let attempt = job.assignments[accepted.assignmentCID] else { return false }
+        let claim = TimedClaim(accepted.receipt, of: attempt, cameAt: accepted.cameAt, context)
+        return claim.isClockEarly(of: job.manifest) || claim.isTooFast
     }
 
     /// Whether a receipt that waits to count says too soon that the clock stopped its run.

@@ -204,10 +204,9 @@ struct ReceiptExamination {
     private mutating func price(_ receipt: ExecutionReceipt, _ assignment: Assignment) {
         let fuel = receipt.resourceUsage.fuel
         if case .overLimit(_, let used, let max) = rules.claimFault(of: receipt, assignment) {
-            let rate = receipt.outcome.isCutShort ? "the promised rate" : "the rate of the fastest machines"
             return note(
                 .price, false,
-                "\(GroupedNumber.of(used)) fuel are claimed, at \(rate) the run's time allows "
+                "\(GroupedNumber.of(used)) fuel are claimed, at the promised rate the run's time allows "
                     + GroupedNumber.of(max))
         }
         if case .priceNotDue(let asked, let due) = rules.priceFault(of: receipt, assignment) {

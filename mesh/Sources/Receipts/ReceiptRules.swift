@@ -143,13 +143,11 @@ package struct ReceiptRules: Hashable, Sendable {
         ]
     }
 
-    /// A run claims no more fuel than the time between its dates allows: one that was cut short than its bid promised,
-    /// one that came to an end of its own than any machine burns. Nothing is paid for what a node failed.
+    /// A run that was cut short claims no more fuel than the bid promised for the time between its dates.
     func claimFault(of receipt: ExecutionReceipt, _ assignment: Assignment) -> ReceiptFault? {
-        if receipt.outcome.responsibility == .node { return nil }
-        if receipt.outcome.isCutShort, assignment.terms.fuelPerSecond == nil { return nil }
+        guard receipt.outcome.isCutShort, assignment.terms.fuelPerSecond != nil else { return nil }
         let milliseconds = receipt.executionEndedAt.milliseconds(since: receipt.executionStartedAt)
-        let max = assignment.terms.claimMax(for: receipt.outcome, milliseconds: milliseconds)
+        let max = assignment.terms.claimMax(milliseconds: milliseconds)
         return Use(field: .fuel, used: receipt.resourceUsage.fuel, max: max).fault
     }
 

@@ -101,10 +101,6 @@ import Testing
             $0.receipt = { $0.outcome = .nodeFailed(reason: "power") }
         },
         Case("more fuel than the price", .price) { $0.receipt = { $0.resourceUsage.fuel += 1_000_000 } },
-        Case("more fuel than any machine burns in its time", .price) {
-            $0.manifest = { $0.params.maxFuel = 1_000_000_000 }
-            $0.receipt = { ($0.resourceUsage.fuel, $0.price) = (440_000_001, TokenAmount(500)) }
-        },
         Case("a cancelled run that burnt more fuel than was promised for its time", .price, .status) {
             // 10 ms and a begun one of 200,000,000 a second are 2,200,000.
             $0.bid = { $0.terms.resourceGuarantees = ["fuel_per_second": 200_000_000] }
@@ -210,7 +206,7 @@ import Testing
         #expect((fault == nil) == passes)
     }
 
-    /// A run that ended by itself may claim what the fastest machines burn in its time, whatever the bid promised.
+    /// A run that ended by itself may claim what every replay gives, whatever the bid promised, however short it was.
     @Test func theMostThatARunMayClaim() throws {
         var chain = try ReceiptChain()
         let cid = try chain.sign(
@@ -218,7 +214,7 @@ import Testing
                 manifest: { $0.params.maxFuel = 1_000_000_000 },
                 bid: { $0.terms.resourceGuarantees = ["fuel_per_second": 1] },
                 assignment: { $0.terms.resourceGuarantees = ["fuel_per_second": 1] },
-                receipt: { ($0.resourceUsage.fuel, $0.price) = (440_000_000, TokenAmount(500)) }))
+                receipt: { ($0.resourceUsage.fuel, $0.price) = (440_000_001, TokenAmount(500)) }))
         #expect(chain.verify(cid).isVerified, "\(chain.verify(cid).failures)")
         let fault = ReceiptRules().fault(of: chain.receipt, assignment: chain.assignment, manifest: chain.manifest)
         #expect(fault == nil)
