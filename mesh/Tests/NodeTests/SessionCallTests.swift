@@ -41,16 +41,7 @@ struct SessionCallTests {
                 submission.session = JobSubmission.Session()
             }
             let user = try await SessionUser(mesh.originator, job)
-            for word in ["one\n", "two\n"] { #expect(try await user.answer(to: word) == word) }
-            try await eventually("the job waits for its user") {
-                try await mesh.originator.job(job).phase == JobStatus.awaitingInputs.rawValue
-            }
-            #expect(try await user.answer(to: "three\n") == "three\n")
-            try await user.end()
-            let result = try await mesh.result(of: job)
-            #expect(result.ending == .succeeded, "\(result.detail)")
-            let output = try await mesh.originator.get(try CID(named: try #require(result.stdoutCID), "output"))
-            #expect(output == Array("one\ntwo\nthree\n".utf8))
+            let result = try await user.hearsEachLine(of: job, in: mesh)
             #expect(
                 try await features(of: job, mesh)
                     == "interactive-v1, interactive-transcript-v1, interactive-calls-v1")

@@ -48,16 +48,7 @@ struct SessionTests {
         try await NodeMesh.run(prices: [10]) { mesh in
             let job = try await submit(mesh, transcript: "none")
             let user = try await SessionUser(mesh.originator, job)
-            for word in ["one\n", "two\n"] { #expect(try await user.answer(to: word) == word) }
-            try await eventually("the job waits for its user") {
-                try await mesh.originator.job(job).phase == JobStatus.awaitingInputs.rawValue
-            }
-            #expect(try await user.answer(to: "three\n") == "three\n")
-            try await user.end()
-            let result = try await mesh.result(of: job)
-            #expect(result.ending == .succeeded, "\(result.detail)")
-            let output = try await mesh.originator.get(try CID(named: try #require(result.stdoutCID), "output"))
-            #expect(output == Array("one\ntwo\nthree\n".utf8))
+            let result = try await user.hearsEachLine(of: job, in: mesh)
             let receipt = try CID(named: try #require(result.receiptCID), "receipt")
             let view = try await mesh.originator.receipt(receipt)
             #expect(view.determinism == "attested" && view.transcriptCID == nil)
@@ -325,4 +316,25 @@ private final class Count: Sendable {
     private let count = Mutex(0)
     var value: Int { count.withLock { $0 } }
     func add(_ more: Int) { count.withLock { $0 += more } }
+}
+
+extension SessionUser {
+    /// Types three lines, each of which has to come back, and ends the input; how the job ended, whose output has them.
+    func hearsEachLine(of job: CID, in mesh: NodeMesh) async throws -> JobResult {
+        for word in ["one\n", "two\n"] {
+            let heard = try await answer(to: word)
+            #expect(heard == word)
+        }
+        try await eventually("the job waits for its user") {
+            try await mesh.originator.job(job).phase == JobStatus.awaitingInputs.rawValue
+        }
+        let heard = try await answer(to: "three\n")
+        #expect(heard == "three\n")
+        try await end()
+        let result = try await mesh.result(of: job)
+        #expect(result.ending == .succeeded, "\(result.detail)")
+        let output = try await mesh.originator.get(try CID(named: try #require(result.stdoutCID), "output"))
+        #expect(output == Array("one\ntwo\nthree\n".utf8))
+        return result
+    }
 }
