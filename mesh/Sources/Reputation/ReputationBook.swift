@@ -153,7 +153,9 @@ package struct ReputationBook: Hashable, Sendable {
 
     private static func isWorse(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
         let (new, old) = (penalty(left.verdict), penalty(right.verdict))
-        return new != old ? new > old : left.receiptCID < right.receiptCID
+        if new != old { return new > old }
+        // What shows no more than was known dates nothing anew.
+        return left.at != right.at ? left.at < right.at : left.receiptCID < right.receiptCID
     }
 
     private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
