@@ -291,7 +291,7 @@ extension CheckingHalf {
     /// Begins the trial of a job, or lets it wait for its turn among the checks.
     mutating func tryJob(_ id: JobID, after assignment: CID, _ context: inout MarketContext) {
         guard let endsAt = jobs.read(id, \.endsAt) else { return }
-        let item = ReceiptChecks.Item(job: id, receipt: assignment)
+        let item = ReceiptChecks.Item(job: id, receipt: assignment, isTrial: true)
         if checks.add(item, max: context.limits.checksAtOnceMax) { return beginTrial(item, &context) }
         record(.trialBegan(assignment: assignment, until: endsAt), of: id, &context)
     }

@@ -44,15 +44,24 @@ package struct CheckOrder: Hashable, Sendable {
 
 /// The receipts that this node checks or will check, in the order of their arrival: so many at once, because each may
 /// cost as much as the job.
+///
+/// Trials of jobs that executors say they failed stand behind the checks of results, but for one in so many turns: keys
+/// that say so cost nothing, results cost at least the look of work.
 struct ReceiptChecks: Sendable {
-    /// One receipt of a job.
+    /// One receipt of a job, or an assignment whose failure is looked at.
     struct Item: Hashable, Sendable {
         let job: JobID
         let receipt: CID
+        var isTrial = false
     }
+
+    /// While checks and trials wait, one turn in so many is a trial's.
+    static let turnsPerTrial = 4
 
     private(set) var running: Set<CID> = []
     private(set) var waiting: [Item] = []
+    /// Turns of checks since a trial had one.
+    private var turnsOfChecks = 0
 
     /// Adds one; whether it may begin at once.
     mutating func add(_ item: Item, max: Int) -> Bool {
@@ -69,12 +78,21 @@ struct ReceiptChecks: Sendable {
     mutating func ended(_ receipt: CID, max: Int) -> [Item] {
         guard running.remove(receipt) != nil else { return [] }
         var next: [Item] = []
-        while running.count < max, !waiting.isEmpty {
-            let item = waiting.removeFirst()
+        while running.count < max, let item = takeNext() {
             running.insert(item.receipt)
             next.append(item)
         }
         return next
+    }
+
+    private mutating func takeNext() -> Item? {
+        let isTrialsTurn = turnsOfChecks >= Self.turnsPerTrial - 1
+        guard let index = waiting.firstIndex(where: { $0.isTrial == isTrialsTurn }) ?? waiting.indices.first else {
+            return nil
+        }
+        let item = waiting.remove(at: index)
+        turnsOfChecks = item.isTrial ? 0 : min(turnsOfChecks + 1, Self.turnsPerTrial)
+        return item
     }
 
     /// Drops the receipts of a job; returns those whose checks are under way, which end by being stopped.

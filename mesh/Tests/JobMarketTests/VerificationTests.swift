@@ -290,6 +290,25 @@ struct VerificationTests {
         #expect(world.checked.count == 6)
     }
 
+    @Test("While results wait to be checked, one turn in four is a trial's; a trial goes at once where none waits")
+    func trialsBehindChecks() {
+        func item(_ number: UInt8, isTrial: Bool) -> ReceiptChecks.Item {
+            let cid = CID.hashing([number], codec: .dagCBOR)
+            return ReceiptChecks.Item(job: JobID(cid), receipt: cid, isTrial: isTrial)
+        }
+        var checks = ReceiptChecks()
+        let begins = (0...12).map { checks.add(item(UInt8($0), isTrial: (1...4).contains($0)), max: 1) }
+        #expect(begins == [true] + Array(repeating: false, count: 12))
+        var (order, last): ([Bool], CID) = ([], item(0, isTrial: false).receipt)
+        while let next = checks.ended(last, max: 1).first {
+            order.append(next.isTrial)
+            last = next.receipt
+        }
+        let turn = [false, false, false, true]
+        #expect(order == turn + turn + [false, false, true, true])
+        #expect(ReceiptChecks.turnsPerTrial == 4)
+    }
+
     @Test("The time of a check begins with it, however long it waited for its turn")
     func longQueue() throws {
         var world = MarketWorld(executors: 2) { _, configuration in configuration.limits.checksAtOnceMax = 1 }
