@@ -1,6 +1,7 @@
 import Determinism
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// The verdict on a bid that arrived.
@@ -72,8 +73,9 @@ struct BidBook: Sendable {
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
         selection.missed = (missed, context.now)
         if let refusal = selection.refusal(of: bid) { return refusal }
+        if let reason = context.bidder.contradiction(in: bid) { return .termsInvalid(reason: reason) }
         // It cannot know that yet: no manifest says what module and inputs measure.
-        return context.shortage.map {
+        return context.bidder.shortage.map {
             .resourceMissing(resource: $0.limit.rawValue, needed: $0.needed, offered: $0.offered)
         }
     }
@@ -118,34 +120,56 @@ struct BidBook: Sendable {
 
     // MARK: Order
 
-    /// Bids in the order of the job's score; those of executors that failed lately come last, with a score of zero.
+    /// Bids in the order of the job's score; then those that promise a turn later than the job waits for one; those of
+    /// executors that failed lately come last, with a score of zero.
     func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
         var selection = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock,
             draw: BidDraw(seed: context.opening(.none, nonce: job.manifest.nonce).seed))
         selection.missed = (missed, context.now)
         let ranking = selection.rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
-        var (others, failed): ([RankedBid], [RankedBid]) = ([], [])
+        let tooBusy = Set(
+            candidates.filter { received in
+                let bid = received.bid
+                return bid.queueMilliseconds > Patience.queueMilliseconds(of: bid, on: job.manifest, context)
+            }.map(\.cid))
+        var (others, late, failed): ([RankedBid], [RankedBid], [RankedBid]) = ([], [], [])
         for var bid in ranking {
             if failedExecutors.contains(bid.bidder, now: context.now) {
                 bid.score = 0
                 failed.append(bid)
+            } else if tooBusy.contains(bid.bid) {
+                late.append(bid)
             } else {
                 others.append(bid)
             }
         }
-        return others + failed
+        return others + late + failed
     }
 
     /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while;
     /// so does one that says that it failed, or that its engine crashed, whosever doing that was, and one whose receipt
-    /// was not borne out. One that declined its assignment may be busy, so it does for a shorter time.
-    mutating func attemptEnded(of executor: DID, _ end: AttemptEnd, _ context: MarketContext) {
+    /// was not borne out. One that declined its assignment may be busy, so it does for a shorter time, as does one
+    /// whose turn would have come later than this node waits, and one that could not fetch, perhaps from this node.
+    ///
+    /// - Parameter promise: within how many milliseconds from the assignment the bid promised a turn.
+    mutating func attemptEnded(
+        _ attempt: Attempt, _ end: AttemptEnd, promisedWithinMilliseconds promise: UInt64, _ context: MarketContext
+    ) {
+        let executor = attempt.assignment.executorDID
+        let times = context.configuration.originator
         switch end {
+        case .fetchTimedOut where context.steady.milliseconds(since: attempt.madeAt) <= promise,
+            .nodeFailed(_, .fetchFailed):
+            failed(executor, context, for: times.declinedExecutorMilliseconds)
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .outputsMissing,
             .refuted, .unverified, .nodeFailed, .receiptInvalid:
             failed(executor, context)
-        case .declined: failed(executor, context, for: context.configuration.originator.declinedExecutorMilliseconds)
+        case .declined:
+            let isProven = context.reputation.isProven(executor)
+            failed(
+                executor, context,
+                for: isProven ? times.provenDeclineMilliseconds : times.declinedExecutorMilliseconds)
         case .overtaken, .hedged, .forgotten: break
         }
     }

@@ -50,11 +50,8 @@ extension ExecutorMarket {
 
     /// Compiling has its own time, which is neither that of the fetch nor that of the run.
     mutating func moduleCompiles(_ assignment: CID, milliseconds: UInt64, _ context: inout MarketContext) {
-        guard let job = unfinishedJob(of: assignment), let configuration = context.configuration.executor,
-            runs.compiles(job.id, milliseconds: milliseconds, &context)
+        guard let job = unfinishedJob(of: assignment), runs.compiles(job.id, milliseconds: milliseconds, &context)
         else { return }
-        let (sum, overflow) = Self.runMilliseconds(job, configuration).addingReportingOverflow(milliseconds)
-        if !overflow { context.setTimer(.giveUp(job.id), inMilliseconds: sum) }
         runs.report(job, &context)
     }
 

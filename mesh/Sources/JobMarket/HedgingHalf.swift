@@ -70,7 +70,7 @@ extension HedgingHalf {
             case .hedged(_, _, _, let until)? = slow.end, until > context.steady
         else { return false }
         bids.forget(id)
-        leases.begin(slow.cid, of: job.manifest, isNew: false, context)
+        leases.begin(slow.cid, of: job, isNew: false, context)
         record(.attemptResumed(assignment: slow.cid, until: until), of: id, &context)
         return true
     }

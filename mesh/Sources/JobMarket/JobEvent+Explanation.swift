@@ -186,6 +186,7 @@ extension JobEvent {
         let offer =
             "at most \(bid.terms.price.counted) (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
             + "million fuel)\(region), load \(bid.loadPermille / 10) %"
+            + (bid.queueMilliseconds > 0 ? ", its turn within \(bid.queueMilliseconds / 1_000) s" : "")
         if own { return "Bid \(offer)." }
         if bid.isOriginators {
             return "Nobody else made an acceptable bid, so this node bids on its own job, \(offer): "

@@ -147,14 +147,14 @@ package struct JobMarket: Sendable {
 
     /// Takes in a direct message from an authenticated stream; the reply leaves once the transition says so.
     ///
-    /// - Parameter shortage: of a bid: what its bidder has too little of for the job's module or inputs.
+    /// - Parameter bidder: of a bid: what is known of its bidder.
     package mutating func receive(
-        _ message: MeshProtocolMessage, from peer: PeerID, bidderLacking shortage: OfferedShortage? = nil,
+        _ message: MeshProtocolMessage, from peer: PeerID, of bidder: KnownBidder = KnownBidder(),
         now: MonotonicInstant, wallClock: UnixMilliseconds
     ) -> (reply: MeshProtocolReply, transition: MarketTransition) {
         begin(now, wallClock)
-        context.shortage = shortage
-        defer { context.shortage = nil }
+        context.bidder = bidder
+        defer { context.bidder = KnownBidder() }
         let reply = answer(message, from: peer)
         var transition = finish()
         transition.acknowledges =

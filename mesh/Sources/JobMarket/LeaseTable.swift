@@ -4,10 +4,12 @@ import Multiformats
 import Reputation
 import SignedObjects
 
-/// How long an originator waits for an executor's confirmation, and for a sign of life.
+/// How long an originator waits for an executor's confirmation, for a sign of life, and for a turn.
 struct Patience: Sendable {
     let confirmationMilliseconds: UInt64
     let leaseMilliseconds: UInt64
+    /// The longest wait behind the executor's other jobs that is granted to its promise (`Bid.queueMilliseconds`).
+    let queueMillisecondsMax: UInt64
 
     /// An executor without a verified receipt here may be a key made for this one bid, so it gets less time.
     /// An interactive job has longer leases: a network that is gone for some seconds must not end a session.
@@ -17,11 +19,18 @@ struct Patience: Sendable {
         if executor == context.did || context.reputation.isProven(executor) {
             confirmationMilliseconds = times.confirmationMilliseconds
             lease = times.leaseMilliseconds
+            queueMillisecondsMax = times.queueMilliseconds
         } else {
             confirmationMilliseconds = min(times.confirmationMilliseconds, times.unprovenConfirmationMilliseconds)
             lease = min(times.leaseMilliseconds, times.unprovenLeaseMilliseconds)
+            queueMillisecondsMax = min(times.queueMilliseconds, times.unprovenQueueMilliseconds)
         }
         leaseMilliseconds = manifest.params.session == nil ? lease : max(lease, times.sessionLeaseMilliseconds)
+    }
+
+    /// How long a job waits for its turn at the executor of a bid, in milliseconds.
+    static func queueMilliseconds(of bid: Bid, on manifest: JobManifest, _ context: MarketContext) -> UInt64 {
+        min(bid.queueMilliseconds, Patience(with: bid.bidderDID, of: manifest, context).queueMillisecondsMax)
     }
 }
 
@@ -36,6 +45,8 @@ struct LeaseTable: Sendable {
         var isFollowed = false
         /// Until when status updates renew it.
         var renewalEnd: MonotonicInstant?
+        /// How long the job waits for its turn, in milliseconds.
+        var queueMilliseconds: UInt64 = 0
         /// What the module last said about its progress.
         var progressPermille: UInt64?
         /// The fuel that the run has used at least, as its executor says.
@@ -46,12 +57,14 @@ struct LeaseTable: Sendable {
 
     private var leases: [CID: Lease] = [:]
 
-    /// Notes that the executor accepted an assignment. Reports renew its lease only as long as fetching and running may
-    /// take.
+    /// Notes that the executor accepted an assignment. Reports renew its lease only as long as the wait for its turn,
+    /// fetching and running may take.
     mutating func begin(
-        _ assignment: CID, of manifest: JobManifest, isNew: Bool = true, _ context: MarketContext
+        _ assignment: CID, of job: OriginatedJob, isNew: Bool = true, _ context: MarketContext
     ) {
-        leases[assignment, default: Lease()].renewalEnd = Self.renewalEnd(of: manifest, context)
+        let queue = job.queueMilliseconds(of: assignment, context)
+        leases[assignment, default: Lease()].queueMilliseconds = queue
+        leases[assignment]?.renewalEnd = Self.renewalEnd(of: job.manifest, queueMilliseconds: queue, context)
         leases[assignment]?.isFollowed = isNew
     }
 
@@ -95,27 +108,33 @@ struct LeaseTable: Sendable {
 
     mutating func end(_ assignment: CID) { leases[assignment] = nil }
 
-    /// How long a reported state may last: what is left of the time for fetching and running, however often a report
-    /// repeats it.
+    /// How long a reported state may last: what is left of the time for waiting, fetching and running, however often a
+    /// report repeats it.
     func milliseconds(
         of reported: JobStatus, _ assignment: SignedObject<Assignment>, of manifest: JobManifest,
         _ context: MarketContext
     ) -> UInt64 {
         let times = context.configuration.originator
         let runMilliseconds = Self.runMilliseconds(of: manifest, times)
-        let end = leases[assignment.cid]?.renewalEnd ?? Self.renewalEnd(of: manifest, context)
+        let queueMilliseconds = leases[assignment.cid]?.queueMilliseconds ?? 0
+        let end =
+            leases[assignment.cid]?.renewalEnd
+            ?? Self.renewalEnd(of: manifest, queueMilliseconds: queueMilliseconds, context)
         let left = UInt64(clamping: end.milliseconds(since: context.now))
         return switch reported {
         case .running, .awaitingInputs: min(runMilliseconds, left)
         case .producingOutputs: min(times.receiptMilliseconds, left + assignment.body.leaseMilliseconds)
-        default: min(times.fetchingMilliseconds, left - min(left, runMilliseconds))
+        default: min(times.fetchingMilliseconds + queueMilliseconds, left - min(left, runMilliseconds))
         }
     }
 
-    private static func renewalEnd(of manifest: JobManifest, _ context: MarketContext) -> MonotonicInstant {
+    private static func renewalEnd(
+        of manifest: JobManifest, queueMilliseconds: UInt64, _ context: MarketContext
+    ) -> MonotonicInstant {
         let times = context.configuration.originator
         return context.now.advanced(
-            milliseconds: Int64(clamping: times.fetchingMilliseconds + runMilliseconds(of: manifest, times)))
+            milliseconds: Int64(
+                clamping: queueMilliseconds + times.fetchingMilliseconds + runMilliseconds(of: manifest, times)))
     }
 
     private static func runMilliseconds(of manifest: JobManifest, _ times: OriginatorConfiguration) -> UInt64 {

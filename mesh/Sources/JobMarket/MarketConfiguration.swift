@@ -67,6 +67,11 @@ package struct OriginatorConfiguration: Sendable {
     package var failedExecutorMilliseconds: UInt64 = 3_600_000
     /// From the acceptance to the start of the module: queue, fetching, compiling.
     package var fetchingMilliseconds: UInt64 = 60_000
+    /// How long a job waits beyond that for its turn at an executor that promised it for then (`earliest_start`), at
+    /// the most.
+    package var queueMilliseconds: UInt64 = 600_000
+    /// The same at an executor without a verified receipt here.
+    package var unprovenQueueMilliseconds: UInt64 = 60_000
     /// What the run is granted beyond `timeout_seconds`.
     package var executionGraceMilliseconds: UInt64 = 10_000
     /// From the end of the run to a verified receipt with all its outputs.
@@ -83,8 +88,11 @@ package struct OriginatorConfiguration: Sendable {
     package var anchoringMilliseconds: UInt64 = 30_000
     /// How long this node sends the settlement before it closes the job without the executor's answer.
     package var settlementDeliveryMilliseconds: UInt64 = 300_000
-    /// How long an executor's bids rank last after it declined an assignment: it may be busy for a moment.
+    /// How long an executor's bids rank last after it declined an assignment, could not fetch, or was not waited for
+    /// until its turn: it may be busy for a moment, and blocks may be missing by this node's fault.
     package var declinedExecutorMilliseconds: UInt64 = 60_000
+    /// The same after it declined, if it has a verified receipt here.
+    package var provenDeclineMilliseconds: UInt64 = 2_000
     /// Declined assignments that use up none of a job's attempts.
     package var declinesMax: UInt64 = 16
     /// Attempts that may end in `node_failed` before the job fails, unless this node's own run of it comes to an end.

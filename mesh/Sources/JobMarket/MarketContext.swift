@@ -36,8 +36,8 @@ struct MarketContext: Sendable {
     var steadyClock = SteadyClock()
     var clockWatch = ClockWatch()
     var isReplaying = false
-    /// What the bidder of the message being received has too little of, if anything.
-    var shortage: OfferedShortage?
+    /// What is known of the bidder of the message being received.
+    var bidder = KnownBidder()
     var transition = MarketTransition()
 
     init(

@@ -234,6 +234,15 @@ extension OriginatedJob {
 // MARK: - Attempts
 
 extension OriginatedJob {
+    /// The bid that an attempt takes up, while it is known.
+    func bid(of attempt: Attempt) -> Bid? { bidding.bid(attempt.assignment.bidCID)?.bid }
+
+    /// How long it waits for its turn at the executor that has an assignment, in milliseconds.
+    func queueMilliseconds(of assignment: CID, _ context: MarketContext) -> UInt64 {
+        guard let bid = assignments[assignment].flatMap(bid(of:)) else { return 0 }
+        return Patience.queueMilliseconds(of: bid, on: manifest, context)
+    }
+
     /// Whether it may be given to one more executor.
     func hasAttemptsLeft(_ times: OriginatorConfiguration) -> Bool {
         assignments.used(declinesMax: times.declinesMax) < manifest.policy.maxAttempts ?? times.maxAttempts

@@ -279,8 +279,9 @@ extension OriginatorMarket {
     }
 
     private mutating func confirm(_ assignment: CID, of id: JobID, _ context: inout MarketContext) {
-        jobs.visit(id) { leases.begin(assignment, of: $0.manifest, context) }
-        let until = context.date(inMilliseconds: context.configuration.originator.fetchingMilliseconds)
+        jobs.visit(id) { leases.begin(assignment, of: $0, context) }
+        let queue = jobs.read(id) { $0.queueMilliseconds(of: assignment, context) } ?? 0
+        let until = context.date(inMilliseconds: context.configuration.originator.fetchingMilliseconds + queue)
         record(.assignmentConfirmed(assignment: assignment, fetchUntil: until), of: id, &context)
         watchForSlowness(id, &context)
         jobs.visit(id) { tellLosers(of: $0, &context) }

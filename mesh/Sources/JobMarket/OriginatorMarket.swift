@@ -122,7 +122,8 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
             recordEvidence(against: attempt, end, of: event, &context)
             guard !context.isReplaying else { return }
             leases.end(cid)
-            bids.attemptEnded(of: attempt.assignment.executorDID, end, context)
+            let promise = jobs.read(event.jobID) { $0.bid(of: attempt)?.queueMilliseconds } ?? nil
+            bids.attemptEnded(attempt, end, promisedWithinMilliseconds: promise ?? 0, context)
         case .failed(.crashesEngine): break
         case .resultReached, .failed, .cancelled: recordCrashes(of: event, &context)
         case .anchored(let entry, _): context.anchored(entry)
@@ -303,7 +304,7 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
             closeIfSufficient(job.id, &context)
         default:
             guard let live = job.assignments.live else { return assignNext(job.id, &context) }
-            if live.isConfirmed { leases.begin(live.cid, of: job.manifest, isNew: false, context) }
+            if live.isConfirmed { leases.begin(live.cid, of: job, isNew: false, context) }
             watchForSlowness(job.id, &context)
             if job.cancelReason != nil {
                 job.oweCancellation(&context)

@@ -65,6 +65,7 @@ package struct Selection: Sendable {
         }
         if bid.loadPermille > 1000 { return "more load than the whole" }
         if bid.terms.deadline < bid.issuedAt { return "the result is promised before the bid is made" }
+        if bid.terms.deadline < bid.terms.earliestStart { return "the result is promised before the run begins" }
         if bid.features.count > offerListMax || bid.resources.count > offerListMax {
             return "too many features or resources"
         }
@@ -96,7 +97,11 @@ package struct Selection: Sendable {
         }) {
             return .featureMissing(feature: missing)
         }
-        if let unmet = manifest.params.resourcesRequired.firstUnmet(by: bid.resources) {
+        // It has to have it, and to keep it for the job.
+        let required = manifest.params.resourcesRequired
+        if let unmet = required.firstUnmet(by: bid.resources)
+            ?? required.firstUnmet(by: bid.terms.resourceGuarantees)
+        {
             return .resourceMissing(resource: unmet.resource, needed: unmet.required, offered: unmet.offered)
         }
         if let least = policy.minReputation {
@@ -124,7 +129,16 @@ package struct Selection: Sendable {
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
         // A bidder without a measured round trip does not count as near.
         let near = latency.map { 20_000 / (20 + min($0, 100_000)) } ?? 0
-        return [price, standing, region, near, 1000 - min(bid.loadPermille, 1000)]
+        return [price, standing, region, near, idle(bid)]
+    }
+
+    /// How free a bidder is: the part of its places that is, but no more than the job's own time is of that and the
+    /// wait for a turn that the bid admits.
+    private func idle(_ bid: Bid) -> UInt64 {
+        let time = max(1, manifest.params.timeoutSeconds * 1_000)
+        // No job lives so long that a longer wait differs.
+        let wait = min(bid.queueMilliseconds, JobRules().lifetimeMillisecondsMax)
+        return min(1_000 - min(bid.loadPermille, 1_000), 1_000 * time / (time + wait))
     }
 
     /// Whether two names are the same bytes, as the map of resources compares them.

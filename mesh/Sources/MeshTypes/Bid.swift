@@ -56,6 +56,10 @@ package struct Bid: Hashable, Sendable, SignedBody {
     /// The executor signs.
     package var signerDID: DID { bidderDID }
 
+    /// How long a run waits at most, behind others that the bidder has accepted, as it promises, in milliseconds by its
+    /// own dates.
+    package var queueMilliseconds: UInt64 { terms.earliestStart.milliseconds(since: issuedAt) }
+
     enum CodingKeys: String, CodingKey {
         case jobID = "job_id"
         case originatorPeerID = "originator_peer_id"

@@ -1,5 +1,6 @@
 import DequeModule
 import Determinism
+import JobMarket
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -21,6 +22,7 @@ struct CapabilityBook: Sendable {
 
     private struct Entry {
         let capability: NodeCapability
+        let cid: CID
         let byteCount: Int
         /// Since when the executor offers something without a gap.
         let since: MonotonicInstant
@@ -48,6 +50,13 @@ struct CapabilityBook: Sendable {
     func offer(of did: DID, now: MonotonicInstant) -> NodeCapability? {
         guard let entry = entries[did], now < entry.until, !entry.capability.offersNothing else { return nil }
         return entry.capability
+    }
+
+    /// What an executor offers, and how bids cite it; `nil` if unknown or withdrawn.
+    func signedOffer(of did: DID, now: MonotonicInstant) -> KnownBidder.Offer? {
+        offer(of: did, now: now).flatMap { offer in
+            entries[did].map { KnownBidder.Offer(cid: $0.cid, capability: offer) }
+        }
     }
 
     /// Whether an executor's offer, or one that it has replaced, was known before a moment, and without a gap since.
@@ -91,8 +100,8 @@ struct CapabilityBook: Sendable {
         entries.values.contains { now < $0.until && !$0.capability.offersNothing }
     }
 
-    /// Takes in a verified offer of this many bytes.
-    mutating func heard(_ capability: NodeCapability, byteCount bytes: Int, now: MonotonicInstant) {
+    /// Takes in a verified offer of this name and so many bytes.
+    mutating func heard(_ capability: NodeCapability, cid: CID, byteCount bytes: Int, now: MonotonicInstant) {
         forget(now: now)
         let did = capability.nodeDID
         if let known = entries[did], capability.issuedAt < known.capability.issuedAt { return }
@@ -102,7 +111,7 @@ struct CapabilityBook: Sendable {
         let life = min(limits.lifeMilliseconds, capability.validUntil.milliseconds(since: capability.issuedAt))
         number += 1
         entries[did] = Entry(
-            capability: capability, byteCount: bytes, since: since,
+            capability: capability, cid: cid, byteCount: bytes, since: since,
             until: now.advanced(milliseconds: Int64(clamping: life)), number: number)
         byteCount += bytes
         order.append((did, number))

@@ -70,7 +70,8 @@ extension NodeCore {
 
     private mutating func remember(_ advertisement: CapabilityAdvertisementV1, _ moment: NodeMoment) {
         guard let signed = try? SignedObject<NodeCapability>(verifiedBefore: advertisement.capability) else { return }
-        capabilities.heard(signed.body, byteCount: advertisement.capability.count, now: moment.now)
+        capabilities.heard(
+            signed.body, cid: signed.cid, byteCount: advertisement.capability.count, now: moment.now)
     }
 
     /// The verdict on a message on the topic of one job. What concerns this node's own job or bid counts as if its
@@ -86,7 +87,7 @@ extension NodeCore {
         let isSealing = if case .jobBidsSealed = message { true } else { false }
         guard isSealing || message.reportedJob.flatMap(market.originatedJob) != nil else { return (.accept, nil) }
         let (reply, transition) = market.receive(
-            message, from: author, bidderLacking: bidder(of: message, moment).shortage, now: moment.now,
+            message, from: author, of: bidder(of: message, moment), now: moment.now,
             wallClock: moment.wallClock)
         absorb(transition, moment)
         bidTaken(on: message, moment)
@@ -96,12 +97,11 @@ extension NodeCore {
     }
 
     /// What the bidder of a message offers, and what it has too little of for the job's module or inputs.
-    func bidder(
-        of message: MeshProtocolMessage, _ moment: NodeMoment
-    ) -> (offer: NodeCapability?, shortage: OfferedShortage?) {
-        guard case .jobBid(let bid) = message else { return (nil, nil) }
-        let offer = capabilities.offer(of: bid.bid.executorDID, now: moment.now)
-        return (offer, offer.flatMap { outlooks.shortage(of: $0, for: bid.bid.jobID) })
+    func bidder(of message: MeshProtocolMessage, _ moment: NodeMoment) -> KnownBidder {
+        guard case .jobBid(let bid) = message,
+            let offer = capabilities.signedOffer(of: bid.bid.executorDID, now: moment.now)
+        else { return KnownBidder() }
+        return KnownBidder(shortage: outlooks.shortage(of: offer.capability, for: bid.bid.jobID), offer: offer)
     }
 
     // MARK: Conduct

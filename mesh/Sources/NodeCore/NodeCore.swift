@@ -322,12 +322,12 @@ package struct NodeCore: Core {
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
         }
-        let (offer, shortage) = bidder(of: message, moment)
+        let bidder = bidder(of: message, moment)
         if case .jobAnnouncement = message { isAnsweringInvitation = true }
         defer { isAnsweringInvitation = false }
         let (reply, transition) = market.receive(
-            message, from: peer, bidderLacking: shortage, now: moment.now, wallClock: moment.wallClock)
-        if isBid, reply == .ack { solitude.bidArrived(isStranger: offer == nil, now: moment.now) }
+            message, from: peer, of: bidder, now: moment.now, wallClock: moment.wallClock)
+        if isBid, reply == .ack { solitude.bidArrived(isStranger: bidder.offer == nil, now: moment.now) }
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         switch message {

@@ -151,7 +151,7 @@ import Testing
         let bid = try #require(world.log.first { $0.variant == .jobBid })
         let executor = world.parties[1].peer
         let (reply, _) = world.parties[0].market.receive(
-            bid, from: executor, bidderLacking: shortage, now: world.now, wallClock: world.wallClock)
+            bid, from: executor, of: KnownBidder(shortage: shortage), now: world.now, wallClock: world.wallClock)
         #expect(reply == .refused(Refusal(.resourceMissing, "module_functions 10 < 11")))
         let outlook = ExecutorOutlook(standings(world, id, sizes: sizes))
         #expect(outlook.reasons.map(\.obstacle) == [.limit(.moduleFunctions, asked: 11, offered: 10)])

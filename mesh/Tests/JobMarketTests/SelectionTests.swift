@@ -71,6 +71,15 @@ struct SelectionTests {
         #expect(
             try refusal(bid(2) { $0.resources = ["memory_mib": 10] }) { $0.resourcesRequired = ["memory_mib": 64] }
                 == .resourceMissing(resource: "memory_mib", needed: 64, offered: 10))
+        #expect(
+            try refusal(
+                bid(2) {
+                    $0.resources = ["memory_mib": 64]
+                    $0.terms.resourceGuarantees = ["memory_mib": 63]
+                }
+            ) { $0.resourcesRequired = ["memory_mib": 64] }
+                == .resourceMissing(resource: "memory_mib", needed: 64, offered: 63),
+            "it has it, and does not keep it for the job")
         let other = try identity(3).did
         #expect(try refusal(plain, policy { $0.allowedDIDs = [other] }) == .bidderNotAllowed)
         let own = plain.bidderDID
@@ -86,6 +95,9 @@ struct SelectionTests {
         #expect(try refusal(bid(2) { $0.terms.basePrice = TokenAmount(11) })?.name == .termsInvalid)
         #expect(try refusal(bid(2) { $0.expiresAt = $0.issuedAt })?.name == .termsInvalid)
         #expect(try refusal(bid(2) { $0.terms.deadline = UnixMilliseconds(1) })?.name == .termsInvalid)
+        #expect(
+            try refusal(bid(2) { $0.terms.earliestStart = $0.terms.deadline.advanced(milliseconds: 1) })
+                == .termsInvalid(reason: "the result is promised before the run begins"))
         let features = (0..<65).map { "f\($0)" }
         #expect(try refusal(bid(2) { $0.features = features })?.name == .termsInvalid)
     }
@@ -109,6 +121,7 @@ struct SelectionTests {
             bid.originatorPeerID = world.parties[0].peer
             bid.issuedAt = world.wallClock
             bid.expiresAt = world.wallClock.advanced(milliseconds: 10_000)
+            bid.terms.earliestStart = world.wallClock
             bid.terms.deadline = world.wallClock.advanced(milliseconds: 5000)
             // A bid of the originator stays its own.
             let isOwn = bid.bidderPeerID == world.parties[0].peer
