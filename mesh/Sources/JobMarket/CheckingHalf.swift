@@ -159,6 +159,7 @@ extension CheckingHalf {
         let twins = twins(of: candidate, id)
         judge(candidate, of: id, finding, &context)
         judgeTwins(twins, finding, &context)
+        wake(with: id, &context)
     }
 
     private mutating func judge(

@@ -259,6 +259,12 @@ extension OriginatedJob {
         if hasAttemptsLeft(times), isRunnable || assignments.nodeFailures < times.nodeFailuresMax { return nil }
         return .attemptsExhausted(attempts: assignments.count, last: assignments.lastEnd)
     }
+
+    /// Whether its executors failed it, and nothing of it is under way.
+    func isFailed(_ times: OriginatorConfiguration) -> Bool {
+        isOpen && cancelReason == nil && !assignments.isEmpty && !assignments.hasLive && receipts.candidates.isEmpty
+            && trial?.assignment == nil && failureOfAttempts(times) != nil
+    }
 }
 
 // MARK: - Second copies

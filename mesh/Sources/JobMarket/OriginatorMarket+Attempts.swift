@@ -218,7 +218,8 @@ extension OriginatorMarket {
         if isSuperfluous(id) {
             return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
         }
-        if let failure = job.failureOfAttempts(context.configuration.originator) {
+        if let failure = job.failureOfAttempts(context.configuration.originator), !isGivenByOthers(id, context) {
+            if waitsForOthers(id, &context) { return }
             if let last = attempts.all.last?.cid, job.hasAttemptsLeft(context.configuration.originator),
                 job.trial == nil, job.endsAt > context.steady, job.receipts.candidates.isEmpty
             {

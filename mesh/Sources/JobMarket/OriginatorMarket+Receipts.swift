@@ -215,6 +215,12 @@ extension OriginatorMarket {
     /// Closes the journal of a job once it has its result, everybody is told, and no executor's receipt can still come
     /// within the job's time.
     mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext) {
-        if jobs.read(id, { $0.isDone(context) }) ?? false { record(.closed, of: id, &context) }
+        if jobs.read(id, { $0.isDone(context) }) ?? false, !isHeldOpen(id, context) {
+            record(.closed, of: id, &context)
+        }
+        guard !quorums.isReplica(id), !(jobs.read(id, \.isOpen) ?? true) else { return }
+        for replica in quorums.replicas(of: id) where jobs.read(replica, { $0.isDone(context) }) ?? false {
+            record(.closed, of: replica, &context)
+        }
     }
 }

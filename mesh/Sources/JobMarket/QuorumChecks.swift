@@ -68,7 +68,53 @@ extension CheckingHalf {
     func takers(of job: OriginatedJob, _ context: MarketContext) -> [ReceivedBid] {
         let candidates = job.candidates(at: context.steady)
         let rivals = rivals(of: job.id)
-        return rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
+        let others = rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
+        guard job.isFailed(context.configuration.originator) else { return others }
+        let right = rightExecutors(beside: job.id)
+        return others.filter { right.contains($0.bid.bidderDID) }
+    }
+
+    // MARK: A job that failed beside its replicas
+
+    /// Whether the job that the user knows, whose own executors failed it, is given to one whose result of the same
+    /// work counts: each of them is asked once.
+    func isGivenByOthers(_ id: JobID, _ context: MarketContext) -> Bool {
+        guard !quorums.isReplica(id), quorums.members(with: id).count > 1 else { return false }
+        let right = rightExecutors(beside: id)
+        let times = context.configuration.originator
+        return jobs.read(id) { job in job.isFailed(times) && !right.allSatisfy { job.isExcluded($0) } } ?? false
+    }
+
+    /// Whether the job that the user knows, whose own executors failed it, waits for what the others give. It is the
+    /// last that they waited for, so what they committed to is compared.
+    mutating func waitsForOthers(_ id: JobID, _ context: inout MarketContext) -> Bool {
+        let members = quorums.members(with: id)
+        let times = context.configuration.originator
+        guard members.count > 1, !quorums.isReplica(id), jobs.read(id, { $0.isFailed(times) }) ?? false,
+            members.contains(where: { $0 != id && jobs.read($0, \.isOpen) ?? false })
+        else { return false }
+        if !isDecided(members) { compare(with: id, &context) }
+        return true
+    }
+
+    /// Who gave a result that counts of the same work, for another job of it.
+    private func rightExecutors(beside id: JobID) -> Set<DID> {
+        let others = quorums.members(with: id).filter { $0 != id }
+        return Set(
+            others.compactMap { other in
+                jobs.read(other) { $0.isChecked ? $0.receipt?.receipt.executorDID : nil } ?? nil
+            })
+    }
+
+    /// Goes on with the job that the user knows, if it waits for what the others give.
+    mutating func wake(with id: JobID, _ context: inout MarketContext) {
+        let members = quorums.members(with: id)
+        let times = context.configuration.originator
+        guard members.count > 1, let parent = members.first,
+            isDecided(members) || !members.contains(where: { !commitments(of: $0).isEmpty }),
+            jobs.read(parent, { $0.isFailed(times) }) ?? false
+        else { return }
+        assignNext(parent, &context)
     }
 
     /// Bids in their order, but first those of executors whose operator, and whose part of the internet, has none of
@@ -112,7 +158,9 @@ extension CheckingHalf {
     mutating func waitsForRivals(_ id: JobID, _ context: inout MarketContext) -> Bool {
         let members = quorums.members(with: id)
         guard !quorums.isReplica(id), !isDecided(members), !rivals(of: id).isEmpty else { return false }
-        if !members.contains(where: { $0 != id && isAwaited($0) }) { compare(with: id, isLate: true, &context) }
+        if !members.contains(where: { $0 != id && isAwaited($0, context) }) {
+            compare(with: id, isLate: true, &context)
+        }
         return jobs.read(id, \.isOpen) ?? false
     }
 
@@ -148,14 +196,14 @@ extension CheckingHalf {
     /// - Parameter isLate: whether those that are here decide, because the others' time is over.
     mutating func compare(with id: JobID, isLate: Bool = false, _ context: inout MarketContext) {
         let members = quorums.members(with: id)
-        guard isLate || !members.contains(where: { isAwaited($0) }),
-            let first = members.flatMap({ commitments(of: $0) }).first
-        else { return }
+        guard isLate || !members.contains(where: { isAwaited($0, context) }) else { return }
+        guard let first = members.flatMap({ commitments(of: $0) }).first else { return wake(with: id, &context) }
         let leftOut = isLate ? leaveOut(members, first.candidate.accepted.cid, &context) : []
         decide(members, &context)
         for member in leftOut where jobs.read(member, \.receipts.candidates.isEmpty) ?? false {
             assignNext(member, &context)
         }
+        wake(with: id, &context)
     }
 
     /// Ends the attempts of those whose time is over, before anything is decided, settled or told: they would see what
@@ -169,7 +217,7 @@ extension CheckingHalf {
             record(.attemptEnded(assignment: live, end: .overtaken(receipt: receipt)), of: member, &context)
             ended.append(member)
         }
-        for member in members where quorums.isReplica(member) && isAwaited(member) {
+        for member in members where quorums.isReplica(member) && isAwaited(member, context) {
             let waits = jobs.read(member, { !$0.receipts.candidates.isEmpty }) ?? false
             // A receipt whose outputs are on their way was signed before.
             if !waits { finish(member, .cancelled(reason: "its time was over"), &context) }
@@ -221,10 +269,12 @@ extension CheckingHalf {
         } ?? []
     }
 
-    /// Whether a job may still commit to a result.
-    private func isAwaited(_ id: JobID) -> Bool {
-        jobs.read(id) { job in
-            job.isOpen && (job.assignments.hasLive || !job.receipts.candidates.contains { $0.check != nil })
+    /// Whether a job may still commit to a result before the others' are compared.
+    private func isAwaited(_ id: JobID, _ context: MarketContext) -> Bool {
+        let times = context.configuration.originator
+        return jobs.read(id) { job in
+            job.isOpen && !job.isFailed(times)
+                && (job.assignments.hasLive || !job.receipts.candidates.contains { $0.check != nil })
         } ?? false
     }
 
@@ -448,10 +498,17 @@ extension CheckingHalf {
         guard let job = jobs[id], job.finding == nil || job.finding == .waived else { return }
         // Who committed is judged all the same, unless the owner wants nothing of it any more.
         let isOwnersWill = job.cancelReason != nil || job.finding == .waived
-        for replica in quorums.replicas(of: id) where isOwnersWill || isAwaited(replica) {
+        for replica in quorums.replicas(of: id) where isOwnersWill || isAwaited(replica, context) {
             endReplica(replica, "the job of which it is a replica has ended", &context)
         }
         if !isOwnersWill { compare(with: id, &context) }
+    }
+
+    /// Whether a replica's journal stays open, as the job that the user knows may still need to know its result, also
+    /// after a restart; for no longer than its own time.
+    func isHeldOpen(_ id: JobID, _ context: MarketContext) -> Bool {
+        quorums.isReplica(id) && context.timers.contains(.whole(id))
+            && jobs.read(quorums.parent(of: id), \.isOpen) ?? false
     }
 }
 

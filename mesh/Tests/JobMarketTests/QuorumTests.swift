@@ -94,6 +94,144 @@ struct QuorumTests {
         #expect(world.totalTokens == 1_000_000)
     }
 
+    /// A request that is tried once, whose own job goes to the first executor.
+    private func once(_ agreeing: UInt64, of count: UInt64) -> JobRequest {
+        var policy = ExecutionPolicy()
+        policy.maxAttempts = 1
+        return request(agreeing, of: count) { $0.executionPolicy = policy }
+    }
+
+    /// The user's job ended with what the others gave, each was paid once for each of its jobs, and nothing is held.
+    private func expectGiven(
+        _ world: MarketWorld, _ id: JobID, by right: Set<Int>, failed index: Int = 1, _ comment: Comment
+    ) throws {
+        let members = members(world, id)
+        let job = try #require(world.job(id))
+        #expect(job.attempts.first?.assignment.executorDID == world.parties[index].identity.did, comment)
+        #expect(job.result == .completedSuccessfully, "\(comment): \(String(describing: job.failure))")
+        #expect(job.isChecked && job.attempts.count == 2, comment)
+        let given = Set(members.compactMap { $0.receipt?.receipt.executorDID })
+        #expect(given.isSubset(of: right.map { world.parties[$0].identity.did }), comment)
+        #expect(Set(members.compactMap { $0.receipt.map { ComparedResult($0.receipt) } }).count == 1, comment)
+        #expect(earned(world, index) == 0 && right.allSatisfy { earned(world, $0) > 0 }, comment)
+        let paid = settlements(world).filter { $0.verdict == .paid }
+        #expect(Set(paid.map(\.jobID)).count == paid.count && paid.count == right.count + 1, comment)
+        #expect(members.allSatisfy(\.isClosed) && world.totalTokens == 1_000_000, comment)
+        #expect(world.parties[0].market.ledger.escrowTotal == .zero, comment)
+    }
+
+    @Test("The user's own job failed, and the others agree: one of them gives the user what they gave")
+    func failedBesideOthers() throws {
+        for (agreeing, count) in [(UInt64(2), UInt64(3)), (3, 3)] {
+            var world = world()
+            world.checksReplay = true
+            world.parties[1].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+            let id = try world.submit(once(agreeing, of: count))
+            world.run(milliseconds: 600_000)
+            try expectGiven(world, id, by: [2, 3], "\(agreeing) of \(count)")
+        }
+    }
+
+    @Test("It is given to who was right: not to one that lied, and to nobody before that is known")
+    func failedBesideALiar() throws {
+        var world = world()
+        world.checksReplay = true
+        world.parties[1].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+        world.parties[3].run = .succeed(fuel: 2_000_000)
+        let id = try world.submit(once(2, of: 3))
+        world.run(milliseconds: 1_200_000)
+        try expectGiven(world, id, by: [2], "a liar beside it")
+        #expect(earned(world, 3) == 0 && world.proofs.count == 1)
+    }
+
+    @Test("Its executor was outvoted where nothing can be run here, and its attempts are used up: the others give it")
+    func outvotedOnce() throws {
+        var world = world()
+        world.checksReplay = true
+        world.checks = { _ in .notMade(reason: "the disk is full") }
+        world.parties[1].run = .succeed(fuel: 2_000_000)
+        let id = try world.submit(once(2, of: 3))
+        world.run(milliseconds: 1_200_000)
+        try expectGiven(world, id, by: [2, 3], "outvoted")
+    }
+
+    @Test("An executor that fails the user's job last has the others' results compared: they wait for nobody else")
+    func failedLast() throws {
+        var world = world()
+        world.parties[1].run = .hang
+        let id = try world.submit(once(2, of: 3))
+        let committed = world.run(milliseconds: 60_000) { world in
+            members(world, id).dropFirst().allSatisfy { $0.candidateReceipts.contains { $0.check == .agreement } }
+        }
+        #expect(committed)
+        let order = try #require(world.parties[1].orders.first)
+        world.finish(order.assignmentCID, .nodeFailed(reason: "no power"), fuel: 0, of: 1, after: 1)
+        let from = world.now
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result != nil })
+        #expect(world.now.milliseconds(since: from) < 5_000)
+        world.run(milliseconds: 600_000)
+        try expectGiven(world, id, by: [2, 3], "failed last")
+    }
+
+    @Test("Where the others fail, too, so does the user's job, and nobody is paid")
+    func allFail() throws {
+        var world = world()
+        world.checksReplay = true
+        for index in 1...3 { world.parties[index].run = .end(.nodeFailed(reason: "no power"), fuel: 0) }
+        let id = try world.submit(once(2, of: 3))
+        world.run(milliseconds: 600_000)
+        #expect(world.job(id)?.failure?.code == "attempts_exhausted")
+        #expect(members(world, id).allSatisfy { $0.isClosed })
+        #expect(world.parties[0].market.ledger.wallet == TokenAmount(1_000_000))
+    }
+
+    @Test("Each of those that were right is asked once: where none gives it again, the user's job fails")
+    func failedAgain() throws {
+        var world = world(2)
+        world.checksReplay = true
+        world.parties[1].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+        let id = try world.submit(once(2, of: 2))
+        #expect(world.run(milliseconds: 600_000) { members($0, id).last?.finding == .confirmed })
+        world.parties[2].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+        world.run(milliseconds: 600_000)
+        let job = try #require(world.job(id))
+        guard case .attemptsExhausted(2, .nodeFailed)? = job.failure else {
+            Issue.record("\(String(describing: job.failure)) after \(job.attempts.map(\.end))")
+            return
+        }
+        #expect(members(world, id).allSatisfy(\.isClosed) && world.totalTokens == 1_000_000)
+    }
+
+    @Test("A kill at every point of a quorum whose own job failed: the user has the result, and nobody is paid twice")
+    func crashesOfFailed() throws {
+        var step = 0
+        while true {
+            var world = world()
+            world.losesLazyEvents = step % 2 == 1
+            world.parties[1].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+            let id = try world.submit(once(2, of: 3))
+            var isOver = false
+            for _ in 0..<step where !isOver {
+                isOver = !world.step(until: .distantFuture) || members(world, id).allSatisfy(\.isClosed)
+            }
+            if isOver { break }
+            try world.restart(0, afterMilliseconds: 50)
+            let isClosed = world.run(milliseconds: 1_200_000) { members($0, id).allSatisfy(\.isClosed) }
+            #expect(isClosed, "killed after \(step) steps")
+            let job = try #require(world.job(id))
+            #expect(job.result == .completedSuccessfully && job.isChecked, "killed after \(step) steps")
+            #expect(earned(world, 1) == 0, "killed after \(step) steps")
+            #expect(world.totalTokens == 1_000_000, "killed after \(step) steps")
+            let paid = settlements(world).filter { $0.verdict == .paid }
+            #expect(Set(paid.map(\.jobID)).count == paid.count, "killed after \(step) steps")
+            for other in world.parties[0].market.originatedJobs {
+                #expect(other.result != nil, "killed after \(step) steps")
+            }
+            step += 1
+        }
+        #expect(step > 50)
+    }
+
     @Test("What replicas cost is all that they may until they are over, then what was paid for them")
     func costs() throws {
         var world = world()
