@@ -196,8 +196,8 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
-            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "JobMarket", "NodeCore", "Workflows",
-            External.collections, External.crypto, External.nioCore,
+            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "Reputation", "JobMarket", "NodeCore",
+            "Workflows", External.collections, External.crypto, External.nioCore,
         ]),
 ]
 

@@ -15,9 +15,11 @@ struct MarketFakeMachine: Sendable {
         let startsAt: MonotonicInstant
         var endsAt: MonotonicInstant
         var outcome: ExecutionOutcome
-        let fuel: UInt64
+        var fuel: UInt64
         /// What it writes, where that is not what the job gives.
         var output: [UInt8]?
+        /// Whether it gives what is right, should its executor have heard that.
+        var isCopied = false
         var isStarted = false
         let startedAt: UnixMilliseconds
     }
@@ -42,8 +44,8 @@ struct MarketFakeMachine: Sendable {
 
     /// Takes an order; the same assignment twice is one run.
     mutating func start(
-        _ order: ExecutionOrder, as setup: MarketNode.Setup, now: MonotonicInstant, wallClock: UnixMilliseconds,
-        dice: inout SeededGenerator
+        _ order: ExecutionOrder, as setup: MarketNode.Setup, knowing: MarketCheat.Knowledge = .init(),
+        now: MonotonicInstant, wallClock: UnixMilliseconds, dice: inout SeededGenerator
     ) {
         guard !runs.contains(where: { $0.order.assignmentCID == order.assignmentCID }) else { return }
         let result = Self.result(of: order.manifest.work(of: order.jobID))
@@ -52,8 +54,10 @@ struct MarketFakeMachine: Sendable {
         var outcome = setup.brokenBy ?? result.outcome
         var fuel = result.fuel
         var output: [UInt8]?
-        if let lie = setup.cheat?.lie(about: order, &dice) {
+        var isCopied = false
+        if let lie = setup.cheat?.lie(about: order, knowing: knowing, &dice) {
             (outcome, fuel, output) = (lie.outcome ?? outcome, lie.fuel ?? fuel, lie.output)
+            isCopied = lie.isCopied
             milliseconds = lie.milliseconds ?? milliseconds
         }
         if Int(dice.next() % 1000) < setup.nodeFailurePermille {
@@ -63,7 +67,7 @@ struct MarketFakeMachine: Sendable {
         runs.append(
             Run(
                 order: order, startsAt: startsAt, endsAt: startsAt.advanced(milliseconds: milliseconds),
-                outcome: outcome, fuel: fuel, output: output, startedAt: wallClock))
+                outcome: outcome, fuel: fuel, output: output, isCopied: isCopied, startedAt: wallClock))
     }
 
     /// What every honest run of a work gives.
@@ -130,7 +134,9 @@ struct MarketFakeMachine: Sendable {
     }
 
     /// What happened until now, in order.
-    mutating func due(now: MonotonicInstant, wallClock: UnixMilliseconds) -> [Report] {
+    mutating func due(
+        now: MonotonicInstant, wallClock: UnixMilliseconds, knowing: MarketCheat.Knowledge = .init()
+    ) -> [Report] {
         var reports: [Report] = []
         for index in runs.indices where !runs[index].isStarted && runs[index].startsAt <= now {
             runs[index].isStarted = true
@@ -138,9 +144,14 @@ struct MarketFakeMachine: Sendable {
         }
         let ended = runs.filter { $0.isStarted && $0.endsAt <= now }
         runs.removeAll { $0.isStarted && $0.endsAt <= now }
-        for run in ended {
+        for var run in ended {
+            let work = run.order.manifest.work(of: run.order.jobID)
+            if run.isCopied, run.outcome != .cancelled, knowing.works.contains(work) {
+                let honest = Self.result(of: work)
+                (run.outcome, run.fuel, run.output) = (honest.outcome, honest.fuel, nil)
+            }
             let ran = run.outcome.responsibility != .node
-            let output = run.output ?? Self.output(of: run.order.manifest.work(of: run.order.jobID))
+            let output = run.output ?? Self.output(of: work)
             var report = ExecutionReport(
                 outcome: run.outcome, usage: ResourceUsage(fuel: ran ? run.fuel : 0), startedAt: run.startedAt,
                 endedAt: max(run.startedAt, wallClock))

@@ -17,7 +17,10 @@ extension MarketNode {
     private mutating func carryOut(_ effect: NodeEffect, _ context: inout SimulatedContext) {
         switch effect {
         case .write(let write):
-            for event in write.events { context.note("\(event.role.rawValue) \(event.kindName) \(event.jobID.short)") }
+            for event in write.events {
+                context.note("\(event.role.rawValue) \(event.kindName) \(event.jobID.short)")
+                knowledge.learn(from: event)
+            }
             disk.take(write, now: context.now, dice: &context.generator)
         case .writeFaults: give(.faultsWritten, &context)
         case .pruneBids(let date): disk.pruneBids(before: date)
@@ -26,7 +29,9 @@ extension MarketNode {
         case .errand(let errand): begin(errand, &context)
         case .letRun(let assignment):
             guard let order = orders.removeValue(forKey: assignment)?.order else { return }
-            machine.start(order, as: setup, now: context.now, wallClock: calendar(context), dice: &context.generator)
+            machine.start(
+                order, as: setup, knowing: knowledge, now: context.now, wallClock: calendar(context),
+                dice: &context.generator)
         case .stopRun(let assignment): stop(assignment, &context)
         case .stopCheck(let receipt): checks[receipt]?.endsAt = context.now
         case .holdRuns: break
@@ -49,7 +54,9 @@ extension MarketNode {
                 .fact(error.map { .announcementFailed(id, reason: $0) } ?? .announcementPublished(id)), &context)
         case .publishHeads(_, let jobs): give(.headsPublished(of: jobs), &context)
         case .publish(let message, let topic): _ = publish(message, topic: topic, &context)
-        case .publishReceipt: break
+        case .publishReceipt(_, _, let notice):
+            guard setup.publishesReceipts else { return }
+            _ = publish(.executionReceiptAvailable(notice), topic: MeshTopics.receipts, &context)
         case .advertise(let offer):
             let message = MeshProtocolMessage.capabilityAdvertisement(
                 CapabilityAdvertisementV1(capability: offer.bytes))

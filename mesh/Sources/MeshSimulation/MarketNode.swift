@@ -9,6 +9,7 @@ package import OrderedCollections
 package import P2PTesting
 import PeerIdentity
 import Receipts
+package import Reputation
 import SignedObjects
 package import Workflows
 
@@ -47,6 +48,16 @@ package struct MarketNode: SimulatedNode {
         package var nodeFailurePermille = 30
         /// How a node lies about what it runs; nil for an honest one.
         package var cheat: MarketCheat?
+        /// Results of it that were checked and right before, as it knows.
+        package var rightBefore: UInt64 = 0
+        /// What the node found of executors before.
+        package var records = TrackRecords()
+        /// Their names with it.
+        package var reputation = ReputationBook()
+        /// Whether it forgets jobs soon after they are closed, so that it cannot say whether it kept its promises.
+        package var forgetsClosed = false
+        /// Whether it tells everybody of the receipts that it signed, as real nodes do; few listen here.
+        package var publishesReceipts = false
         /// Checks of receipts that this node cannot make, of a thousand.
         package var failedCheckPermille = 0
         /// How every run ends on a node that is broken.
@@ -137,8 +148,8 @@ package struct MarketNode: SimulatedNode {
     var orders: OrderedDictionary<CID, (order: ExecutionOrder, preparedAt: MonotonicInstant?)> = [:]
     /// Receipts that are being checked, and when that is over.
     var checks: OrderedDictionary<CID, (job: JobID, finding: ReplayFinding, endsAt: MonotonicInstant)> = [:]
-    /// Receipts of its own that say what its runs did not give.
-    var lies: Set<JobID> = []
+    /// What it knows of cheating, its own or others'.
+    var knowledge = MarketCheat.Knowledge()
     var requests: OrderedDictionary<UInt64, PendingRequest> = [:]
     var nextRequest: UInt64 = 1
     var asked: [UInt64: Asked] = [:]
@@ -160,6 +171,7 @@ package struct MarketNode: SimulatedNode {
         self.setup = setup
         self.seed = seed &+ UInt64(node.index) &* 0x9E37
         identity = directory.identities[node.index]
+        knowledge.right = setup.rightBefore
         grant = .grant(setup.grant, reference: "start", at: .epoch)
         host = SimulatedHost(directory: directory, localPeer: identity.peerID)
         workflows = SimulatedWorkflows(identity)
@@ -174,8 +186,8 @@ package struct MarketNode: SimulatedNode {
         // One entry in an empty book always fits.
         let ledger = (try? Ledger(entries: [grant])) ?? Ledger()
         return JobMarket(
-            identity: identity, configuration: setup.market, ledger: ledger, lastReceipt: disk.lastReceipt,
-            anchorHeads: disk.anchorHeads)
+            identity: identity, configuration: setup.market, ledger: ledger, reputation: setup.reputation,
+            records: setup.records, lastReceipt: disk.lastReceipt, anchorHeads: disk.anchorHeads)
     }
 
     /// The market of the node.
@@ -265,7 +277,7 @@ package struct MarketNode: SimulatedNode {
         if touched.contains(.host) { checkConnections() }
         guard touched.contains(.core) else { return }
         core.checkInvariants()
-        var broken = promises.broken(core.market) + workflows.broken(core.market)
+        var broken = (setup.forgetsClosed ? [] : promises.broken(core.market)) + workflows.broken(core.market)
         if let due = market.nextDeadline, (core.nextDeadline ?? .distantFuture) > due {
             broken.append("the market is not woken when something is due")
         }
@@ -410,7 +422,7 @@ package struct MarketNode: SimulatedNode {
             give(.fact(.executionPrepared(assignment: assignment)), &context)
         }
         let wallClock = calendar(context)
-        for report in machine.due(now: context.now, wallClock: wallClock) {
+        for report in machine.due(now: context.now, wallClock: wallClock, knowing: knowledge) {
             switch report {
             case .progressed(let assignment):
                 give(
@@ -428,7 +440,8 @@ package struct MarketNode: SimulatedNode {
     }
 
     private mutating func join(_ context: inout SimulatedContext) {
-        for topic in [MeshTopics.jobAnnouncements, MeshTopics.capabilities] {
+        let receipts = setup.cheat == .copier ? [MeshTopics.receipts] : []
+        for topic in [MeshTopics.jobAnnouncements, MeshTopics.capabilities] + receipts {
             carryOut((try? gossip.subscribe(topic, now: context.now)) ?? [], &context)
         }
         host.begin(bootstrap: bootstrap, remembered: remembered, &context)
@@ -438,6 +451,10 @@ package struct MarketNode: SimulatedNode {
     /// Judges a gossip message as a node does.
     mutating func judge(_ message: GossipMessage, _ context: inout SimulatedContext) -> GossipVerdict {
         touched.insert(.core)
+        if message.topic == MeshTopics.receipts {
+            knowledge.heard(message.data, market)
+            return .accept
+        }
         let (verdict, effects) = core.judge(
             message.data, topic: message.topic, author: message.source,
             isAuthorConnected: host.isConnected(message.source), at: moment(context))

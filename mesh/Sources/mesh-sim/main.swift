@@ -40,6 +40,19 @@ struct MeshSimulator: ParsableCommand {
     @Option(help: "Play a round of composite jobs among cheats instead, as many as this; see HACKING.md.")
     var composite: Int?
 
+    @Option(
+        help: """
+            Play a round against one executor in twenty that lies, on --jobs jobs, instead; repeat it for several: \
+            \(StrategyScenario.Strategy.allCases.map(\.rawValue).joined(separator: ", ")).
+            """)
+    var strategy: [StrategyScenario.Strategy] = []
+
+    @Option(help: "Keys of a strategy: each comes when the one before was proved a liar.")
+    var keys = 3
+
+    @Flag(help: "Play a round against each of these strategies, one after the other.")
+    var strategies = false
+
     @Flag(help: "Let no executor advertise, which makes long rounds cheaper.")
     var silent = false
 
@@ -66,6 +79,8 @@ struct MeshSimulator: ParsableCommand {
     }
 
     func run() throws {
+        let strategies = strategies ? StrategyScenario.Strategy.allCases : strategy
+        if !strategies.isEmpty { return try play(strategies) }
         var failures = 0
         for number in 0..<seeds {
             let report = try play(seed &+ number)
@@ -83,6 +98,21 @@ struct MeshSimulator: ParsableCommand {
             throw ExitCode(1)
         }
     }
+
+    private func play(_ strategies: [StrategyScenario.Strategy]) throws {
+        var isGood = true
+        for number in 0..<seeds {
+            for strategy in strategies {
+                var scenario = StrategyScenario(strategy, seed: seed &+ number)
+                (scenario.jobs, scenario.keys) = (jobs, keys)
+                let report = try scenario.run()
+                print(report.summary)
+                isGood = isGood && report.violations.isEmpty
+            }
+        }
+        if !isGood { throw ExitCode(1) }
+    }
+
     private func play(_ seed: UInt64) throws -> MarketReport {
         if let situation { return try situation.run(seed: seed) }
         if let composite { return try MarketScenario.composite(seed: seed, jobs: composite).run() }
@@ -100,5 +130,6 @@ struct MeshSimulator: ParsableCommand {
 }
 
 extension Situation: ExpressibleByArgument {}
+extension StrategyScenario.Strategy: ExpressibleByArgument {}
 
 MeshSimulator.main()

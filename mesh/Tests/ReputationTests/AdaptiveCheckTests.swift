@@ -52,15 +52,14 @@ struct AdaptiveCheckTests {
         return rates
     }
 
-    /// What a cheat does.
+    /// When a cheat is wrong: whatever it says then, a run here gives something else. How it lies makes a difference on
+    /// the market, which SimulationTests plays (`StrategySimulationTests`).
     enum Strategy: String, CaseIterable {
-        case lazy, wrongAtOnePercent, wrongWhenUnlikelyToBeChecked, wrongAfterAWhile, failureClaimer, fuelPadder, copier
-        case pair, farmerOfCheapJobs
+        case always, wrongAtOnePercent, wrongWhenUnlikelyToBeChecked, wrongAfterAWhile, farmerOfCheapJobs
 
         func lies(permille: UInt64, worth: UInt64, checked: Int, _ dice: inout SeededGenerator) -> Bool {
             switch self {
-            // Whatever it says instead of running, alone or in agreement with another: a run here gives something else.
-            case .lazy, .failureClaimer, .fuelPadder, .copier, .pair: true
+            case .always: true
             case .wrongAtOnePercent: dice.next() % 100 == 0
             case .wrongWhenUnlikelyToBeChecked: permille <= 100
             case .wrongAfterAWhile: checked >= 20

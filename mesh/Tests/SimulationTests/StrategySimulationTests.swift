@@ -1,0 +1,31 @@
+import MeshSimulation
+import MeshTypes
+import Testing
+
+/// One executor of twenty lies on a market that checks: what that lets through, what it costs, and whether it pays.
+@Suite("Strategies in the simulation")
+struct StrategySimulationTests {
+    /// Of those that are played by `make simulate`, a few.
+    private static let some: [StrategyScenario.Strategy] = [.lazy, .copier, .wrongWhenUnlikelyToBeChecked]
+
+    @Test("It does not pay, and hardly a wrong result counts", arguments: some)
+    func strategy(_ strategy: StrategyScenario.Strategy) throws {
+        var scenario = StrategyScenario(strategy, seed: 7)
+        scenario.jobs = strategy == .copier ? 20 : 40
+        let report = try scenario.run()
+        print(report.summary)
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.cheatsReceipts > 0, "nobody cheated: \(report.summary)")
+        #expect(report.refuted > 0, "nobody was caught: \(report.summary)")
+        #expect(report.cheatEarned < report.honestEarned, "\(report.summary)")
+    }
+
+    @Test("Where nothing is checked the same lies count and are paid: they are real")
+    func unchecked() throws {
+        var scenario = StrategyScenario(.lazy, seed: 7)
+        scenario.jobs = 40
+        scenario.level = VerificationLevel.none
+        let report = try scenario.run()
+        #expect(report.wrong > 0 && report.cheatEarned > 0 && report.refuted == 0, "\(report.summary)")
+    }
+}
