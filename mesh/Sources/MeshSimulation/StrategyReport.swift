@@ -111,7 +111,9 @@ package struct StrategyReport: Hashable, Sendable {
         if failed > 0 { violations.append("\(failed) jobs have no result") }
         // One of a small round shows nothing, nor what few results cost.
         if wrong > 1, wrongPerMillion > 1_000 { violations.append("more than one wrong result in 1,000 counts") }
-        if let most = strategy.workPermilleMax, results >= 300, moreWorkPermille > most {
+        // What the first results of strangers and the lies of a cheat cost weighs more in a short round.
+        let most = results < 1_000 ? 150 : 100
+        if strategy.isBoundedByDraw, results >= 300, moreWorkPermille > most {
             violations.append("more than \(most) of 1,000 results were run again")
         }
         if cheatEarned > honestEarned * (1_000 + strategy.chancePermille) / 1_000 {
@@ -146,15 +148,15 @@ package struct StrategyReport: Hashable, Sendable {
 }
 
 extension StrategyScenario.Strategy {
-    /// The most that checks may cost, in thousandths of the results, once the honest executors are known: nil where
-    /// something else than the draw decides, as where several run each job, or where each new key costs some runs.
-    fileprivate var workPermilleMax: UInt64? {
+    /// Whether the draw alone bounds what checks cost, once the honest executors are known: not where several run each
+    /// job, nor where each new key costs some runs.
+    fileprivate var isBoundedByDraw: Bool {
         switch self {
-        case .copier, .cheapAndLazy, .honestNewcomer: nil
-        default: 100
+        case .copier, .cheapAndLazy, .honestNewcomer: false
+        default: true
         }
     }
 
     /// How much more than others somebody may earn by chance who is honest most of the time, in thousandths.
-    fileprivate var chancePermille: UInt64 { self == .wrongAtOnePercent ? 250 : 0 }
+    fileprivate var chancePermille: UInt64 { self == .wrongAtOnePercent || self == .wrongAfterAWhile ? 250 : 0 }
 }
