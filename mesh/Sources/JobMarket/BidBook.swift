@@ -120,6 +120,23 @@ struct BidBook: Sendable {
 
     // MARK: Order
 
+    /// What the bids of executors that have said nothing could gain over the best one that ranks by its score, by their
+    /// offers; those that failed lately come last, and gain nothing.
+    func gains(
+        of offers: [NodeCapability], over candidates: [ReceivedBid], on job: OriginatedJob, _ context: MarketContext
+    ) -> [(executor: DID, gain: UInt64)] {
+        var selection = Selection(
+            manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock)
+        selection.missed = (missed, context.now)
+        let sound = candidates.filter {
+            !failedLately($0.bid.bidderDID, context) && !comesTooLate($0, on: job, context)
+        }
+        return offers.map { offer in
+            let isLast = failedLately(offer.nodeDID, context)
+            return (offer.nodeDID, isLast ? 0 : selection.gain(of: offer, over: sound) { context.latencies[$0] })
+        }
+    }
+
     /// Bids in the order of the job's score; then those that promise a turn later than the job waits for one; those of
     /// executors that failed lately come last, with a score of zero.
     func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
@@ -128,11 +145,7 @@ struct BidBook: Sendable {
             draw: BidDraw(seed: context.opening(.none, nonce: job.manifest.nonce).seed))
         selection.missed = (missed, context.now)
         let ranking = selection.rank(candidates) { $0 == context.peerID ? 0 : context.latencies[$0] }
-        let tooBusy = Set(
-            candidates.filter { received in
-                let bid = received.bid
-                return bid.queueMilliseconds > Patience.queueMilliseconds(of: bid, on: job.manifest, context)
-            }.map(\.cid))
+        let tooBusy = Set(candidates.filter { comesTooLate($0, on: job, context) }.map(\.cid))
         var (others, late, failed): ([RankedBid], [RankedBid], [RankedBid]) = ([], [], [])
         for var bid in ranking {
             if failedExecutors.contains(bid.bidder, now: context.now) {
@@ -145,6 +158,12 @@ struct BidBook: Sendable {
             }
         }
         return others + late + failed
+    }
+
+    /// Whether a bid promises a turn later than the job waits for one.
+    private func comesTooLate(_ received: ReceivedBid, on job: OriginatedJob, _ context: MarketContext) -> Bool {
+        let bid = received.bid
+        return bid.queueMilliseconds > Patience.queueMilliseconds(of: bid, on: job.manifest, context)
     }
 
     /// An executor that accepted a job, or bid for it, and then went silent or never finished ranks last for a while;

@@ -66,6 +66,8 @@ enum MarketTimer: Hashable, Sendable {
     case phase(JobID)
     /// The end of the bid window.
     case window(JobID)
+    /// The time up to which it is worth waiting for those that have not bid.
+    case worth(JobID)
     /// The next announcement of the job.
     case reannounce(JobID)
     /// The end of the live attempt's lease.

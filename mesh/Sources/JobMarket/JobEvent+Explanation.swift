@@ -199,6 +199,7 @@ extension JobEvent {
         switch cause {
         case .sufficientBids: "enough acceptable bids are in"
         case .everybodySpoke: "everybody who is known and able has answered"
+        case .nothingToGain: "those who have not answered are not worth waiting for any longer"
         case .windowElapsed: "the window is over"
         case .firstAcceptableBid: "the first acceptable bid came after the window"
         }

@@ -133,6 +133,8 @@ package struct JobMarket: Sendable {
                 executor.isDone(with: $0)
             }
         case .everybodySpoke(let id): originator.everybodySpoke(on: id, &context)
+        case .bidsAwaited(let id, let offers): originator.bidsAwaited(on: id, from: offers, &context)
+        case .executorBusy(let id): originator.bidTimes.wouldBid(on: id)
         case .executorsJudged(let id, let outlook, let milliseconds):
             let executor = executor
             originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {
@@ -263,6 +265,7 @@ package struct JobMarket: Sendable {
             case .window(let id):
                 originator.windowElapsed(id, &context)
                 offerHere(id)
+            case .worth(let id): originator.worthElapsed(id, &context)
             case .reannounce(let id):
                 originator.reannounceDue(id, &context)
                 offerHere(id)

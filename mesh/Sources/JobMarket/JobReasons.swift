@@ -98,6 +98,8 @@ package enum BiddingClosure: String, Hashable, Sendable, Codable {
     case sufficientBids = "sufficient_bids"
     /// Every executor that is known to be able has bid, declined or been refused.
     case everybodySpoke = "everybody_spoke"
+    /// What the bids of those who have not answered could gain is not worth waiting for them any longer.
+    case nothingToGain = "nothing_to_gain"
     /// The window's time was over, with acceptable bids in it.
     case windowElapsed = "window_elapsed"
     /// The window was over before; the first acceptable bid after it was taken up.

@@ -53,6 +53,10 @@ package enum MarketInput: Sendable {
     case executorsJudged(JobID, ExecutorOutlook, patienceMilliseconds: UInt64?)
     /// Every executor that is known to be able to run this job has bid on it, or will not.
     case everybodySpoke(JobID)
+    /// These executors are known to be able to run this job, and have said nothing so far, by their offers.
+    case bidsAwaited(JobID, [NodeCapability])
+    /// An executor that is known and able would bid on this job, and cannot now.
+    case executorBusy(JobID)
     /// The owner lets this node start accepted jobs again.
     case runsMayBegin
     /// The owner's pause lasts longer than accepted jobs wait: others are to run them.

@@ -45,6 +45,7 @@ extension OriginatedJob {
         }
         if phase != .bidding || status == .biddingClosed {
             context.timers.clear(.window(id))
+            context.timers.clear(.worth(id))
             context.timers.clear(.reannounce(id))
         }
         armLease(from: old, &context)

@@ -18,6 +18,8 @@ extension OriginatorMarket {
         let milliseconds = max(times.biddingMilliseconds, window + times.reannounceMilliseconds)
         let bidding = min(context.date(inMilliseconds: milliseconds), endsAt)
         bids.forget(id)
+        bidTimes.opened(id, now: context.now)
+        context.timers.clear(.worth(id))
         record(
             .announced(
                 round: round + 1, windowUntil: min(context.date(inMilliseconds: window), bidding),
@@ -34,12 +36,15 @@ extension OriginatorMarket {
         case .repeated:
             context.counters.duplicates += 1
             return .ack
-        case .refused(let refusal): return refuse(refusal, lostTo: jobs.read(lean.jobID, \.winner) ?? nil, &context)
+        case .refused(let refusal):
+            if refusal == .biddingClosed { bidTimes.late(from: peer, on: lean.jobID, now: context.now) }
+            return refuse(refusal, lostTo: jobs.read(lean.jobID, \.winner) ?? nil, &context)
         case .ignored(let refusal):
             context.counters.bidsIgnored += 1
             return refuse(refusal, &context)
         case .verified(let signed):
             context.heard(signed.body.bidderPeerID, signedAt: signed.body.issuedAt)
+            bidTimes.bid(of: signed.body.bidderDID, on: lean.jobID, now: context.now)
             return weigh(signed, &context)
         }
     }
@@ -143,6 +148,7 @@ extension OriginatorMarket {
         _ id: JobID, _ cause: BiddingClosure, _ ranking: [RankedBid], _ context: inout MarketContext
     ) {
         bids.forget(id)
+        bidTimes.closed(id, now: context.now)
         record(.biddingClosed(cause: cause, ranking: ranking), of: id, &context)
         assignNext(id, &context)
     }
@@ -153,6 +159,7 @@ extension OriginatorMarket {
         if !job.bidding.sealed.isEmpty, job.phase == .bidding { return seal(id, .windowElapsed, &context) }
         if !takers(of: job, context).isEmpty { return windowElapsed(id, &context) }
         if waitsForRivals(id, &context) { return beginBidding(id, &context) }
+        if job.assignments.isEmpty, bidTimes.widens(id) { return beginBidding(id, &context) }
         if job.assignments.isEmpty {
             let count = job.bidCount &+ bids.unwritten(of: id)
             fail(id, job.left(bids: count) ?? .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)

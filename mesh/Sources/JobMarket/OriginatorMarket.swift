@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable {
+package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -23,6 +23,8 @@ package struct OriginatorMarket: SealingHalf, FundingHalf, HedgingHalf, Sendable
     private var announcementErrors: [JobID: String] = [:]
     /// How bids are accepted and ordered.
     var bids = BidBook()
+    /// When bids came, and how long others are worth waiting for.
+    var bidTimes = BidTimes()
     /// What this node hears of live attempts.
     var leases = LeaseTable()
     /// Jobs whose price could not be held.

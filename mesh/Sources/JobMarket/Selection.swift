@@ -119,22 +119,29 @@ package struct Selection: Sendable {
         return nil
     }
 
-    /// Price, reputation, region, latency and load in thousandths; more is better.
     private func parts(of bid: Bid, _ scale: PriceScale, latency: UInt64?) -> [UInt64] {
-        let price = scale.part(of: bid.terms.price)
-        let isLate = missed.promises.lateMilliseconds(of: bid.bidderDID, now: missed.now) > 0
-        let standing = reputation.score(of: bid.bidderDID, at: wallClock) / (isLate ? 2 : 1)
+        parts(
+            of: bid.bidderDID, price: bid.terms.price, region: bid.region, idle: idle(bid), scale, latency: latency)
+    }
+
+    /// Price, reputation, region, latency and how free the bidder is, in thousandths; more is better.
+    func parts(
+        of bidder: DID, price: TokenAmount, region: String?, idle: UInt64, _ scale: PriceScale, latency: UInt64?
+    ) -> [UInt64] {
+        let price = scale.part(of: price)
+        let isLate = missed.promises.lateMilliseconds(of: bidder, now: missed.now) > 0
+        let standing = reputation.score(of: bidder, at: wallClock) / (isLate ? 2 : 1)
         let regions = manifest.policy.regionFilter ?? []
-        let place = regions.firstIndex { Self.isSame($0, bid.region) }
+        let place = regions.firstIndex { Self.isSame($0, region) }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
         // A bidder without a measured round trip does not count as near.
         let near = latency.map { 20_000 / (20 + min($0, 100_000)) } ?? 0
-        return [price, standing, region, near, idle(bid)]
+        return [price, standing, region, near, idle]
     }
 
     /// How free a bidder is: the part of its places that is, but no more than the job's own time is of that and the
     /// wait for a turn that the bid admits.
-    private func idle(_ bid: Bid) -> UInt64 {
+    func idle(_ bid: Bid) -> UInt64 {
         let time = max(1, manifest.params.timeoutSeconds * 1_000)
         // No job lives so long that a longer wait differs.
         let wait = min(bid.queueMilliseconds, JobRules().lifetimeMillisecondsMax)
@@ -147,7 +154,7 @@ package struct Selection: Sendable {
     }
 
     /// `JobRules.weightMax` bounds the weights, so the sums cannot overflow.
-    private static func weighted(_ parts: [UInt64], _ weights: SelectionWeights) -> UInt64 {
+    static func weighted(_ parts: [UInt64], _ weights: SelectionWeights) -> UInt64 {
         let factors = [weights.price, weights.reputation, weights.region, weights.latency, weights.load]
         let total = zip(parts, factors).reduce(UInt64(0)) { $0 &+ $1.0 &* min($1.1, 1_000_000) }
         return total / max(1, factors.reduce(UInt64(0)) { $0 &+ min($1, 1_000_000) })

@@ -1,4 +1,5 @@
 import DequeModule
+import JobMarket
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -108,6 +109,17 @@ struct Invitations: Sendable {
         list.invited += now
         lists[job] = list
         return now
+    }
+
+    /// The message that invites an executor, dialed at some of the addresses of its offer.
+    func delivery(
+        of announcement: JobAnnouncementV1, on job: JobID, to guest: DID, at known: [Multiaddr]
+    ) -> Delivery {
+        let id = DeliveryID(
+            jobID: job, kind: .invitation, subject: .hashing(Array(guest.text.utf8), codec: .raw))
+        return Delivery(
+            id: id, peer: guest.peerID, addresses: Array(known.prefix(limits.addressesMax)),
+            message: .jobAnnouncement(announcement))
     }
 
     private static func draw(_ job: JobID, _ name: [UInt8]) -> UInt64 {

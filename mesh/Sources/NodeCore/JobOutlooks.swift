@@ -69,6 +69,9 @@ struct JobOutlooks: Sendable {
     /// Jobs that wait.
     var count: Int { watches.count }
 
+    /// The jobs that wait, in order.
+    var waiting: [JobID] { watches.keys.sorted() }
+
     /// Notes a job that was submitted, and what its module and inputs measure.
     mutating func submitted(_ job: JobID, _ sizes: JobSizes) { self.sizes[job] = sizes }
 

@@ -40,16 +40,9 @@ extension NodeCore {
         guard !guests.isEmpty else { return effects.append(.errand(.announce(job, announcement))) }
         tallies["invitations", default: 0] += UInt64(guests.count)
         for guest in guests {
-            let id = DeliveryID(
-                jobID: job, kind: .invitation, subject: .hashing(Array(guest.text.utf8), codec: .raw))
             let known = capabilities.offer(of: guest, now: moment.now)?.addresses ?? []
-            effects.append(
-                .errand(
-                    .deliver(
-                        Delivery(
-                            id: id, peer: guest.peerID,
-                            addresses: Array(known.prefix(invitations.limits.addressesMax)),
-                            message: .jobAnnouncement(announcement)))))
+            let delivery = invitations.delivery(of: announcement, on: job, to: guest, at: known)
+            effects.append(.errand(.deliver(delivery)))
         }
         give(.announcementPublished(job), moment)
     }
@@ -81,7 +74,10 @@ extension NodeCore {
             seen.mayPassOn = around.mayPassOn || seen.hasListener
         }
         // It checks even without jobs, since it must know for how long it has heard nothing.
+        let knewAll = solitude.knowsItsExecutors
         let prospect = solitude.prospect(seen, now: moment.now)
+        // Bids that came before it was known who else might bid.
+        if solitude.knowsItsExecutors, !knewAll { for job in outlooks.waiting { bidTaken(on: job, moment) } }
         market.configuration.executor?.isWithinHours = around.isWithinHours
         judgeExecutors(listeners: around.listeners, moment)
         if market.openCounts.originated > 0 {
@@ -152,18 +148,20 @@ extension NodeCore {
         if let job = message.biddenJob { bidTaken(on: job, moment) }
     }
 
-    /// Ends the wait for bids on a job once nobody is left who is known, able and silent. Whoever offers and stays
-    /// silent makes a job wait for the window, so nobody can hurry it.
+    /// Ends the wait for bids on a job once nobody is left who is known, able and silent, or tells the market who is:
+    /// it judges for how long that is worth waiting for.
     mutating func bidTaken(on job: JobID, _ moment: NodeMoment) {
         guard market.mayCloseEarly(job), let offers = awaited(job, moment), !offers.isEmpty else { return }
         let standings = market.standings(
             of: job, offers: offers, sizes: outlooks.sizes(of: job),
             answers: outlooks.refusals(of: job), wasKnown: { _ in false })
-        let isAwaited = standings.contains { standing in
-            !standing.isHere && !standing.hasSpoken && standing.obstacles.isEmpty
-                && !market.hasBid(standing.did, on: job)
-        }
-        if !standings.isEmpty, !isAwaited { give(.everybodySpoke(job), moment) }
+        let silent = Set(
+            standings.filter { standing in
+                !standing.isHere && !standing.hasSpoken && standing.obstacles.isEmpty
+                    && !market.hasBid(standing.did, on: job)
+            }.map(\.did))
+        let awaited = offers.filter { silent.contains($0.nodeDID) }
+        give(awaited.isEmpty ? .everybodySpoke(job) : .bidsAwaited(job, awaited), moment)
     }
 
     /// The offers of those whose bids on a job are waited for: of the invited, or else of all, if they are known and

@@ -336,6 +336,7 @@ package struct NodeCore: Core {
             guard capabilities.offer(of: interest.executorDID, now: moment.now) != nil, let refusal = interest.refusal
             else { break }
             outlooks.interested(interest.jobID, interest.executorDID, refusal)
+            give(.executorBusy(interest.jobID), moment)
             bidTaken(on: interest.jobID, moment)
         default: break
         }

@@ -60,6 +60,28 @@ struct BidFloodTests {
         #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [try identity(99).did])
     }
 
+    @Test("Where all of very many executors bid, a job keeps 64 bids and writes 1,024; the others are refused")
+    func everybodyBids() throws {
+        var world = MarketWorld(executors: 0)
+        let limits = world.parties[0].configuration.limits
+        let id = try world.submit()
+        world.run(milliseconds: 10)
+        let journal = world.parties[0].journal.count
+        // Each is better than all before, so that each is worth keeping.
+        for number in 0..<1_200 {
+            let code = try give(&world, id, by: number, price: UInt64(5_000 - number))
+            #expect(code == (number < Int(limits.bidsWrittenPerJobMax) ? nil : "too_many_bids"), "\(number)")
+        }
+        let job = try #require(world.job(id))
+        #expect(job.bids.count == limits.bidsPerJobMax && job.bidCount == limits.bidsWrittenPerJobMax)
+        #expect(world.parties[0].market.counters.bidsIgnored == 1_200 - limits.bidsWrittenPerJobMax)
+        // Each bid that was written, and each that made way for one.
+        let written = 2 * Int(limits.bidsWrittenPerJobMax) - limits.bidsPerJobMax
+        #expect(world.parties[0].journal.count == journal + written)
+        world.run(milliseconds: 1_000)
+        #expect(world.job(id)?.attempts.first?.assignment.terms.price == TokenAmount(5_000 - 1_023))
+    }
+
     @Test func refusedBidsAreCountedAndTheirAccountIsBounded() throws {
         var world = MarketWorld(executors: 0) { _, configuration in configuration.limits.refusedBidsPerJobMax = 3 }
         let id = try world.submit(MarketWorld.request("dear") { $0.maxAcceptableBidTokens = TokenAmount(5) })

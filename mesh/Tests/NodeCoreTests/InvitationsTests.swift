@@ -44,6 +44,41 @@ import Testing
         #expect(invitations.hasChosen(for: job) && invitations.next(job).isEmpty, "after 64 everybody is told")
     }
 
+    @Test("Of 10,000 executors 64 are invited to each job, others for each, and no more whatever they do")
+    func tenThousand() throws {
+        var invitations = Invitations()
+        let limits = invitations.limits
+        let offers = try (0..<10_000).map { try offer($0) }
+        let proven = Set(offers.prefix(100).map(\.nodeDID))
+        // Half of all claim to cost nothing.
+        let invented = Set(offers.filter { $0.nodeDID.text.utf8.reduce(0, &+) % 2 == 0 }.map(\.nodeDID))
+        var met: Set<DID> = []
+        for number in 0..<20 as Range<UInt8> {
+            let job = JobID(.hashing([number], codec: .dagCBOR))
+            let judged = invitations.sample(offers, for: job, isProven: proven.contains)
+            #expect(judged.count <= limits.judgedMax + limits.provenMax, "a look costs no more")
+            invitations.choose(
+                job,
+                among: judged.map { offer in
+                    Invitations.Guest(
+                        did: offer.nodeDID, price: TokenAmount(invented.contains(offer.nodeDID) ? 0 : 10),
+                        isProven: proven.contains(offer.nodeDID))
+                })
+            var invited: [DID] = []
+            for announcement in 0..<10 {
+                let guests = invitations.next(job)
+                #expect(guests.count == (announcement < 2 ? limits.atOnceMax : 0))
+                invited += guests
+            }
+            #expect(Set(invited).count == limits.perJobMax && invitations.invited(to: job) == invited)
+            #expect(invited.count(where: proven.contains) >= limits.provenMax)
+            let honest = invited.count { !invented.contains($0) && !proven.contains($0) }
+            #expect(honest > 5, "who invents offers does not keep all others away: \(honest)")
+            met.formUnion(invited)
+        }
+        #expect(met.count > 500, "not the same for each job: \(met.count)")
+    }
+
     @Test("Invited are some that proved themselves, the cheapest and others by chance")
     func mixed() throws {
         var invitations = Invitations()
