@@ -144,6 +144,14 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         }
         // The job may have progressed while the journal was read: the state in memory is the newest.
         let result = core.market.originatedJob(id).flatMap(JobStory.result(of:)) ?? recalled.view.result
+        // Of a job whose journal a start could not read, nobody will ever tell anything more.
+        if result == nil, recalled.view.role == JobSide.originator.rawValue, core.market.originatedJob(id) == nil {
+            board.abandon(follower, of: id)
+            let reason = recalled.view.reason.isEmpty ? "" : ": \(recalled.view.reason)"
+            throw NodeServiceError(
+                .storageFailed, "The journal of the job \(jobID) cannot be read, so it has no end here\(reason).",
+                hint: "See mesh explain \(jobID) for what is left of it, and run it again under another key.")
+        }
         if let result {
             past.append(JobStory.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0))
         }

@@ -1,3 +1,4 @@
+import Economics
 import IPLD
 import Logging
 import MeshStore
@@ -21,6 +22,8 @@ actor WorkflowDesk {
         var pauseMilliseconds = 1_000
         /// How often it asks a node again that has no room for a job.
         var run = WorkflowRun.Limits()
+        /// How often in a row it asks for the end of a job that cannot be read; then the job counts as failed.
+        var readsMax = 10
         /// Calls that wait for something to happen to a workflow.
         var watchersMax = 256
         /// How long such a call waits, in milliseconds.
@@ -458,7 +461,8 @@ actor WorkflowDesk {
                 let job = try CID(named: accepted.jobID, "job_id")
                 // Also of a workflow that could not be begun after all.
                 if open[id]?.run.submitted(job, as: key) ?? true { await cancel(job, on: node) }
-                guard let result = await result(of: job, on: node) else { return nil }
+                guard let found = await result(of: job, on: node) else { return nil }
+                guard case .success(let result) = found else { return (await lost(job, found), nil) }
                 let end = await ChildEnd(
                     result, job, folders: folders(of: result), paidForReplicas: paidForReplicas(of: job, key, id, node))
                 return (end, work.flatMap { earlier.row(of: result, job, $0, in: stage) })
@@ -479,15 +483,45 @@ actor WorkflowDesk {
         (try? await parts.store.job(idempotencyKey: idempotencyKey)) != nil
     }
 
-    /// The result of a job that was submitted, which its followers' table may forget meanwhile; nil if the node stops.
-    private func result(of job: CID, on node: MeshNode) async -> JobResult? {
+    /// The result of a job that was submitted, which its followers' table may forget meanwhile, or why it cannot be
+    /// read; nil if the node stops.
+    private func result(of job: CID, on node: MeshNode) async -> Result<JobResult, NodeServiceError>? {
+        var failures = 0
         while !Task.isCancelled {
-            if let events = try? await node.progress(of: job, .result) {
-                for await event in events { if let result = event.result { return result } }
+            switch await followed(job, on: node) {
+            case .success(let result?): return .success(result)
+            case .success(nil): failures = 0
+            case .failure(let error) where error.code == .shuttingDown: return nil
+            case .failure(let error):
+                failures += 1
+                if failures >= limits.readsMax { return .failure(error) }
             }
             await pause()
         }
         return nil
+    }
+
+    /// Follows a job to its result; without one, if its followers' table forgot it.
+    private func followed(_ job: CID, on node: MeshNode) async -> Result<JobResult?, NodeServiceError> {
+        do throws(NodeServiceError) {
+            for await event in try await node.progress(of: job, .result) {
+                if let result = event.result { return .success(result) }
+            }
+            return .success(nil)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The end of a job whose journal cannot be read: what was held for it and did not come back counts as paid.
+    private func lost(_ job: CID, _ found: Result<JobResult, NodeServiceError>) async -> ChildEnd {
+        let reason = if case .failure(let error) = found { error.message } else { "" }
+        let rows = (try? await parts.store.ledger(of: job)) ?? []
+        func sum(_ kind: LedgerEntryKind) -> UInt64 {
+            rows.filter { $0.kind == kind.rawValue }.reduce(0) { $0 &+ $1.amount }
+        }
+        let (held, back) = (sum(.hold), sum(.refund))
+        return ChildEnd(.failed(reason: reason, ofMesh: true), jobID: job, paid: held - min(held, back))
     }
 
     /// The most that is paid to others than the executor of a job for the same work.

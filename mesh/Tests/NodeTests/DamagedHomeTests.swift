@@ -84,7 +84,7 @@ struct DamagedHomeTests {
     }
 
     /// Changes one bit of the last event of a job, in the file.
-    private static func flipBit(inJournalOf job: CID, _ home: String) throws {
+    static func flipBit(inJournalOf job: CID, _ home: String) throws {
         let path = NodeHome(path: home).databasePath
         let queue = try DatabaseQueue(path: path)
         let event = try #require(

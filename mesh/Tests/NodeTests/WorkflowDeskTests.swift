@@ -1,9 +1,12 @@
+import Foundation
+import IPLD
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
 import NodeSetup
 import P2PTesting
+import PeerIdentity
 import Receipts
 import SignedObjects
 import Testing
@@ -139,5 +142,47 @@ struct WorkflowDeskTests {
             #expect(try await desk.view(id).reason?.contains("The job is not submitted") == true)
         }
         try await NodeMesh.run(prices: [10], configure: configure, body)
+    }
+
+    @Test("A job whose journal a start cannot read fails its stage, and nobody waits for its end")
+    func unreadableJob() async throws {
+        var (workflow, job): (CID?, CID?)
+        var identities: [Identity] = []
+        try await NodeMesh.run(prices: [10]) { mesh in
+            identities = mesh.nodes.map(\.identity)
+            let module = try await mesh.originator.add(try Assembler.command("(loop (br 0))"))
+            var stage = StageDefinition(id: "a", module: module.cid)
+            (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (900_000_000_000, 600)
+            let begun = try await mesh.originator.begin(
+                WorkflowSubmission(definition: WorkflowDefinition(name: "x", stages: [stage]), key: "k"))
+            workflow = try CID(parsing: begun.workflowID)
+            try await eventually("its job runs") {
+                let running = try await mesh.originator.jobs(limit: 1).first { $0.phase == "Running" }
+                job = try running.map { try CID(parsing: $0.jobID) }
+                return job != nil
+            }
+        } afterwards: { folder in
+            let (id, child) = (try #require(workflow), try #require(job))
+            let home = folder.appendingPathComponent("1").path
+            try DamagedHomeTests.flipBit(inJournalOf: child, home)
+            let node = try await NodeMesh.open(home, NodeMesh.loopback(), identity: identities[1])
+            await #expect(throws: NodeServiceError.self) { _ = try await node.progress(of: child, .result) }
+            var limits = WorkflowDesk.Limits()
+            (limits.readsMax, limits.pauseMilliseconds) = (3, 1)
+            let desk = WorkflowDesk(parts: node.parts, end: node.end, limits: limits)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.run(on: node) }
+                try await eventually("the workflow has failed") {
+                    let view = try? await desk.view(id)
+                    return view?.isOver == true
+                }
+                group.cancelAll()
+            }
+            let view = try await desk.view(id)
+            #expect(view.status == .failed)
+            #expect(view.reason?.contains("The journal of the job \(child) cannot be read") == true, "\(view)")
+            #expect(view.paid == 0, "what was held came back")
+            try node.store.close()
+        }
     }
 }
