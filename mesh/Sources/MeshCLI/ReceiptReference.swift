@@ -167,7 +167,7 @@ enum ReceiptReference {
         let archive: ReceiptArchive
         if CAR.isLikely(bytes) {
             do {
-                archive = ReceiptArchive(try CAR(decoding: bytes))
+                archive = ReceiptArchive(try CAR(decoding: bytes, limits: .ofWorkflows))
             } catch {
                 throw unreadable(file, "\(error)")
             }

@@ -18,6 +18,8 @@ struct WorkflowAuditor: Sendable {
         var atOnce = 16
         /// Blocks and receipts that nobody has; after that many it looks for no more.
         var missesMax = 256
+        /// The file that an export makes.
+        var file = CAR.Limits.ofWorkflows
     }
 
     private let auditor: ReceiptAuditor
@@ -68,7 +70,7 @@ struct WorkflowAuditor: Sendable {
             .sorted { $0.cid.text < $1.cid.text }
         let first = CAR.Block(cid: receipt.cid, bytes: receipt.bytes)
         let blocks = ([first] + own + holdings.evidence).filter { seen.insert($0.cid).inserted }
-        let file = CAR.Limits()
+        let file = limits.file
         guard blocks.count <= file.blocksMax, blocks.reduce(0, { $0 + $1.bytes.count + 64 }) <= file.bytesMax else {
             throw NodeServiceError(
                 .tooLarge, "One file can hold \(file.blocksMax) blocks and \(file.bytesMax) bytes.",

@@ -1,3 +1,4 @@
+package import IPLD
 import MeshTypes
 package import Multiformats
 package import Receipts
@@ -54,4 +55,14 @@ package struct WorkflowArchive: Sendable {
         }
         return verifier.verify(cid, twins: twins).report
     }
+}
+
+extension CAR.Limits {
+    /// The bounds of a file that may have receipts of workflows: six blocks for each of 20,000 jobs, and its plan. The
+    /// bytes of it are bounded as of any other, and so is the memory that it takes.
+    package static let ofWorkflows: CAR.Limits = {
+        var limits = CAR.Limits()
+        limits.blocksMax = 131_072
+        return limits
+    }()
 }

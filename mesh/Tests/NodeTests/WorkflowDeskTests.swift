@@ -106,6 +106,17 @@ struct WorkflowDeskTests {
             let report = try await WorkflowAuditor(auditor).verify(receipt)
             #expect(report.failures.isEmpty, "\(report.lines)")
             #expect(report.lines.first { $0.code == "workflow_plan" }?.result == .passed, "\(report.lines)")
+            let file = try CAR(
+                decoding: try await WorkflowAuditor(auditor).export(receipt, withOutputs: false), limits: .ofWorkflows)
+            #expect(WorkflowArchive.verify(receipt.cid, in: ReceiptArchive(file)).failures.isEmpty)
+            var small = WorkflowAuditor.Limits()
+            small.file.blocksMax = file.blocks.count
+            _ = try await WorkflowAuditor(auditor, limits: small).export(receipt, withOutputs: false)
+            small.file.blocksMax -= 1
+            let refusal = await #expect(throws: NodeServiceError.self) {
+                try await WorkflowAuditor(auditor, limits: small).export(receipt, withOutputs: false)
+            }
+            #expect(refusal?.code == .tooLarge, "\(String(describing: refusal))")
             var limits = WorkflowAuditor.Limits()
             (limits.bytesMax, limits.atOnce) = (10, 1)
             var patience = WorkflowAuditor.Limits()

@@ -61,14 +61,15 @@ extension Receipt {
 
         /// One file of what the node exports of each.
         private func gather(_ receipts: [CID]) async throws -> CAR {
-            let limits = CAR.Limits()
+            let limits = CAR.Limits.ofWorkflows
             var blocks: [CAR.Block] = []
             var seen: Set<CID> = []
             var bytes = 0
             for receipt in receipts {
                 let part: CAR
                 do {
-                    part = try CAR(decoding: await global.node.exportReceipt(receipt, withOutputs: withOutputs))
+                    let bytes = try await global.node.exportReceipt(receipt, withOutputs: withOutputs)
+                    part = try CAR(decoding: bytes, limits: limits)
                 } catch let error as CARError {
                     throw NodeServiceError(.protocolMismatch, "The node's answer is not a file of receipts: \(error).")
                 }
