@@ -150,6 +150,45 @@ struct NetworkTests {
         #expect(job.ending == "succeeded", "\(job.errors)")
     }
 
+    @Test("A session whose link is cut for 20 s goes on where it was: no byte is lost, and none comes twice")
+    func cutSession() throws {
+        let mesh = try Mesh()
+        try mesh.start(mesh.executor, at: "10.77.0.2")
+        try mesh.start(mesh.originator, at: "10.77.0.3")
+        try mesh.waitUntilMeshed()
+        let echo = mesh.folder.appendingPathComponent("echo.wasm")
+        try Data(GuestModules.command(GuestModules.copying)).write(to: echo)
+        let run = try TerminalProcess(["run", "-i", echo.path, "--home", mesh.originator.home.path], columns: 80)
+        func answered(_ word: String) -> (TerminalScreen) -> Bool {
+            // Once as the terminal's echo, once from the module.
+            { $0.text.components(separatedBy: word).count > 2 }
+        }
+        try run.type("before\n")
+        try run.wait(until: "the line comes back", answered("before"))
+        let machine = try #require(mesh.executor.namespace)
+        try mesh.networks.unplug(machine)
+        try run.type("meanwhile\n")
+        #expect(throws: NotInTime.self, "nothing comes back through a link that is cut") {
+            try run.wait(until: "the line comes back", seconds: 20, answered("meanwhile"))
+        }
+        try mesh.networks.plug(machine)
+        try run.wait(until: "what was typed meanwhile comes back", answered("meanwhile"))
+        try run.type("after\n")
+        try run.wait(until: "the line comes back", answered("after"))
+        try run.type(TerminalProcess.endKey)
+        let finished = try run.finish()
+        #expect(finished.status == 0, "\(finished.screen.text)")
+        for word in ["before", "meanwhile", "after"] {
+            #expect(finished.screen.text.components(separatedBy: word).count == 3, "\(word) is shown once")
+        }
+        let output = try mesh.originator.run(["outputs", "last", "--output", "stdout=-"]).output
+        #expect(output == "before\nmeanwhile\nafter\n")
+        let replay = try mesh.originator.run(["receipt", "replay", "last"])
+        #expect(replay.status == 0, "\(replay.output) \(replay.errors)")
+        let explained = try mesh.originator.run(["explain", "last"]).output
+        #expect(!explained.contains("attempt 2"), "the run was never given up: \(explained)")
+    }
+
     private func addresses(of node: NodeProcess) throws -> [String] {
         let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
         return try #require(status["addresses"] as? [String])

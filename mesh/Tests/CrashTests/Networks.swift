@@ -59,9 +59,14 @@ final class Networks {
     }
 
     /// Pulls the plug: nothing that the machine sends from now on arrives anywhere.
-    func unplug(_ machine: String) throws {
+    func unplug(_ machine: String) throws { try set(machine, "down") }
+
+    /// Puts the plug of a machine in again.
+    func plug(_ machine: String) throws { try set(machine, "up") }
+
+    private func set(_ machine: String, _ state: String) throws {
         guard let index = machines.firstIndex(of: machine) else { return }
-        try Self.ip(["-n", hub, "link", "set", "v\(index + 1)", "down"])
+        try Self.ip(["-n", hub, "link", "set", "v\(index + 1)", state])
     }
 
     private static func ip(_ arguments: [String]) throws {
