@@ -39,6 +39,8 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
     "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 500 --in-flight 1
     heading "mesh bench jobs --count 3000 --in-flight 32"
     "$binaries/mesh" bench jobs --home "$folder/net/node-0" --count 3000 --in-flight 32
+    heading "mesh bench run --count 300"
+    "$binaries/mesh" bench run --home "$folder/net/node-0" --count 300
     heading "mesh bench session --count 1000"
     "$binaries/mesh" bench session --home "$folder/net/node-0" --count 1000
     heading "mesh bench workflow"

@@ -232,6 +232,7 @@ struct UserMeshTests {
             ["status"], ["peers"], ["jobs"], ["wallet"], ["run", module], ["run", module, "--detach"],
             ["run", failing], ["run", module, "--output", "x=/dev/null"], ["explain"], ["cancel", "last"],
             ["add", module], ["bench", "jobs", "--count", "2", "--warm-up", "0"],
+            ["bench", "run", "--count", "2", "--warm-up", "0"],
             ["bench", "session", "--count", "3", "--warm-up", "0"],
         ]
         let bad: [[String]] = [

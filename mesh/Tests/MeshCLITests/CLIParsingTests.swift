@@ -114,6 +114,7 @@ import Testing
         (["devnet", "--nodes", "2", "--executors", "3"], "--executors must be from 0 to --nodes, which is 2."),
         (["wallet", "--entries", "all"], "it is a whole number from 0 to 10000."),
         (["bench", "jobs", "--count", "0"], "--count and --in-flight must be above 0."),
+        (["bench", "run", "--count", "0"], "--count must be above 0"),
         (["bench", "session", "--count", "0"], "--count must be above 0"),
         (["run", "a.wasm", "-i", "--transcript", "public"], "it is private, shared or none."),
         (["run", "a.wasm", "--transcript", "none"], "add -i."),

@@ -9,7 +9,7 @@ import Synchronization
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure the mesh around this node.",
-        subcommands: [BenchJobs.self, BenchSession.self, BenchWorkflow.self])
+        subcommands: [BenchJobs.self, BenchRun.self, BenchSession.self, BenchWorkflow.self])
 }
 
 /// `mesh bench jobs`: many jobs, from submission to verified receipt.

@@ -72,7 +72,7 @@ struct Devnet: MeshCommand {
     }
 
     /// This program.
-    private static func executable() throws(NodeServiceError) -> String {
+    static func executable() throws(NodeServiceError) -> String {
         if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { return path }
         if let path = Bundle.main.executablePath { return path }
         throw NodeServiceError(.internalError, "The path of this program is unknown.")
