@@ -135,6 +135,18 @@ enum WorkflowWords {
         return table.text
     }
 
+    /// A line for each item that is over, or under way: by which job, and whose receipt served where none was run.
+    static func story(_ items: [WorkflowItemView]) -> String {
+        items.filter { $0.phase != "waiting" }.map { item in
+            let name = item.item.isEmpty ? item.stage : "\(item.stage) \(item.item)"
+            let (job, receipt) = (item.jobID ?? "none", item.receiptCID.map { ", receipt \($0)" } ?? "")
+            let how =
+                item.servedBy.map { "no job was run: the result of the job \(job) served\(receipt) by \($0)" }
+                ?? "job \(job)\(receipt)"
+            return Terminal.safe("\(name): \(item.phase), \(how)\(item.reason.map { "; \($0)" } ?? "")") + "\n"
+        }.joined()
+    }
+
     /// The page of a workflow.
     static func page(_ view: WorkflowView) -> String {
         // Where a stage leaves out what fails, the workflow succeeds all the same.

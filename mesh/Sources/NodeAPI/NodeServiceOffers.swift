@@ -19,6 +19,8 @@ package struct OffersView: Hashable, Sendable, Codable {
         package var pastRuns: Int
         /// What the owner can spend now.
         package var balance: UInt64
+        /// What checking the result may cost; nil if it is not checked.
+        package var checks: CheckCost?
 
         package init(
             moduleCID: String, maxFuel: UInt64, budget: UInt64?, usualFuel: UInt64?, pastRuns: Int, balance: UInt64
@@ -32,7 +34,7 @@ package struct OffersView: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case budget, balance
+            case budget, balance, checks
             case moduleCID = "module_cid"
             case maxFuel = "max_fuel"
             case usualFuel = "usual_fuel"
@@ -43,6 +45,49 @@ package struct OffersView: Hashable, Sendable, Codable {
     package init(offers: [OfferView], job: Job? = nil) {
         self.offers = offers
         self.job = job
+    }
+}
+
+/// What checking the result of a job may cost, at most.
+package struct CheckCost: Hashable, Sendable, Codable {
+    /// How the result is checked.
+    package var verification: String
+    /// Executors that are paid for running the job, each at its own price.
+    package var executorsMax: UInt64
+    /// How many of them have to agree where nobody can tell who is right; nil where one runs the job.
+    package var agreeing: UInt64?
+    /// What all of them may cost together; nil if any price is taken.
+    package var priceMax: UInt64?
+    /// Fuel of each run that this node may make to tell who is right.
+    package var ownFuelMax: UInt64
+    /// Memory of such a run, in bytes.
+    package var ownMemoryBytesMax: UInt64
+    /// Seconds of such a run.
+    package var ownSecondsMax: UInt64
+
+    /// What a way to check costs for a run within these limits; nil if it checks nothing.
+    package init?(_ verification: String, _ limits: JobSubmission.Limits, budget: UInt64?) {
+        guard JobSubmission.mayReplay(verification) else { return nil }
+        let usual = JobSubmission.Limits.standard
+        self.verification = verification
+        let quorum = JobSubmission.executors(verification)
+        agreeing = quorum?.agreeing
+        // With another executor's run, a third one decides where this node cannot.
+        let executors = quorum?.all ?? (JobSubmission.isByExecutor(verification) ? 3 : 1)
+        executorsMax = executors
+        priceMax = budget.map { min($0, .max / executors) * executors }
+        ownFuelMax = limits.maxFuel ?? usual.maxFuel ?? 0
+        ownMemoryBytesMax = limits.maxMemoryBytes ?? usual.maxMemoryBytes ?? 0
+        ownSecondsMax = 2 * min(limits.timeoutSeconds ?? usual.timeoutSeconds ?? 0, .max / 2)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case verification, agreeing
+        case executorsMax = "executors_max"
+        case priceMax = "price_max"
+        case ownFuelMax = "own_fuel_max"
+        case ownMemoryBytesMax = "own_memory_bytes_max"
+        case ownSecondsMax = "own_seconds_max"
     }
 }
 

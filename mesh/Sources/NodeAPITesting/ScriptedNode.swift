@@ -246,9 +246,13 @@ package struct ScriptedNode: NodeService {
     package func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView {
         var view = script.offers
         view.job = submission.map { submission in
-            OffersView.Job(
+            var job = OffersView.Job(
                 moduleCID: submission.moduleCID, maxFuel: submission.limits.maxFuel ?? 10_000_000_000,
                 budget: submission.budget, usualFuel: 2_000_000, pastRuns: 3, balance: 1_000_000)
+            job.checks = submission.verification.flatMap {
+                CheckCost($0, submission.limits, budget: submission.budget)
+            }
+            return job
         }
         return try answer(view)
     }

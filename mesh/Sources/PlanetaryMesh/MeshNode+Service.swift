@@ -65,7 +65,12 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         }
         let params = request.effectiveParams
         let past = try await PastRuns(store: parts.store).fuel(of: params.wasmCID)
-        let job = OffersView.Job(params, past: past, balance: core.market.ledger.wallet)
+        var job = OffersView.Job(params, past: past, balance: core.market.ledger.wallet)
+        job.checks = CheckCost(
+            "\(request.verification ?? .none)",
+            JobSubmission.Limits(
+                timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes),
+            budget: params.priceCeiling?.units)
         return OffersView(
             offers: try prospects(params, sizes).map { OfferView($0, usualFuel: job.usualFuel) }, job: job)
     }

@@ -157,6 +157,11 @@ struct WorkflowTests {
         let id = try #require(again.workflow["workflow_id"] as? String)
         let shown = try mesh.originator.run(["workflow", "show", id, "--items"])
         #expect(shown.output.contains("SERVED BY") && shown.output.contains("2 by results of earlier jobs"))
+        let told = try mesh.originator.run(["explain", id])
+        #expect(
+            told.output.components(separatedBy: "no job was run: the result of the job baf").count == 3
+                && told.output.contains(" served, receipt baf") && told.output.contains(" by did:key:"),
+            "\(told.output)")
         let refused = try mesh.originator.run(["map", module, "--each", pattern, "--memo", "own", "--verify", "none"])
         #expect(refused.status != 0 && refused.errors.contains("--verify replay"), "\(refused.errors)")
     }

@@ -239,6 +239,12 @@ function whoWould({ offers, job }) {
   const able = offers.filter((offer) => offer.able).length;
   const usual = job?.usual_fuel !== undefined ?
     ` The module usually uses ${number(job.usual_fuel)} fuel (${plural(job.past_runs, "run")}).` : "";
+  const checks = job?.checks;
+  const most = checks?.price_max === undefined ? "" : ` for at most ${tokens(checks.price_max)} together`;
+  const paid = checks && checks.executors_max > 1 ?
+    ` Up to ${plural(checks.executors_max, "executor")} are paid for it${most}.` : "";
+  const checked = checks ? ` The result is checked (${tame(checks.verification, 40)}): this node may run the job again, with ${
+    number(checks.own_fuel_max)} fuel and ${number(checks.own_seconds_max)} s at most.${paid}` : "";
   return card("Who would run it", [
     table("Offers for this job", [
       { title: "Executor", nowrap: true, cell: (offer) => node(offer.did, offer.here ? "here" : null) },
@@ -256,7 +262,7 @@ function whoWould({ offers, job }) {
       },
     ], offers, "This node knows no executor yet."),
     h("p", { class: "foot small muted" },
-      `${able} of ${offers.length} would take it. You have ${tokens(job?.balance)}.${usual}`),
+      `${able} of ${offers.length} would take it. You have ${tokens(job?.balance)}.${usual}${checked}`),
   ], { flush: true });
 }
 

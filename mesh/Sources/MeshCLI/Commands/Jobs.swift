@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import MeshHTTP
+import Multiformats
 import NodeAPI
 
 /// `mesh jobs`: the newest jobs.
@@ -91,6 +92,9 @@ struct Explain: MeshCommand {
     static let configuration = CommandConfiguration(
         abstract: "Tell the story of a job: who bid what, and why each bid was taken or refused.",
         discussion: """
+            Of a workflow, by its whole ID, it tells how each stage stands, and of each item whose result it has: its \
+            own job's, or that of which earlier job, by which executor and receipt.
+
             On a terminal each event is a line with the time since the first; elsewhere the table also has the state \
             that the job had then. --json has that state under its stable name, and codes of refusals.
             """)
@@ -102,7 +106,21 @@ struct Explain: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let node = global.node
-        let explanation = try await node.explain(JobReference.resolve(job, on: node))
+        let explanation: JobExplanation
+        do {
+            explanation = try await node.explain(JobReference.resolve(job, on: node))
+        } catch {
+            guard error.code == .jobNotFound, let id = try? CID(parsing: job),
+                let workflow = try? await node.workflow(id)
+            else { throw error }
+            let items = try await node.items(of: id, stage: nil)
+            if global.json {
+                try console.json(WorkflowGroup.Show.Shown(workflow: workflow, items: items))
+            } else {
+                console.out(WorkflowWords.page(workflow) + "\n" + WorkflowWords.story(items))
+            }
+            return .success
+        }
         if global.json {
             try console.json(explanation)
         } else {
