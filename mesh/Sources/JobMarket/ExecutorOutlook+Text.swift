@@ -105,6 +105,8 @@ extension ExecutorOutlook.Reason {
                 + "of this version have them: update theirs."
         case .feature(PublicJob.feature):
             return "Executors of this version take jobs with public bids or status: update theirs."
+        case .feature(AttestedRun.feature):
+            return "Do without --attested; executors of this version take such jobs: update theirs."
         case .feature(HedgedJob.feature): return orSet("Do without --hedge", "set")
         case .feature: return orSet("Ask for fewer features", "extend")
         case .resource: return orSet("Ask for fewer resources", "raise")
@@ -167,6 +169,8 @@ extension Obstacle {
             return "the module imports session calls, and \(isOfOne ? "its" : "their") version has none"
         case .feature(PublicJob.feature):
             return "the job's bids or status are public, and \(isOfOne ? "its" : "their") version takes no such jobs"
+        case .feature(AttestedRun.feature):
+            return "the job is attested, and \(isOfOne ? "its" : "their") version gives no module a clock of its own"
         case .feature(HedgedJob.feature):
             return "a second copy of a slow run is allowed, and \(isOfOne ? "it takes" : "they take") no such jobs"
         case .feature(let feature): return "the feature \(plain(feature)) is missing"

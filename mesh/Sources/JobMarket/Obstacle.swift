@@ -74,7 +74,8 @@ package enum Obstacle: Hashable, Sendable, Codable {
         case .limit(let limit, _, _): limit.setting
         case .region: "region"
         case .feature(JobFiles.feature), .feature(NumberCall.feature), .feature(SessionTerms.feature),
-            .feature(SessionTerms.transcriptFeature), .feature(SessionTerms.callsFeature), .feature(PublicJob.feature):
+            .feature(SessionTerms.transcriptFeature), .feature(SessionTerms.callsFeature), .feature(PublicJob.feature),
+            .feature(AttestedRun.feature):
             nil
         case .feature(HedgedJob.feature): "executor.takes_hedged_jobs"
         case .feature: "executor.features"

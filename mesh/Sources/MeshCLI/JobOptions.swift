@@ -100,6 +100,12 @@ struct JobOptions: ParsableArguments {
         })
     var verify: String?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Give the module its executor's own clock and random numbers. Nobody can repeat such a run, so its result "
+                + "is the executor's word, and every --verify but none is refused."))
+    var attested = false
+
     @Option(help: ArgumentHelp("What to call the job; by default the name of the module's file.", valueName: "text"))
     var label: String?
 
@@ -170,6 +176,7 @@ struct JobOptions: ParsableArguments {
         submission.budget = budget
         submission.policy = policy.policy()
         submission.verification = verify
+        submission.determinism = attested ? JobSubmission.attested : nil
         submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey
         return submission

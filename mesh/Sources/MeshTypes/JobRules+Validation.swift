@@ -160,6 +160,9 @@ extension JobRules {
     private func validateSession(_ params: MeshJobParams) throws(JobRefusal) {
         guard let session = params.session else {
             if params.isInteractive { throw .empty(field: "session") }
+            if params.determinism == .attested, params.executionPolicy?.requires(AttestedRun.feature) != true {
+                throw .featureNotRequired(AttestedRun.feature)
+            }
             return
         }
         guard params.isInteractive else { throw .badSession("belongs to a job that is not interactive") }

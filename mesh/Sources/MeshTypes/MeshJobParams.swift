@@ -102,6 +102,9 @@ package struct MeshJobParams: Hashable, Sendable, Codable {
         }
     }
 
+    /// Whether nobody can repeat the run although it talks with nobody ("Attested runs").
+    package var isAttestedAlone: Bool { determinism == .attested && session == nil }
+
     enum CodingKeys: String, CodingKey {
         case wasmCID = "wasm_cid"
         case entry

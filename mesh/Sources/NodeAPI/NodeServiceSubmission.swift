@@ -24,12 +24,18 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var policy: Policy
     /// How long the job may wait for its user; nil if it is not interactive.
     package var session: Session?
+    /// `deterministic`, or `attested` for a module that sees its executor's own clock and chance, so that nobody can
+    /// repeat the run; nil means attested for an interactive job, else deterministic.
+    package var determinism: String?
     /// How the result is checked before it counts: `none`, `spot:10%`, `replay`; nil means the node's default.
     package var verification: String?
     /// The owner's name for the job.
     package var label: String?
     /// The same key submits once.
     package var idempotencyKey: String?
+
+    /// The word for a job whose run nobody can repeat.
+    package static let attested = DeterminismProfile.attested.rawValue
 
     /// The output that the results of a function become which is called with numbers: each on a line of its own.
     package static let resultName = NumberCall.resultName
@@ -66,13 +72,14 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         budget = try container.decodeIfPresent(UInt64.self, forKey: .budget)
         policy = try container.decodeIfPresent(Policy.self, forKey: .policy) ?? Policy()
         session = try container.decodeIfPresent(Session.self, forKey: .session)
+        determinism = try container.decodeIfPresent(String.self, forKey: .determinism)
         verification = try container.decodeIfPresent(String.self, forKey: .verification)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, verification, label
+        case entry, invoke, args, env, inputs, files, limits, budget, policy, session, determinism, verification, label
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

@@ -14,6 +14,7 @@ package enum OfferKeys {
     package static let common = [
         JobFiles.feature, NumberCall.feature, JobInvitation.feature, SessionTerms.feature,
         SessionTerms.transcriptFeature, SessionTerms.callsFeature, PublicJob.feature, HedgedJob.feature,
+        AttestedRun.feature,
     ]
 
     /// The key of a feature.

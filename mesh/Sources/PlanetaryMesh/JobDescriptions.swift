@@ -151,7 +151,8 @@ extension JobDescription.Request {
         let policy = manifest.policy
         // Every job asks for its engine.
         let features = policy.requiredFeatures?.filter {
-            $0 != manifest.execution?.feature && $0 != PublicJob.feature && $0 != HedgedJob.feature
+            $0 != manifest.execution?.feature
+                && ![PublicJob.feature, HedgedJob.feature, AttestedRun.feature].contains($0)
         }
         func list(_ name: String, _ values: [String]?) -> NamedText? {
             values.map { NamedText(name: name, text: $0.joined(separator: ", ")) }

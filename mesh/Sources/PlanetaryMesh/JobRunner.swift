@@ -498,5 +498,8 @@ extension ExecutionJob {
         seed = manifest.guestSeed
         clockStartNanoseconds =
             manifest.guestClockStart.value.multipliedReportingOverflow(by: 1_000_000).partialValue
+        guard manifest.params.isAttestedAlone else { return }
+        seed = UInt64.random(in: .min ... .max)
+        clockStartNanoseconds = NodeClock.wallClock.value.multipliedReportingOverflow(by: 1_000_000).partialValue
     }
 }

@@ -31,5 +31,6 @@ extension JobSubmission {
         (self.policy.publicBids, self.policy.publicStatus) = (policy.publicBids, policy.publicStatus)
         self.policy.hedge = policy.hedge
         files = params.files.map(Files.init)
+        determinism = params.determinism == .deterministic ? nil : params.determinism.rawValue
     }
 }

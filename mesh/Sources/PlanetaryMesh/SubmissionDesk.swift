@@ -70,7 +70,7 @@ struct SubmissionDesk: Sendable {
             idempotencyKey: submission.idempotencyKey ?? Multibase.encode(randomBytes(16), .base32))
         request.verification = level
         try refuseHedge(params, level)
-        if isRepeatable {
+        if isRepeatable, params.determinism == .deterministic {
             request.execution = .repeatable(
                 params, of: parts.identity.did, on: parts.machine.engineDescription)
         }
@@ -163,15 +163,33 @@ struct SubmissionDesk: Sendable {
                 idleSeconds: session.idleSeconds ?? usual.idleSeconds,
                 waitingSeconds: session.waitingSeconds ?? usual.waitingSeconds,
                 transcript: try transcript(of: session))
-            (params.isInteractive, params.determinism) = (true, .attested)
+            params.isInteractive = true
             policy.require(SessionTerms.feature)
             if params.session?.transcript != nil { policy.require(SessionTerms.transcriptFeature) }
         }
+        params.determinism = try determinism(of: submission)
+        if params.isAttestedAlone { policy.require(AttestedRun.feature) }
         params.executionPolicy = policy
         if params.files != nil || params.session != nil, let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
         }
         return params
+    }
+
+    private func determinism(of submission: JobSubmission) throws(NodeServiceError) -> DeterminismProfile {
+        let isInteractive = submission.session != nil
+        guard let word = submission.determinism else { return isInteractive ? .attested : .deterministic }
+        guard let profile = DeterminismProfile(rawValue: word) else {
+            throw NodeServiceError(
+                .invalidRequest, "\"\(word.cut(bytesMax: 64))\" says of no run whether it can be repeated.",
+                hint: "There are deterministic and attested.")
+        }
+        guard !isInteractive || profile == .attested else {
+            throw NodeServiceError(
+                .invalidRequest, "Nobody can repeat what a user types, so an interactive job is attested.",
+                hint: "Leave determinism out.")
+        }
+        return profile
     }
 
     private func transcript(of session: JobSubmission.Session) throws(NodeServiceError) -> TranscriptAccess? {

@@ -62,6 +62,10 @@ package struct ChildTemplate: Sendable {
             params.files = files(content)
             policy.require(JobFiles.feature)
         }
+        if stage.isAttested {
+            params.determinism = .attested
+            policy.require(AttestedRun.feature)
+        }
         params.executionPolicy = policy
         params.maxAcceptableBidTokens = stage.jobBudget.map { TokenAmount($0) }
         return params

@@ -86,6 +86,7 @@ package struct DefinitionReader: Sendable {
         stage.retries = try fields.unsigned("retries") ?? 0
         stage.verification = try fields.text("verify")
         stage.memo = try fields.memo()
+        stage.determinism = try fields.text("determinism")
         stage.accept = try fields.numbers("accept") ?? [0]
         if let text = try fields.text("on_failure") {
             guard let rule = FailureRule(rawValue: text) else {

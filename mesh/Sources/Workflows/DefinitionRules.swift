@@ -116,6 +116,7 @@ package struct DefinitionRules: Sendable {
                 remedy: "Write a number from 0 to \(limits.retriesMax).")
         }
         try checkVerification(stage.verification, "\(path).verify")
+        try checkDeterminism(stage, path, in: definition)
         if definition.memo(of: stage) == .own, let level = definition.level(of: stage),
             level == .none || level.isByExecutor || level.executors > 1
         {
@@ -153,6 +154,29 @@ package struct DefinitionRules: Sendable {
                 path, "No executor would take the stage's job: \(refusal).", remedy: "Change the stage accordingly.")
         }
         try checkFanOut(stage, path)
+    }
+
+    /// What nobody can repeat is not checked, and serves nobody.
+    private func checkDeterminism(
+        _ stage: StageDefinition, _ path: String, in definition: WorkflowDefinition
+    ) throws(DefinitionFault) {
+        guard let word = stage.determinism else { return }
+        guard DeterminismProfile(rawValue: word) != nil else {
+            throw DefinitionFault(
+                "\(path).determinism", "\(word) says of no run whether it can be repeated.",
+                remedy: "Write deterministic or attested.")
+        }
+        guard stage.isAttested else { return }
+        if let level = definition.level(of: stage), level.mayReplay {
+            throw DefinitionFault(
+                "\(path).verify", "Nobody can repeat an attested run, and verify: \(level) asks for that.",
+                remedy: "Take verify: none, or leave determinism out.")
+        }
+        if definition.memo(of: stage) != .off {
+            throw DefinitionFault(
+                "\(path).memo", "The result of an attested run is not the next one's.",
+                remedy: "Take memo: off, or leave determinism out.")
+        }
     }
 
     /// A way to check results has one reader, whoever names it.

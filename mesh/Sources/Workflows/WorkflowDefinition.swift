@@ -47,7 +47,9 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
     }
 
     /// How the results of a stage are checked; nil for the node's default.
-    package func verification(of stage: StageDefinition) -> String? { stage.verification ?? verification }
+    package func verification(of stage: StageDefinition) -> String? {
+        stage.verification ?? (stage.isAttested ? "\(VerificationLevel.none)" : verification)
+    }
 
     /// The same, read.
     func level(of stage: StageDefinition) -> VerificationLevel? {
@@ -55,7 +57,9 @@ package struct WorkflowDefinition: Hashable, Sendable, Codable {
     }
 
     /// Which earlier results serve in place of a stage's jobs.
-    package func memo(of stage: StageDefinition) -> MemoRule { stage.memo ?? memo ?? .off }
+    package func memo(of stage: StageDefinition) -> MemoRule {
+        stage.memo ?? (stage.isAttested ? .off : memo) ?? .off
+    }
 
     /// Has the same earlier results serve in all stages.
     package mutating func serve(_ rule: MemoRule) {
@@ -171,6 +175,8 @@ package struct StageDefinition: Hashable, Sendable, Codable {
     package var verification: String?
     /// Which earlier results serve in place of a run; nil for what the workflow says.
     package var memo: MemoRule?
+    /// `deterministic`, the same as nil, or `attested` for jobs that nobody can repeat.
+    package var determinism: String?
     /// What a failure of the stage, or of an item, does.
     package var onFailure = FailureRule.fail
     /// The exit codes that count as success.
@@ -187,6 +193,7 @@ package struct StageDefinition: Hashable, Sendable, Codable {
 
     enum CodingKeys: String, CodingKey {
         case id, module, entry, args, env, inputs, mounts, collect, outputs, limits, policy, retries, memo, accept, when
+        case determinism
         case workingFolder = "workdir"
         case hasTemporaryFolder = "tmp"
         case jobBudget = "job_budget"
@@ -194,6 +201,9 @@ package struct StageDefinition: Hashable, Sendable, Codable {
         case onFailure = "on_failure"
         case forEach = "for_each"
     }
+
+    /// Whether nobody can repeat its jobs.
+    package var isAttested: Bool { determinism == DeterminismProfile.attested.rawValue }
 
     /// Whether the job has files.
     package var hasFiles: Bool {

@@ -358,6 +358,14 @@ struct VerificationTests {
         #expect(throws: SubmissionRefusal.self) {
             try world.submit(request(nil) { $0.verification = .spotCheck(permille: 100) })
         }
-        try world.submit(request(nil) { $0.determinism = .attested })
+        #expect(throws: SubmissionRefusal.jobRefused(.featureNotRequired(AttestedRun.feature))) {
+            try world.submit(request(nil) { $0.determinism = .attested })
+        }
+        try world.submit(
+            request(nil) { params in
+                params.determinism = .attested
+                params.executionPolicy = ExecutionPolicy()
+                params.executionPolicy?.require(AttestedRun.feature)
+            })
     }
 }

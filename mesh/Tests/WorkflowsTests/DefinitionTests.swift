@@ -57,6 +57,34 @@ struct DefinitionTests {
         #expect(fault { $0.stages[1].policy.deniedDIDs = ["x"] }?.message == "x is no DID of this mesh.")
     }
 
+    @Test("An attested stage is not checked and serves nobody, whatever the others do; who asks for both is refused")
+    func attested() throws {
+        func stage(_ change: @escaping (inout StageDefinition) -> Void) -> DefinitionFault? {
+            fault { definition in
+                (definition.verification, definition.memo) = ("replay", .own)
+                definition.stages[1].determinism = "attested"
+                change(&definition.stages[1])
+            }
+        }
+        #expect(stage { _ in } == nil)
+        #expect(stage { $0.verification = "none" } == nil)
+        #expect(stage { $0.verification = "spot:10%" }?.path == "stages[1].verify")
+        #expect(stage { $0.verification = "quorum:2/3" }?.path == "stages[1].verify")
+        #expect(stage { $0.memo = .trusted }?.path == "stages[1].memo")
+        #expect(stage { $0.determinism = "sometimes" }?.path == "stages[1].determinism")
+        #expect(stage { ($0.determinism, $0.memo) = ("deterministic", .trusted) } == nil)
+        var definition = pipeline()
+        (definition.verification, definition.memo) = ("replay", .own)
+        definition.stages[1].determinism = "attested"
+        #expect(definition.verification(of: definition.stages[1]) == "none")
+        #expect(definition.memo(of: definition.stages[1]) == .off)
+        #expect(definition.verification(of: definition.stages[0]) == "replay")
+        let params = ChildTemplate(definition.stages[1]).params(
+            module: CID.hashing([1], codec: .raw), item: nil, { _ in nil })
+        #expect(params.determinism == .attested)
+        #expect(params.executionPolicy?.requires(AttestedRun.feature) == true)
+    }
+
     @Test("A second copy of slow runs is asked for by stage, and not where several executors run the work anyway")
     func hedges() throws {
         var definition = pipeline()
