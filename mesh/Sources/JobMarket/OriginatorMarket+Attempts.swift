@@ -109,41 +109,6 @@ extension OriginatorMarket {
         return .refused(told)
     }
 
-    /// Closes the window early once enough acceptable bids have arrived. The policy says how many are enough; if it
-    /// does not, free keys must not close the window before others had their time, so the best bid has to come from an
-    /// executor that proved itself here.
-    mutating func closeIfSufficient(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.phase == .bidding, job.status != .biddingClosed else { return }
-        if job.manifest.policy.hasPublicBids { return sealIfSufficient(id, &context) }
-        let named = job.manifest.policy.sufficientBids
-        let candidates = takers(of: job, context)
-        // Those of executors that have another job of the same work count, and are not taken.
-        let count = UInt64(job.candidates(at: context.steady).count)
-        if !candidates.isEmpty, count >= named ?? context.configuration.originator.sufficientBids {
-            let ranking = bids.rank(candidates, of: job, context)
-            if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {
-                return close(id, .sufficientBids, ranking, &context)
-            }
-        }
-        if !candidates.isEmpty, !context.timers.contains(.window(id)) {
-            close(id, .firstAcceptableBid, bids.rank(candidates, of: job, context), &context)
-        }
-    }
-
-    /// Closes the window early, as nobody is left to wait for; unless the policy says how long, or for how many bids.
-    mutating func everybodySpoke(on id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.mayCloseEarly(context) else { return }
-        if job.manifest.policy.hasPublicBids { return seal(id, .everybodySpoke, &context) }
-        let candidates = takers(of: job, context)
-        if !candidates.isEmpty { close(id, .everybodySpoke, bids.rank(candidates, of: job, context), &context) }
-    }
-
-    mutating func windowElapsed(_ id: JobID, _ context: inout MarketContext) {
-        guard let job = jobs[id], job.phase == .bidding, !publicWindowElapsed(id, &context) else { return }
-        let candidates = takers(of: job, context)
-        if !candidates.isEmpty { close(id, .windowElapsed, bids.rank(candidates, of: job, context), &context) }
-    }
-
     mutating func close(
         _ id: JobID, _ cause: BiddingClosure, _ ranking: [RankedBid], _ context: inout MarketContext
     ) {
