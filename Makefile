@@ -44,7 +44,7 @@ corpus: setup ## all hostile modules, with a table of how they ended, and all fi
 
 crash-matrix: setup guests ## nodes that die before and after each of their writes, more than 200 times
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
-	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.(CrashMatrixTests|RareWriteTests)' ""
+	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.(CrashMatrixTests|RareWriteTests|FailedRunWriteTests)' ""
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests

@@ -247,6 +247,9 @@ final class RunningCommand {
         Foundation.kill(process.processIdentifier, number)
     }
 
+    /// What it has written to standard output so far.
+    var outputSoFar: String { (try? String(contentsOf: output, encoding: .utf8)) ?? "" }
+
     /// What it has written to standard error so far.
     var errorsSoFar: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
 

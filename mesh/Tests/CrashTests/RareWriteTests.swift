@@ -6,25 +6,6 @@ import Testing
     "Nodes killed at rare writes", .serialized,
     .enabled("make crash-matrix runs it") { ProcessInfo.processInfo.environment["MESH_CRASH_MATRIX"] != nil })
 struct RareWriteTests {
-    /// Something that an owner does, the writes that it takes, and how it ends.
-    private struct Case {
-        let events: [String]
-        /// Begins it at a node that is up, and may die meanwhile.
-        let begin: (NodeProcess, _ key: String) throws -> Void
-        /// Goes on after the restart, and looks at the end.
-        let end: (NodeProcess, _ key: String) throws -> Void
-    }
-
-    /// A job that is submitted again under its key, if the node died before it was written.
-    private func job(_ node: NodeProcess, _ key: String, _ arguments: [String]) throws -> String? {
-        let run = try node.run(["run", "--detach", "--idempotency-key", key] + arguments)
-        return run.status == 0 ? run.output.trimmingCharacters(in: .whitespacesAndNewlines) : nil
-    }
-
-    private func isOver(_ id: String, _ node: NodeProcess) throws -> Bool {
-        try node.run(["explain", id]).output.contains("Nothing is left to do.")
-    }
-
     private func workflow(_ id: String, _ node: NodeProcess) throws -> [String: Any]? {
         (try node.run(["workflow", "show", id, "--json"]).json() as? [String: Any])?["workflow"] as? [String: Any]
     }
@@ -35,72 +16,72 @@ struct RareWriteTests {
     }
 
     /// A job that its owner cancels while it runs.
-    private func cancelledJob(_ module: String) -> Case {
+    private func cancelledJob(_ module: String) -> RareWrite {
         let arguments = [module, "--max-fuel", "900G", "--sufficient-bids", "1"]
-        return Case(events: ["originator:cancellation_requested", "originator:result_reached"]) {
+        return RareWrite(events: ["originator:cancellation_requested", "originator:result_reached"]) {
             node, key in
-            guard let id = try job(node, key, arguments) else { return }
+            guard let id = try RareWrite.job(node, key, arguments) else { return }
             try eventually("the job runs, or the node is dead") {
                 try !node.isRunning || node.job(id)?["phase"] as? String == "Running"
             }
             _ = try node.run(["cancel", id])
         } end: { node, key in
-            let id = try #require(try job(node, key, arguments))
+            let id = try #require(try RareWrite.job(node, key, arguments))
             _ = try node.run(["cancel", id])
             #expect(try node.run(["wait", id]).status == 214)
-            try eventually("the job is over") { try isOver(id, node) }
+            try eventually("the job is over") { try RareWrite.isOver(id, node) }
             #expect(try node.movements("settle", jobID: id).count <= 1)
         }
     }
 
     /// A job that its owner cancels while bids are waited for.
-    private func cancelledBidding(_ module: String) -> Case {
+    private func cancelledBidding(_ module: String) -> RareWrite {
         let arguments = [module, "--min-reputation", "1000"]
-        return Case(events: ["originator:cancelled"]) { node, key in
-            guard let id = try job(node, key, arguments) else { return }
+        return RareWrite(events: ["originator:cancelled"]) { node, key in
+            guard let id = try RareWrite.job(node, key, arguments) else { return }
             _ = try node.run(["cancel", id])
         } end: { node, key in
-            let id = try #require(try job(node, key, arguments))
+            let id = try #require(try RareWrite.job(node, key, arguments))
             _ = try node.run(["cancel", id])
             #expect(try node.run(["wait", id]).status == 214)
-            try eventually("the job is over") { try isOver(id, node) }
+            try eventually("the job is over") { try RareWrite.isOver(id, node) }
             #expect(try node.movements("settle", jobID: id).isEmpty)
         }
     }
 
     /// A job for which nobody is good enough.
-    private func failedJob(_ module: String) -> Case {
+    private func failedJob(_ module: String) -> RareWrite {
         let arguments = [module, "--min-reputation", "1000"]
-        return Case(events: ["originator:failed"]) { node, key in
-            guard let id = try job(node, key, arguments) else { return }
+        return RareWrite(events: ["originator:failed"]) { node, key in
+            guard let id = try RareWrite.job(node, key, arguments) else { return }
             _ = try node.run(["wait", id])
         } end: { node, key in
-            let id = try #require(try job(node, key, arguments))
+            let id = try #require(try RareWrite.job(node, key, arguments))
             #expect(try node.run(["explain", id, "--json"]).status == 0)
             #expect(try node.run(["wait", id]).status != 0)
-            try eventually("the job is over") { try isOver(id, node) }
+            try eventually("the job is over") { try RareWrite.isOver(id, node) }
             #expect(try node.movements("settle", jobID: id).isEmpty)
         }
     }
 
     /// A job whose bids are public, which goes well.
-    private func publicJob(_ module: String) -> Case {
+    private func publicJob(_ module: String) -> RareWrite {
         let arguments = [module, "--public-bids", "--bid-window", "300ms"]
-        return Case(events: ["originator:bid_committed", "originator:bids_sealed", "originator:bid_received"]) {
+        return RareWrite(events: ["originator:bid_committed", "originator:bids_sealed", "originator:bid_received"]) {
             node, key in
-            guard let id = try job(node, key, arguments) else { return }
+            guard let id = try RareWrite.job(node, key, arguments) else { return }
             _ = try node.run(["wait", id])
         } end: { node, key in
-            let id = try #require(try job(node, key, arguments))
+            let id = try #require(try RareWrite.job(node, key, arguments))
             #expect(try node.run(["wait", id]).status == 0)
-            try eventually("the job is over") { try isOver(id, node) }
+            try eventually("the job is over") { try RareWrite.isOver(id, node) }
             #expect(try node.movements("settle", jobID: id).count == 1)
         }
     }
 
     /// A workflow that its owner cancels while its jobs run.
-    private func cancelledWorkflow(_ plan: String) -> Case {
-        Case(events: ["plan:cancelled"]) { node, key in
+    private func cancelledWorkflow(_ plan: String) -> RareWrite {
+        RareWrite(events: ["plan:cancelled"]) { node, key in
             guard let id = try begun(node, key, plan) else { return }
             _ = try node.run(["workflow", "cancel", id])
         } end: { node, key in
@@ -118,8 +99,8 @@ struct RareWriteTests {
     }
 
     /// A workflow that failed, and is taken up again, and fails again.
-    private func resumedWorkflow(_ plan: String) -> Case {
-        Case(events: ["plan:resumed"]) { node, key in
+    private func resumedWorkflow(_ plan: String) -> RareWrite {
+        RareWrite(events: ["plan:resumed"]) { node, key in
             guard let id = try begun(node, key, plan) else { return }
             try eventually("it has failed") { try workflow(id, node)?["over"] as? Bool == true }
             _ = try node.run(["workflow", "resume", id])
@@ -162,29 +143,7 @@ struct RareWriteTests {
             cancelledWorkflow(running.path),
             resumedWorkflow(failing.path),
         ]
-        for rare in cases {
-            for event in rare.events {
-                for side in ["before", "after"] {
-                    let key = "\(side)-\(event)"
-                    if side == "before" {
-                        try node.start(crashBefore: event)
-                    } else {
-                        try node.start(crashAfter: event)
-                    }
-                    try mesh.waitUntilConnected()
-                    try rare.begin(node, key)
-                    if !node.waitForCrash(seconds: 30) {
-                        Issue.record("no death \(side) \(event)")
-                        node.kill()
-                    }
-                    #expect(node.log.split(separator: "\n").last { $0.hasPrefix("crash ") }?.contains(event) == true)
-                    try node.start()
-                    try mesh.waitUntilConnected()
-                    try rare.end(node, key)
-                    #expect(node.stop() == 0)
-                }
-            }
-        }
+        for rare in cases { try rare.play(mesh) }
         try node.start()
         try mesh.waitUntilConnected()
         let settled = try node.movements("settle")
