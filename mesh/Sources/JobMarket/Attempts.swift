@@ -18,13 +18,13 @@ struct Attempts: Hashable, Sendable {
     /// Attempts that ended with a receipt saying `node_failed`.
     var nodeFailures: Int {
         all.count { attempt in
-            if case .nodeFailed(_, .nodeFailed) = attempt.end { true } else { false }
+            if case .nodeFailed(_, .nodeFailed) = attempt.end { !attempt.wasDeclined } else { false }
         }
     }
 
     /// Attempts that count against the number that a job may have: so many that were declined are none.
     func used(declinesMax: UInt64) -> UInt64 {
-        let declined = all.count { if case .declined = $0.end { true } else { false } }
+        let declined = all.count(where: \.wasDeclined)
         return count - min(UInt64(declined), declinesMax)
     }
 
@@ -125,6 +125,8 @@ package struct Attempt: Hashable, Sendable {
     private var state = State.live(Run())
     /// Whether a receipt of it came, counting or not.
     package private(set) var hasReceipt = false
+    /// Whether its executor declined it, whatever it signed later.
+    private(set) var wasDeclined = false
 
     init(signed: SignedObject<Assignment>, madeAt: UnixMilliseconds) {
         self.signed = signed
@@ -208,6 +210,7 @@ package struct Attempt: Hashable, Sendable {
     mutating func ended(_ end: AttemptEnd) {
         switch end {
         case .nodeFailed, .receiptInvalid: hasReceipt = true
+        case .declined: wasDeclined = true
         default: break
         }
         state = .ended(end)

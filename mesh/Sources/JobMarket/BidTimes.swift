@@ -44,11 +44,19 @@ struct BidTimes: Sendable {
         var silences: UInt64 = 0
     }
 
+    /// For how long an executor is waited for.
+    struct Wait: Hashable, Sendable {
+        let until: MonotonicInstant
+        /// Whether it had all the time that it may take: where its bid would be of little use it had less, and its
+        /// silence says nothing.
+        let isWhole: Bool
+    }
+
     /// A job that collects bids.
     private struct Opening {
         let at: MonotonicInstant
         /// Until when each executor is waited for that is known to be able and silent.
-        var awaited: [DID: MonotonicInstant] = [:]
+        var awaited: [DID: Wait] = [:]
         /// Whether one that would bid said that it is busy.
         var isWanted = false
         var widenings = 0
@@ -93,13 +101,17 @@ struct BidTimes: Sendable {
     }
 
     /// An executor that is known and able said that it would bid, and cannot now.
-    mutating func wouldBid(on job: JobID) { openings[job]?.isWanted = true }
+    mutating func wouldBid(_ executor: DID, on job: JobID) {
+        openings[job]?.isWanted = true
+        openings[job]?.awaited[executor] = nil
+    }
 
     /// The bidding closed: who was waited for long enough, and said nothing, is waited for less the next time.
     mutating func closed(_ job: JobID, now: MonotonicInstant) {
         guard let awaited = openings[job]?.awaited else { return }
         openings[job]?.awaited = [:]
-        for (executor, until) in awaited.sorted(by: { $0.key.text < $1.key.text }) where until <= now {
+        let silent = awaited.filter { $0.value.isWhole && $0.value.until <= now }
+        for executor in silent.keys.sorted(by: { $0.text < $1.text }) {
             var pace = paces[executor] ?? Pace()
             pace.silences = min(pace.silences + 1, limits.silencesMax)
             set(pace, of: executor)
@@ -123,18 +135,23 @@ struct BidTimes: Sendable {
         Self.worth(paces[executor] ?? Pace(), gain: gain, isSpare: isSpare, window: window, limits)
     }
 
-    /// The same, of one that bids as fast as this.
+    /// How long one that bids as fast as this is waited for, whatever its bid could gain.
+    static func patience(with pace: Pace, window: UInt64, _ limits: Limits) -> UInt64 {
+        let bySilence = max(window >> pace.silences, limits.paceMillisecondsMin)
+        let byPace = pace.milliseconds.map { slowest in
+            max(min(slowest, limits.paceMillisecondsMax) * limits.paceTimes, limits.paceMillisecondsMin)
+        }
+        return min(window, bySilence, byPace ?? .max)
+    }
+
+    /// How long one that bids as fast as this is worth waiting for.
     static func worth(
         _ pace: Pace, gain: UInt64, isSpare: Bool = false, window: UInt64, _ limits: Limits
     ) -> UInt64 {
         let part = window.multipliedFullWidth(by: min(gain, limits.gainPermille))
         let byGain = gain < limits.gainPermille ? limits.gainPermille.dividingFullWidth(part).quotient : window
-        let bySilence = max(window >> pace.silences, limits.paceMillisecondsMin)
-        let byPace = pace.milliseconds.map { slowest in
-            max(min(slowest, limits.paceMillisecondsMax) * limits.paceTimes, limits.paceMillisecondsMin)
-        }
         let byUse = max(byGain, isSpare ? limits.spareMilliseconds : 0)
-        return min(window, byUse, bySilence, byPace ?? .max)
+        return min(byUse, patience(with: pace, window: window, limits))
     }
 
     /// Takes down for how long each is waited for; returns until when the job waits.
@@ -146,14 +163,17 @@ struct BidTimes: Sendable {
         _ gains: [(executor: DID, gain: UInt64)], areSpare: Bool = false, on job: JobID, window: UInt64
     ) -> MonotonicInstant? {
         guard let at = openings[job]?.at else { return nil }
-        var awaited: [DID: MonotonicInstant] = [:]
+        var awaited: [DID: Wait] = [:]
         for (executor, gain) in gains {
-            let worth = Int64(clamping: worth(of: executor, gain: gain, isSpare: areSpare, window: window))
-            // Who could gain nothing is not waited for, and has not failed to bid.
-            if worth > 0 { awaited[executor] = at.advanced(milliseconds: worth) }
+            let worth = worth(of: executor, gain: gain, isSpare: areSpare, window: window)
+            let patience = Self.patience(with: paces[executor] ?? Pace(), window: window, limits)
+            // Who could gain nothing is not waited for.
+            guard worth > 0 else { continue }
+            awaited[executor] = Wait(
+                until: at.advanced(milliseconds: Int64(clamping: worth)), isWhole: worth >= patience)
         }
         openings[job]?.awaited = awaited
-        return awaited.values.max() ?? at
+        return awaited.values.map(\.until).max() ?? at
     }
 
     /// Whether a job whose time for bids is over gets as much again, because executors that would bid are busy; counts

@@ -36,7 +36,8 @@ struct ExecutorRuns: Sendable {
         switch event.kind {
         case .assignmentAccepted:
             places.accept(
-                job.id, of: owner, isStranger: !context.knows(owner), seconds: job.manifest.params.timeoutSeconds)
+                job.id, of: owner, isStranger: !context.knows(owner),
+                seconds: job.manifest.params.placeSeconds)
             guard let run = job.run else { return }
             jobs[run.signed.cid] = job.id
             guard !context.isReplaying else { return }

@@ -200,6 +200,7 @@ extension JobEvent {
         case .sufficientBids: "enough acceptable bids are in"
         case .everybodySpoke: "everybody who is known and able has answered"
         case .nothingToGain: "those who have not answered are not worth waiting for any longer"
+        case .attemptsFailed: "another executor that had the job says that it failed"
         case .windowElapsed: "the window is over"
         case .firstAcceptableBid: "the first acceptable bid came after the window"
         }

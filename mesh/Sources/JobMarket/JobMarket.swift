@@ -134,7 +134,7 @@ package struct JobMarket: Sendable {
             }
         case .everybodySpoke(let id): originator.everybodySpoke(on: id, &context)
         case .bidsAwaited(let id, let offers): originator.bidsAwaited(on: id, from: offers, &context)
-        case .executorBusy(let id): originator.bidTimes.wouldBid(on: id)
+        case .executorBusy(let id, let executor): originator.bidTimes.wouldBid(executor, on: id)
         case .executorsJudged(let id, let outlook, let milliseconds):
             let executor = executor
             originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {

@@ -102,6 +102,8 @@ package enum BiddingClosure: String, Hashable, Sendable, Codable {
     case nothingToGain = "nothing_to_gain"
     /// The window's time was over, with acceptable bids in it.
     case windowElapsed = "window_elapsed"
+    /// Executors that nobody waited for any more said that they failed, as others did: this node looks first.
+    case attemptsFailed = "attempts_failed"
     /// The window was over before; the first acceptable bid after it was taken up.
     case firstAcceptableBid = "first_acceptable_bid"
 }

@@ -1,7 +1,7 @@
 package import MeshTypes
 package import Multiformats
 package import Receipts
-import SignedObjects
+package import SignedObjects
 
 /// A fact that the shell reports to the market. Inputs with an answer are functions of `JobMarket`: `submit`, `cancel`,
 /// `receive`, `judge`.
@@ -56,7 +56,7 @@ package enum MarketInput: Sendable {
     /// These executors are known to be able to run this job, and have said nothing so far, by their offers.
     case bidsAwaited(JobID, [NodeCapability])
     /// An executor that is known and able would bid on this job, and cannot now.
-    case executorBusy(JobID)
+    case executorBusy(JobID, DID)
     /// The owner lets this node start accepted jobs again.
     case runsMayBegin
     /// The owner's pause lasts longer than accepted jobs wait: others are to run them.

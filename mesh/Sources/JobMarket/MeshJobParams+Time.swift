@@ -10,4 +10,8 @@ extension MeshJobParams {
 
     /// Both.
     var stillMilliseconds: UInt64 { filesMilliseconds + sessionMilliseconds }
+
+    /// How long a run keeps its place at the most, in seconds: one that waits for its user keeps it, one that waits for
+    /// files does not.
+    var placeSeconds: UInt64 { timeoutSeconds + sessionMilliseconds / 1_000 }
 }

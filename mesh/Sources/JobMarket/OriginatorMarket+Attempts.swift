@@ -37,7 +37,9 @@ extension OriginatorMarket {
             context.counters.duplicates += 1
             return .ack
         case .refused(let refusal):
-            if refusal == .biddingClosed { bidTimes.late(from: peer, on: lean.jobID, now: context.now) }
+            if refusal == .biddingClosed || refusal == .jobNotOpen {
+                bidTimes.late(from: peer, on: lean.jobID, now: context.now)
+            }
             return refuse(refusal, lostTo: jobs.read(lean.jobID, \.winner) ?? nil, &context)
         case .ignored(let refusal):
             context.counters.bidsIgnored += 1
@@ -123,6 +125,7 @@ extension OriginatorMarket {
         // Once bids are committed to, they are shown: then it goes on.
         if !job.bidding.sealed.isEmpty, job.phase == .bidding { return seal(id, .windowElapsed, &context) }
         if !takers(of: job, context).isEmpty { return windowElapsed(id, &context) }
+        if endsBidding(of: job, context) { return close(id, .attemptsFailed, [], &context) }
         if waitsForRivals(id, &context) { return beginBidding(id, &context) }
         if job.assignments.isEmpty, bidTimes.widens(id) { return beginBidding(id, &context) }
         if job.assignments.isEmpty {
@@ -173,6 +176,12 @@ extension OriginatorMarket {
         finish(id, .failed(.noExecutor(outlook.atLast, bids: job.bidCount &+ bids.unwritten(of: id))), &context)
     }
 
+    /// Whether no bid decides what becomes of a job: an executor that nobody waited for any more said that it failed,
+    /// as others did before, so this node looks first whether the job can be run at all.
+    private func endsBidding(of job: OriginatedJob, _ context: MarketContext) -> Bool {
+        job.isFailed(context.configuration.originator) && !isGivenByOthers(job.id, context)
+    }
+
     // MARK: Assignment
 
     /// Continues after an attempt without a result, or after a restart between two steps: the next bidder, another
@@ -182,7 +191,11 @@ extension OriginatorMarket {
             job.trial?.assignment == nil
         else { return }
         if job.phase == .bidding, job.status != .biddingClosed {
-            if !context.timers.contains(.phase(id)) { biddingElapsed(id, &context) }
+            if !job.manifest.policy.hasPublicBids, endsBidding(of: job, context) {
+                close(id, .attemptsFailed, bids.rank(takers(of: job, context), of: job, context), &context)
+            } else if !context.timers.contains(.phase(id)) {
+                biddingElapsed(id, &context)
+            }
             return
         }
         if let reason = job.cancelReason { return finish(id, .cancelled(reason: reason), &context) }
@@ -191,7 +204,7 @@ extension OriginatorMarket {
             return fail(id, .attemptsExhausted(attempts: attempts.count, last: attempts.lastEnd), &context)
         }
         if let failure = job.failureOfAttempts(context.configuration.originator), !isGivenByOthers(id, context) {
-            if waitsForOthers(id, &context) { return }
+            if waitsForOthers(id, context) { return compareWithoutFailed(id, &context) }
             if let last = attempts.all.last?.cid, job.hasAttemptsLeft(context.configuration.originator),
                 job.trial == nil, job.endsAt > context.steady, job.receipts.candidates.isEmpty
             {

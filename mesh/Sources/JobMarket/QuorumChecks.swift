@@ -69,32 +69,53 @@ extension CheckingHalf {
         let candidates = job.candidates(at: context.steady)
         let rivals = rivals(of: job.id)
         let others = rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
-        guard job.isFailed(context.configuration.originator) else { return others }
+        guard isFailedBesideOthers(job, context) else { return others }
         let right = rightExecutors(beside: job.id)
-        return others.filter { right.contains($0.bid.bidderDID) }
+        // They know that they alone are asked: none gets more for it than the dearest of the work has.
+        let most = dearest(beside: job.id)
+        return others.filter { right.contains($0.bid.bidderDID) && $0.bid.terms.price <= most }
     }
 
     // MARK: A job that failed beside its replicas
 
+    /// Whether it is the job that the user knows of a work that others do, too, and its own executors failed it.
+    private func isFailedBesideOthers(_ job: OriginatedJob, _ context: MarketContext) -> Bool {
+        !quorums.isReplica(job.id) && quorums.members(with: job.id).count > 1
+            && job.isFailed(context.configuration.originator)
+    }
+
+    /// The most that an assignment of a work may cost.
+    private func dearest(beside id: JobID) -> TokenAmount {
+        let prices = quorums.members(with: id).flatMap { member in
+            jobs.read(member) { $0.assignments.all.map(\.assignment.terms.price) } ?? []
+        }
+        return prices.max() ?? .zero
+    }
+
     /// Whether the job that the user knows, whose own executors failed it, is given to one whose result of the same
     /// work counts: each of them is asked once.
     func isGivenByOthers(_ id: JobID, _ context: MarketContext) -> Bool {
-        guard !quorums.isReplica(id), quorums.members(with: id).count > 1 else { return false }
         let right = rightExecutors(beside: id)
-        let times = context.configuration.originator
-        return jobs.read(id) { job in job.isFailed(times) && !right.allSatisfy { job.isExcluded($0) } } ?? false
+        return jobs.read(id) { job in
+            isFailedBesideOthers(job, context) && !right.allSatisfy { job.isExcluded($0) }
+        } ?? false
     }
 
-    /// Whether the job that the user knows, whose own executors failed it, waits for what the others give. It is the
-    /// last that they waited for, so what they committed to is compared.
-    mutating func waitsForOthers(_ id: JobID, _ context: inout MarketContext) -> Bool {
-        let members = quorums.members(with: id)
-        let times = context.configuration.originator
-        guard members.count > 1, !quorums.isReplica(id), jobs.read(id, { $0.isFailed(times) }) ?? false,
-            members.contains(where: { $0 != id && jobs.read($0, \.isOpen) ?? false })
-        else { return false }
-        if !isDecided(members) { compare(with: id, &context) }
-        return true
+    /// Whether the job that the user knows, whose own executors failed it, waits for what the others may give.
+    func waitsForOthers(_ id: JobID, _ context: MarketContext) -> Bool {
+        (jobs.read(id) { isFailedBesideOthers($0, context) } ?? false)
+            && quorums.members(with: id).contains { $0 != id && mayStillCount($0, context) }
+    }
+
+    /// Whether a job of a work may come to have a result that counts.
+    private func mayStillCount(_ id: JobID, _ context: MarketContext) -> Bool {
+        isAwaited(id, context) || jobs.read(id) { $0.isOpen && !$0.receipts.candidates.isEmpty } ?? false
+    }
+
+    /// Compares what the others of a work committed to, if that was not done: the job that the user knows failed, so
+    /// they may have waited for it alone.
+    mutating func compareWithoutFailed(_ id: JobID, _ context: inout MarketContext) {
+        if !isDecided(quorums.members(with: id)) { compare(with: id, &context) }
     }
 
     /// Who gave a result that counts of the same work, for another job of it.
@@ -106,13 +127,12 @@ extension CheckingHalf {
             })
     }
 
-    /// Goes on with the job that the user knows, if it waits for what the others give.
+    /// Goes on with the job that the user knows, if it waited for what the others give: they are compared, which is done
+    /// once, or nothing will come of them. So it does not lead to another comparison.
     mutating func wake(with id: JobID, _ context: inout MarketContext) {
         let members = quorums.members(with: id)
-        let times = context.configuration.originator
-        guard members.count > 1, let parent = members.first,
-            isDecided(members) || !members.contains(where: { !commitments(of: $0).isEmpty }),
-            jobs.read(parent, { $0.isFailed(times) }) ?? false
+        guard let parent = members.first, jobs.read(parent, { isFailedBesideOthers($0, context) }) ?? false,
+            isDecided(members) || !waitsForOthers(parent, context)
         else { return }
         assignNext(parent, &context)
     }

@@ -175,11 +175,12 @@ struct JobOutlooks: Sendable {
     }
 
     /// Notes what keeps an executor from bidding now that said so by itself; of more than `interestsPerJobMax` it is
-    /// forgotten.
-    mutating func interested(_ job: JobID, _ executor: DID, _ refusal: Refusal) {
-        guard watches[job]?.interests.count ?? .max < limits.interestsPerJobMax else { return }
+    /// forgotten. Returns whether it is the first word of this one.
+    mutating func interested(_ job: JobID, _ executor: DID, _ refusal: Refusal) -> Bool {
+        guard let watch = watches[job], watch.interests.count < limits.interestsPerJobMax else { return false }
         watches[job]?.interests[executor] = Refusal(
             code: refusal.code.sanitized, text: PlainText.sanitized(refusal.text))
+        return watch.interests[executor] == nil
     }
 
     /// Notes what an executor answered about a job; `nil` if it did not answer.

@@ -318,6 +318,9 @@ package struct NodeCore: Core {
             return effects.append(.answer(request: request, .refused(Refusal(error.name, "\(error)"))))
         }
         let isBid = message.biddenJob != nil
+        let hadBid = message.biddenJob.map { job in
+            (try? PublicKey(peerID: peer).did).map { market.hasBid($0, on: job) } ?? false
+        }
         if isBid { give(.networksSeen(peer, networks), moment) }
         if isBid, let roundTripMilliseconds {
             give(.latencyMeasured(peer, milliseconds: roundTripMilliseconds), moment)
@@ -331,13 +334,15 @@ package struct NodeCore: Core {
         judge(reply, of: peer, moment)
         absorb(transition, answering: .peer(request: request, reply), moment)
         switch message {
-        case .jobBid, .jobBidCommitment: bidTaken(on: message, moment)
+        // What its bidder says again changes nothing of whom the job waits for.
+        case .jobBid, .jobBidCommitment: if hadBid == false { bidTaken(on: message, moment) }
         case .jobInterest(let interest) where reply == .ack:
             guard capabilities.offer(of: interest.executorDID, now: moment.now) != nil, let refusal = interest.refusal
             else { break }
-            outlooks.interested(interest.jobID, interest.executorDID, refusal)
-            give(.executorBusy(interest.jobID), moment)
-            bidTaken(on: interest.jobID, moment)
+            give(.executorBusy(interest.jobID, interest.executorDID), moment)
+            if outlooks.interested(interest.jobID, interest.executorDID, refusal) {
+                bidTaken(on: interest.jobID, moment)
+            }
         default: break
         }
         // The connection is so young that its first ping is unanswered; the bid window leaves time for it.

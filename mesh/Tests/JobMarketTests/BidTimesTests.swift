@@ -84,12 +84,19 @@ import Testing
         #expect(worth(of: slow) == 1_000, "another closed the window before its time was over")
         _ = round(from: 0, closedAfter: 1_000, gain: 0)
         #expect(worth(of: slow) == 1_000, "nobody waited for it")
+        for start in 1...4 { _ = round(from: Int64(start) * 2_000, closedAfter: 300, gain: 50) }
+        #expect(worth(of: slow) == 1_000, "it had a part of the time that it may take")
+        times.opened(job, now: at(9_000))
+        _ = times.awaits([(slow, 1_000)], on: job, window: 1_000)
+        times.wouldBid(slow, on: job)
+        times.closed(job, now: at(10_000))
+        #expect(worth(of: slow) == 1_000, "it said that it is busy")
         for (index, expected) in ([500, 250, 125, 100, 100] as [UInt64]).enumerated() {
-            _ = round(from: Int64(index) * 10_000, closedAfter: 1_000)
+            _ = round(from: 20_000 + Int64(index) * 10_000, closedAfter: 1_000)
             #expect(worth(of: slow) == expected)
             #expect(worth(of: quick) == 1_000)
         }
-        times.bid(of: slow, on: job, now: at(40_300))
+        times.bid(of: slow, on: job, now: at(60_300))
         #expect(worth(of: slow) == 1_000, "it took 300 ms")
     }
 
@@ -247,7 +254,7 @@ import Testing
             let bidding = OriginatorConfiguration().biddingMilliseconds
             for _ in 0..<8 where world.job(id)?.isOpen == true {
                 world.run(milliseconds: 2_000)
-                if isWanted { world.give(.executorBusy(id), to: 0) }
+                if isWanted { world.give(.executorBusy(id, world.parties[1].identity.did), to: 0) }
                 world.run(milliseconds: Int64(bidding) - 1_990)
             }
             guard case .noAcceptableBid = world.job(id)?.failure else {

@@ -70,7 +70,7 @@ import Testing
         let most = outlooks.limits.interestsPerJobMax
         for number in 0...most {
             let did = try standing(UInt8(number)).did
-            outlooks.interested(job(1), did, Refusal(.atCapacity, String(repeating: "x", count: 100_000)))
+            _ = outlooks.interested(job(1), did, Refusal(.atCapacity, String(repeating: "x", count: 100_000)))
         }
         let known = outlooks.refusals(of: job(1))
         #expect(known.count == most)
@@ -82,7 +82,7 @@ import Testing
         let asked = outlooks.toAsk(
             try turn(&outlooks, at: 400), standings, ExecutorOutlook(standings), room: &room)
         #expect(asked.count == 2, "who said nothing is asked all the same")
-        outlooks.interested(job(2), try standing(1).did, Refusal(.atCapacity, "x"))
+        _ = outlooks.interested(job(2), try standing(1).did, Refusal(.atCapacity, "x"))
         #expect(outlooks.refusals(of: job(2)).isEmpty, "nothing waits")
     }
 
