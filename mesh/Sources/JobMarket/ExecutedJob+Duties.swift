@@ -78,7 +78,10 @@ extension ExecutedJob {
                 context.emit(.cancelExecution(assignment: assignmentCID, reason: reason))
             }
         case .receiptSigned: deliverReceipt(&context)
-        case .settlementReceived, .settlementOverdue: publishReceipt(&context)
+        case .settlementReceived, .settlementOverdue:
+            // After a restart it may be on its way again.
+            if let receiptCID { context.dropDelivery(.receipt, job: id, subject: receiptCID) }
+            publishReceipt(&context)
         case .closed: if receiptDelivery?.settlement == .awaited { publishReceipt(&context) }
         case .receiptDelivered:
             if let receiptCID { context.dropDelivery(.receipt, job: id, subject: receiptCID) }
@@ -128,9 +131,10 @@ extension ExecutedJob {
         context.emit(.publishReceipt(receipt: signed.cid, block: signed.bytes, notice(of: signed, context)))
     }
 
-    /// Gives the receipt to the originator.
+    /// Gives the receipt to the originator, if it has not got it; or if the settlement is awaited, after a restart: the
+    /// originator may still want the outputs, and may have dialed this node in vain so often that it leaves it alone.
     func deliverReceipt(_ context: inout MarketContext) {
-        guard let delivery = receiptDelivery, let until = delivery.deliverUntil else { return }
+        guard let delivery = receiptDelivery, let until = delivery.deliverUntil ?? delivery.settleUntil else { return }
         let signed = delivery.signed
         var notice = notice(of: signed, context)
         notice.receipt = signed.bytes

@@ -116,7 +116,7 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     }
 
     private mutating func resumeReceipt(_ job: ExecutedJob, _ context: inout MarketContext) {
-        if job.delivery == nil { job.deliverReceipt(&context) }
+        job.deliverReceipt(&context)
         // The settlement may have been the last that was written.
         if job.receiptDelivery?.settlement != .awaited { job.publishReceipt(&context) }
         if job.anchor.isNone, let receipt = job.receiptCID {

@@ -159,7 +159,8 @@ package struct MarketNode: SimulatedNode {
     /// Peers that are looked for in the DHT.
     var searches: OrderedDictionary<PeerID, Search> = [:]
     var touched: Touched = []
-    private var bootstrap: [Multiaddr] = []
+    /// Whom it stays connected to.
+    private(set) var bootstrap: [Multiaddr] = []
     private var calendarMilliseconds: Int64 = 0
     private var lookAt: MonotonicInstant?
     private var remembered: [PeerID] = []

@@ -71,9 +71,18 @@ package struct MarketReport: Hashable, Sendable {
         if durationMilliseconds > 1_200_000 { violations.append("the round took \(durationMilliseconds / 1_000) s") }
         if tokensFound != tokensIssued { violations.append("\(tokensIssued) tokens issued, \(tokensFound) found") }
         // Each node loses a few peers for a while; in rounds of composite jobs, which last longer, more of them.
-        let dialsMax = UInt64(nodes) * (Self.hasWorkflows(network) ? 20 : 10)
+        let dialsMax = UInt64(nodes) * (Self.hasWorkflows(network) ? 20 : 10) + Self.dialsOfGoneMax(network)
         if statistics.dialsFailed > dialsMax { violations.append("\(statistics.dialsFailed) dials failed") }
         if results.values.reduce(0, +) != jobs { violations.append("some jobs have no result") }
+    }
+
+    /// The dials of bootstrap addresses whose nodes moved: they are tried for ever, each after 30 s at least.
+    private static func dialsOfGoneMax(_ network: borrowing VirtualNetwork<MarketNode>) -> UInt64 {
+        let places = Set(network.nodeIDs.map { network.place(of: $0) })
+        let gone = network.nodeIDs.map { node in
+            network[node].bootstrap.count { OverlayDirectory.place($0).map { !places.contains($0) } ?? false }
+        }
+        return UInt64(gone.reduce(0, +)) * UInt64(network.now.milliseconds(since: .zero)) / 30_000
     }
 
     private static func hasWorkflows(_ network: borrowing VirtualNetwork<MarketNode>) -> Bool {

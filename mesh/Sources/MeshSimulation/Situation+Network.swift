@@ -29,6 +29,20 @@ extension Situation {
         mesh.wait(20, for: "the assignment finds the bidder, which moved") { $0.hasResult(1) }
     }
 
+    func outputsWanted(_ mesh: inout SmallMesh) {
+        // Both have peers enough, so neither looks for more; and only the executor knows that its address is its own.
+        mesh.join(also: [1: [3, 4, 5, 6], 2: [3, 4, 5, 6, 7, 8, 9]])
+        mesh.submit(at: 1)
+        mesh.wait(10, for: "the receipt is here") { $0.job(0)?.candidateReceipts.isEmpty == false }
+        mesh.slow(from: 2, to: 1, milliseconds: 3_000)
+        mesh.wait(2, for: "the receipt is acknowledged") { $0.job(0, at: 2)?.delivery == .acknowledged }
+        mesh.crash(2)
+        mesh.slow(from: 2, to: 1, milliseconds: 20)
+        mesh.pass(10_000)
+        mesh.restart(2)
+        mesh.wait(10, for: "the outputs are fetched from the executor, which came back") { $0.hasResult(0) }
+    }
+
     func entranceGone(_ mesh: inout SmallMesh, telling told: UInt64) {
         mesh.join()
         mesh.submit(at: 1)

@@ -29,6 +29,9 @@ package enum Situation: String, CaseIterable, Sendable {
     case flood
     /// The same by many keys, while the executor knows somebody who paid.
     case floodOfKeys = "flood-of-keys"
+    /// An executor restarts before its outputs were fetched, and was dialed in vain as often as may be: it comes back
+    /// to the originator, which fetches them.
+    case outputsWanted = "outputs-wanted"
     /// A receipt without outputs comes while another executor runs the job: the result is the latter's.
     case outputsGone = "outputs-gone"
     /// The best executor's machine is broken: the next gets the job.
@@ -63,6 +66,7 @@ package enum Situation: String, CaseIterable, Sendable {
         case .executorBusy: executorBusy(&mesh)
         case .flood: flood(&mesh)
         case .floodOfKeys: floodOfKeys(&mesh)
+        case .outputsWanted: outputsWanted(&mesh)
         case .outputsGone: outputsGone(&mesh)
         case .executorBroken: executorBroken(&mesh)
         case .executorsBroken: executorsBroken(&mesh)
@@ -99,6 +103,8 @@ package enum Situation: String, CaseIterable, Sendable {
             ]
         case .cancelled: [plain, Self.floodable]
         case .flood, .floodOfKeys: [Self.floodable, plain, plain, plain]
+        // So many that nobody who restarts dials everybody at once.
+        case .outputsWanted: [plain, plain, executor] + Array(repeating: plain, count: 7)
         case .outputsGone:
             [plain, Self.executor(price: 10), Self.executor(price: 20, runMilliseconds: 15_000)].enumerated()
                 .map { index, setup in

@@ -91,6 +91,26 @@ struct JobCrashTests {
         expectPaidOnce(world, id, "run again")
     }
 
+    /// The originator may still want the outputs, and may have dialed it in vain so often that it leaves it alone.
+    @Test func anExecutorThatAwaitsItsSettlementGivesItsReceiptAgain() throws {
+        var world = world()
+        world.blocked = [.jobSettled]
+        let id = try world.submit(request)
+        #expect(world.run(milliseconds: 20_000) { $0.parties[1].market.executedJob(id)?.delivery == .acknowledged })
+        #expect(world.parties[1].market.executedJob(id)?.verdict == nil)
+        let before = world.parties[0].market.counters.duplicates
+        try world.restart(1)
+        world.run(milliseconds: 1_000)
+        #expect(world.parties[0].market.counters.duplicates == before + 1)
+        world.blocked = []
+        world.run(milliseconds: 60_000)
+        expectPaidOnce(world, id, "receipt given again")
+        // Nothing is owed any more, so another restart gives nothing again.
+        try world.restart(1)
+        world.run(milliseconds: 1_000)
+        #expect(world.parties[0].market.counters.duplicates == before + 1)
+    }
+
     @Test func anExecutorKeepsABidThatItForgot() throws {
         var world = world()
         let id = try world.submit(request)

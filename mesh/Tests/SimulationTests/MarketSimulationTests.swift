@@ -29,6 +29,18 @@ struct MarketSimulationTests {
         #expect(again == report, "seed \(seed) gave two reports")
     }
 
+    /// Rounds in which many nodes move: whoever was to stay connected to one of them dials where it was, now and then.
+    @Test(arguments: Seeds.some([3], of: 1...8))
+    func addressesOfNodesThatMovedAreDialedSeldom(seed: UInt64) throws {
+        var scenario = MarketScenario(seed: seed)
+        scenario.nodes = 16
+        scenario.jobs = 12
+        scenario.checksMesh = true
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect(report.statistics.dialsFailed > 0, "nobody moved: \(report.summary)")
+    }
+
     @Test func anotherSeedGivesAnotherTrace() throws {
         var traces: Set<String> = []
         for seed: UInt64 in 1...2 {
