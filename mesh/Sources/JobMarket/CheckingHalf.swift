@@ -47,6 +47,12 @@ extension CheckingHalf {
             of: receipt.executorDID, stake: job.stake(of: receipt.assignmentCID),
             rates: context.configuration.originator.trackRates)
         if job.verification?.draws(cid, adaptivePermille: permille) ?? false { return .replay }
+        // A second copy must not count unchecked before the slow run that is being checked, nor the other way round.
+        if job.verification != nil,
+            job.receipts.candidates.contains(where: { $0.accepted.cid != cid && $0.check == .replay })
+        {
+            return .replay
+        }
         // It would end the job for good, and costs no run to check.
         if case .moduleRefused = receipt.outcome { return .refusal }
         // So would a clock that is early, and a claim beyond its time would be paid. Either may be honest, as of a

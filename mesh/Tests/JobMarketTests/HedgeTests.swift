@@ -97,6 +97,33 @@ struct HedgeTests {
         #expect((verdicts(world, of: 1), verdicts(world, of: 2)) == (1, 0))
     }
 
+    /// Of some seeds the draw falls on the slow run and not on the copy, of others the other way round.
+    @Test(
+        "Where one of the two is being checked the other does not count unchecked",
+        arguments: 1...12 as ClosedRange<UInt64>)
+    func checked(seed: UInt64) throws {
+        var world = MarketWorld(executors: 2, seed: seed) { _, configuration in
+            configuration.originator.sufficientBids = 2
+            configuration.limits.checksAtOnceMax = 2
+            configuration.executor?.features.append(HedgedJob.feature)
+        }
+        (world.parties[1].run, world.parties[2].run) = (.hang, .hang)
+        world.checkMilliseconds = 2_000
+        var request = Self.request()
+        request.verification = .spot(permille: 500)
+        let id = try world.submit(request)
+        #expect(world.run(milliseconds: 9_000) { $0.job(id)?.attempts.count == 2 })
+        world.run(milliseconds: 200)
+        let attempts = try #require(world.job(id)?.attempts.map(\.cid))
+        world.finish(attempts[0], .exited(code: 0), fuel: 1_000_000, of: 1, after: 1)
+        world.finish(attempts[1], .exited(code: 0), fuel: 1_000_000, of: 2, after: 500)
+        world.run(milliseconds: 60_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.finding == (world.checked.isEmpty ? nil : .confirmed), "\(world.checked.count) were checked")
+        #expect(job.attempts.first?.hasWon == true, "the first result was right")
+    }
+
     @Test("Where the copy comes to nothing the slow one is waited for again, and no third is asked")
     func copyFails() throws {
         var world = Self.world()
