@@ -32,6 +32,8 @@ struct BidBook: Sendable {
     private var tallies: [JobID: BidTally] = [:]
     private var failedExecutors = RecentFailures<DID>()
     private var missed = MissedPromises()
+    /// The jobs that are with executors of which this node knows nothing.
+    var unproven = UnprovenHolds()
 
     /// Checks a bid, from the cheapest check to the signature.
     mutating func arrived(
@@ -137,8 +139,9 @@ struct BidBook: Sendable {
         }
     }
 
-    /// Bids in the order of the job's score; then those that promise a turn later than the job waits for one; those of
-    /// executors that failed lately come last, with a score of zero.
+    /// Bids in the order of the job's score; then those of executors that proved nothing here and have as many jobs as
+    /// such may have, if one that proved itself has a free place; then those that promise a turn later than the job
+    /// waits for one; those of executors that failed lately come last, with a score of zero.
     func rank(_ candidates: [ReceivedBid], of job: OriginatedJob, _ context: MarketContext) -> [RankedBid] {
         var selection = Selection(
             manifest: job.manifest, reputation: context.reputation, wallClock: context.wallClock,
@@ -157,7 +160,48 @@ struct BidBook: Sendable {
                 others.append(bid)
             }
         }
-        return others + late + failed
+        let free = Set(candidates.filter { $0.bid.queueMilliseconds == 0 }.map(\.cid))
+        return bounded(others, free: free, context) + late + failed
+    }
+
+    /// Puts executors that proved nothing here behind the others where they have enough jobs.
+    private func bounded(_ ranking: [RankedBid], free: Set<CID>, _ context: MarketContext) -> [RankedBid] {
+        let isReplaceable = ranking.contains { free.contains($0.bid) && isKnown($0.bidder, context) }
+        guard isReplaceable else { return ranking }
+        let taken = unproven.taken(now: context.now)
+        var (ahead, behind): ([RankedBid], [RankedBid]) = ([], [])
+        for var bid in ranking {
+            if bid.bidder != context.did, !context.reputation.isProven(bid.bidder),
+                unproven.isFull(for: bid.bidder, taken: taken, context.limits)
+            {
+                bid.unprovenHeld = UInt64(clamping: taken)
+                behind.append(bid)
+            } else {
+                ahead.append(bid)
+            }
+        }
+        return ahead + behind
+    }
+
+    /// Whether somebody else proved itself here.
+    private func isKnown(_ executor: DID, _ context: MarketContext) -> Bool {
+        executor != context.did && context.reputation.isProven(executor)
+    }
+
+    /// Notes who got a job.
+    mutating func assigned(_ assignment: CID, to executor: DID, _ context: MarketContext) {
+        let isUnproven = executor != context.did && !context.reputation.isProven(executor)
+        unproven.began(assignment, executor, isUnproven: isUnproven)
+    }
+
+    /// Notes that an executor has a job no more, or is not waited for.
+    mutating func released(_ assignment: CID, _ end: AttemptEnd, _ context: MarketContext) {
+        switch end {
+        // It goes on, beside its copy.
+        case .hedged: break
+        case .refuted, .receiptInvalid: unproven.lied(assignment, context)
+        default: unproven.ended(assignment)
+        }
     }
 
     /// Whether a bid promises a turn later than the job waits for one.

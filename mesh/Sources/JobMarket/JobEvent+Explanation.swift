@@ -210,6 +210,9 @@ extension JobEvent {
         let lines = ranking.prefix(8).enumerated().map { index, bid in
             "\(index + 1). \(bid.bidder.short) score \(bid.score) (price \(part(bid, 0)), reputation \(part(bid, 1)), "
                 + "region \(part(bid, 2)), latency \(part(bid, 3)), load \(part(bid, 4)))"
+                + (bid.unprovenHeld.map {
+                    ", behind: executors without a verified receipt here have \($0) jobs under way or lied lately"
+                } ?? "")
         }
         return "Bidding closed, \(Self.words(cause)): " + lines.joined(separator: "; ")
             + (ranking.count > 8 ? "; and \(ranking.count - 8) more." : ".")

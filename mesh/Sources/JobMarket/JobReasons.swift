@@ -120,6 +120,8 @@ package struct RankedBid: Hashable, Sendable, Codable {
     package var score: UInt64
     /// The parts of the score in thousandths: price, reputation, region, latency, load.
     package var parts: [UInt64]
+    /// The jobs that executors without a verified receipt here hold, if for that the bid ranks behind those of others.
+    package var unprovenHeld: UInt64?
 
     package init(bid: CID, bidder: DID, price: TokenAmount, score: UInt64, parts: [UInt64]) {
         self.bid = bid

@@ -141,7 +141,7 @@ extension JournalRowKind {
 
 extension RankedBid {
     fileprivate func write(to writer: inout DAGCBORWriter) {
-        writer.map(5)
+        writer.map(unprovenHeld == nil ? 5 : 6)
         writer.text("bid")
         writer.link(bid)
         writer.text("parts")
@@ -153,6 +153,9 @@ extension RankedBid {
         writer.unsigned(score)
         writer.text("bidder")
         writer.text(bidder.text)
+        guard let unprovenHeld else { return }
+        writer.text("unprovenHeld")
+        writer.unsigned(unprovenHeld)
     }
 }
 

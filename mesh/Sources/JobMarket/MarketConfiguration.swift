@@ -93,6 +93,8 @@ package struct OriginatorConfiguration: Sendable {
     package var declinedExecutorMilliseconds: UInt64 = 60_000
     /// The same after it declined, if it has a verified receipt here.
     package var provenDeclineMilliseconds: UInt64 = 2_000
+    /// How long the place stays taken of an executor without a verified receipt here whose result was proved wrong.
+    package var unprovenRestMilliseconds: UInt64 = 600_000
     /// Declined assignments that use up none of a job's attempts.
     package var declinesMax: UInt64 = 16
     /// Attempts that may end in `node_failed` before the job fails, unless this node's own run of it comes to an end.
@@ -287,6 +289,13 @@ package struct MarketLimits: Sendable {
     package var refusedBidsPerJobMax = 16
     /// Bids that a job's journal records in total; then the job accepts no more.
     package var bidsWrittenPerJobMax: UInt64 = 1024
+    /// Jobs that executors without a verified receipt here hold together at once, as long as one with such a receipt
+    /// bids that has a free place; or the part of all jobs under way, if that is more.
+    package var unprovenJobsMax = 4
+    /// That part: one in so many.
+    package var unprovenJobsDivisor = 8
+    /// The same of one key.
+    package var unprovenJobsPerKeyMax = 2
     /// Executors remembered as having failed lately.
     package var failedExecutorsMax = 4096
     /// Receipts of this node's jobs that it checks at once; the others wait for their turn.

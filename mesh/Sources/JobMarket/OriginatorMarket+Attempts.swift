@@ -217,7 +217,9 @@ extension OriginatorMarket {
         if candidates.isEmpty { return beginBidding(id, &context) }
         let available = FundsQueue.available(for: id, context.ledger)
         let ranked = bids.rank(candidates, of: job, context)
-        let ranking = spread(ranked, of: id, last: { bids.failedLately($0, context) }, context)
+        let behind = Set(ranked.filter { $0.unprovenHeld != nil }.map(\.bidder))
+        let ranking = spread(
+            ranked, of: id, last: { behind.contains($0) || bids.failedLately($0, context) }, context)
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {

@@ -113,6 +113,12 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
             if !context.isReplaying { judgeSlow(of: event.jobID, context) }
         }
         switch event.kind {
+        case .resultReached, .failed, .cancelled:
+            for cid in jobs.read(event.jobID, { $0.assignments.all.map(\.cid) }) ?? [] { bids.unproven.ended(cid) }
+        default: break
+        }
+        switch event.kind {
+        case .assignmentMade(let signed, _): bids.assigned(signed.cid, to: signed.body.executorDID, context)
         case .verificationEnded(let receipt, let finding, _): recordCheck(of: receipt, finding, event.jobID, &context)
         case .settled: recordEvidence(of: event, &context)
         case .receiptAccepted(let cid, let receipt, _) where !context.isReplaying && leases.isFollowed(cid):
@@ -120,6 +126,7 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
             bids.delivered(receipt.body, of: attempt, on: job, beganAt: leases.beganAt(cid), context)
         case .replicaOf(let parent): quorums.insert(event.jobID, of: parent)
         case .attemptEnded(let cid, let end):
+            bids.released(cid, end, context)
             guard let attempt = jobs.read(event.jobID, { $0.assignments[cid] }) ?? nil else { return }
             recordEvidence(against: attempt, end, of: event, &context)
             guard !context.isReplaying else { return }
@@ -134,7 +141,10 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
     }
 
     mutating func drop(_ job: OriginatedJob, isForgotten: Bool) {
-        for attempt in job.assignments.all { leases.end(attempt.cid) }
+        for attempt in job.assignments.all {
+            leases.end(attempt.cid)
+            bids.unproven.ended(attempt.cid)
+        }
         if isForgotten { for attempt in job.assignments.all { contradicted.remove(attempt.cid) } }
         announcementErrors[job.id] = nil
         bids.forget(job.id)

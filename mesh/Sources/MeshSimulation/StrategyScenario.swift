@@ -56,6 +56,8 @@ package struct StrategyScenario: Sendable {
     package var rightBefore: UInt64 = 950
     /// Keys of a cheat.
     package var keys = 3
+    /// Jobs that executors without a name may have together; nil for what a node gives them.
+    package var unprovenJobsMax: Int?
 
     package init(_ strategy: Strategy, seed: UInt64) {
         (self.strategy, self.seed) = (strategy, seed)
@@ -156,6 +158,7 @@ package struct StrategyScenario: Sendable {
         var setup = plain
         setup.market.originator.engine = Self.engine
         setup.market.limits.checksAtOnceMax = 16
+        if let unprovenJobsMax { setup.market.limits.unprovenJobsMax = unprovenJobsMax }
         setup.grant = TokenAmount(100_000_000)
         let payer = directory.identities[0].did
         let start = UnixMilliseconds(VirtualNetworkConfiguration(seed: seed).wallClockStartMilliseconds)

@@ -1,11 +1,12 @@
 import Determinism
 import Economics
-import JobMarket
 import MeshTypes
 import Multiformats
 import PeerIdentity
 import SignedObjects
 import Testing
+
+@testable import JobMarket
 
 /// Keys that cost nothing, and what their bids may do to a job: nothing.
 @Suite("Floods of bids")
@@ -217,5 +218,94 @@ struct BidFloodTests {
         let taken = try #require(world.job(id)?.attempts.first?.assignment.bidCID)
         let bids = world.parties[0].blocks.filter { (try? SignedObject<Bid>(verifying: $0.value)) != nil }.map(\.key)
         #expect(bids == [taken])
+    }
+
+    // MARK: Executors that proved nothing
+
+    /// An executor that proved itself, and dear keys of strangers beside it: who gets the jobs; `key` says which of the
+    /// keys bids on a job.
+    private func takers(
+        jobs: Int, jobsMax: Int, keyOf: (Int) -> Int, isProven: Bool = true
+    ) throws -> (world: MarketWorld, strangers: Int) {
+        var world = MarketWorld(executors: isProven ? 1 : 0) { index, configuration in
+            configuration.limits.unprovenJobsMax = jobsMax
+            guard index > 0 else { return }
+            configuration.executor?.concurrentRunsMax = 64
+            configuration.executor?.basePrice = TokenAmount(90)
+            configuration.executor?.priceMax = TokenAmount(90)
+        }
+        if isProven {
+            let first = try world.submit(MarketWorld.request("first"))
+            world.run(milliseconds: 20_000)
+            #expect(world.job(first)?.result == .completedSuccessfully)
+            world.parties[1].run = .hang
+        }
+        var strangers = 0
+        for number in 0..<jobs {
+            let id = try world.submit(
+                MarketWorld.request("job \(number)") { params in
+                    params.maxAcceptableBidTokens = TokenAmount(100)
+                    params.executionPolicy = JobLifeTests.policy { $0.bidWindowMilliseconds = 60 }
+                })
+            world.run(milliseconds: 40)
+            #expect(try give(&world, id, by: keyOf(number), price: 2) == nil)
+            #expect(world.run(milliseconds: 40) { $0.job(id)?.attempts.isEmpty == false })
+            let executor = try #require(world.job(id)?.attempts.first?.assignment.executorDID)
+            if executor == (try identity(keyOf(number)).did) { strangers += 1 }
+        }
+        return (world, strangers)
+    }
+
+    @Test("Keys that proved nothing have four jobs at once, if one that proved itself bids and has a free place")
+    func unprovenJobs() throws {
+        #expect(try takers(jobs: 8, jobsMax: 100) { $0 }.strangers == 8, "they are cheaper")
+        let (world, strangers) = try takers(jobs: 8, jobsMax: MarketLimits().unprovenJobsMax) { $0 }
+        #expect(strangers == MarketLimits().unprovenJobsMax)
+        let told = try #require(world.parties[0].events.last { $0.kindName == "bidding_closed" }?.explanation)
+        #expect(told.contains("behind: executors without a verified receipt here have 4 jobs"), "\(told)")
+    }
+
+    @Test("One of them has two")
+    func unprovenJobsOfOneKey() throws {
+        let (_, strangers) = try takers(jobs: 4, jobsMax: 100) { _ in 0 }
+        #expect(strangers == MarketLimits().unprovenJobsPerKeyMax)
+    }
+
+    @Test("Where nobody has proved anything nobody waits")
+    func onlyNewKeys() throws {
+        #expect(try takers(jobs: 8, jobsMax: 4, keyOf: { $0 / 4 }, isProven: false).strangers == 8)
+    }
+
+    @Test("Of many jobs under way they have one in eight, and the place of a liar is free again after a while")
+    func unprovenHolds() throws {
+        let (limits, times) = (MarketLimits(), OriginatorConfiguration())
+        var holds = UnprovenHolds()
+        func assignment(_ number: Int) -> CID { CID.hashing(Array("\(number)".utf8), codec: .raw) }
+        func isFull(_ world: MarketWorld) throws -> Bool {
+            try holds.isFull(
+                for: identity(99).did, taken: holds.taken(now: world.now), limits)
+        }
+        var world = MarketWorld(executors: 0)
+        for number in 0..<limits.unprovenJobsMax {
+            #expect(try !isFull(world))
+            holds.began(assignment(number), try identity(number).did, isUnproven: true)
+        }
+        #expect(try isFull(world))
+        let many = (limits.unprovenJobsMax + 1) * limits.unprovenJobsDivisor
+        for number in 100..<(100 + many - limits.unprovenJobsMax) {
+            holds.began(assignment(number), try identity(1).did, isUnproven: false)
+        }
+        #expect(try !isFull(world))
+        for number in 100..<(100 + many) { holds.ended(assignment(number)) }
+        #expect(try isFull(world))
+        holds.ended(assignment(0))
+        #expect(try !isFull(world))
+        holds.began(assignment(0), try identity(0).did, isUnproven: true)
+        // It has no job any more, and its place is still taken.
+        holds.lied(assignment(0), world.parties[0].market.context)
+        #expect(try isFull(world))
+        try world.submit()
+        world.run(milliseconds: Int64(times.unprovenRestMilliseconds) + 1_000)
+        #expect(try !isFull(world))
     }
 }

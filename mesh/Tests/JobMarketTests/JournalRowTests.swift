@@ -83,7 +83,10 @@ struct JournalRowTests {
         for number in numbers {
             let date = UnixMilliseconds(number)
             let ranked = RankedBid(bid: cid, bidder: did, price: TokenAmount(number), score: number, parts: numbers)
+            var behind = ranked
+            behind.unprovenHeld = number
             kinds += [
+                .biddingClosed(cause: .windowElapsed, ranking: [ranked, behind]),
                 .announced(round: number, windowUntil: date, biddingUntil: date), .executionStarted(giveUpAt: date),
                 .assignmentConfirmed(assignment: cid, fetchUntil: date), .bidReceived(bid: [1], refusal: nil),
                 .biddingClosed(cause: .sufficientBids, ranking: Array(repeating: ranked, count: Int(number % 30))),

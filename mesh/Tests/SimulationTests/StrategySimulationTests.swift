@@ -20,6 +20,19 @@ struct StrategySimulationTests {
         #expect(report.cheatEarned < report.honestEarned, "\(report.summary)")
     }
 
+    /// The first key has a name, so that its lies come on top.
+    @Test("New keys without end have as many lies found as they may have jobs, and no more")
+    func manyKeys() throws {
+        var scenario = StrategyScenario(.cheapAndLazy, seed: 7)
+        (scenario.jobs, scenario.keys) = (60, 30)
+        let report = try scenario.run()
+        #expect(report.violations.isEmpty, "\(report.summary)")
+        #expect((1...8).contains(report.refuted), "\(report.summary)")
+        scenario.unprovenJobsMax = 1_000
+        let unbounded = try scenario.run()
+        #expect(unbounded.refuted > 8, "\(unbounded.summary)")
+    }
+
     @Test("Where nothing is checked the same lies count and are paid: they are real")
     func unchecked() throws {
         var scenario = StrategyScenario(.lazy, seed: 7)
