@@ -67,6 +67,12 @@ public actor PeerService: Service {
         rearm()
     }
 
+    /// Forgets that a peer was met; addresses named at the beginning stay.
+    public func forget(_ peer: PeerID) {
+        core.forget(peer)
+        rearm()
+    }
+
     func begin(connected peers: [PeerID]) {
         comparesAt = SwarmClock.now.advanced(milliseconds: limits.comparisonMilliseconds)
         for peer in peers { connected(peer) }

@@ -99,6 +99,9 @@ package struct PeerBook: Sendable {
         addresses.filter { $0.peerID == nil || $0.peerID == peer }.map { $0.withoutPeerID() }
     }
 
+    /// Forgets all that is known of a peer; its place in the order lapses.
+    package mutating func forget(_ peer: PeerID) { entries[peer] = nil }
+
     private mutating func touch(_ peer: PeerID, isConnected: (PeerID) -> Bool) {
         nextPlace += 1
         entries[peer, default: Entry()].place = nextPlace

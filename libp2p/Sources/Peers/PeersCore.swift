@@ -131,6 +131,13 @@ public struct PeersCore: Core {
         avoided[peer] = until
     }
 
+    /// Forgets that a peer was met, so that it is not dialed for that; an address that was named stays.
+    public mutating func forget(_ peer: PeerID) {
+        let contact = Contact.peer(peer)
+        if candidates[contact]?.isDialing == false { candidates[contact] = nil }
+        avoided[peer] = nil
+    }
+
     /// Reports how a dial ended: with the peer that answered, or `nil`.
     public mutating func dialed(
         _ contact: Contact, answeredBy peer: PeerID?, now: MonotonicInstant,

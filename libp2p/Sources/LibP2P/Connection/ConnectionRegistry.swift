@@ -99,6 +99,8 @@ struct ConnectionRegistry: Sendable {
     private(set) var openConnections = 0
     /// Connections whose other end is on this machine.
     private(set) var loopbackConnections = 0
+    /// Peers that the owner of this node wants no connection with.
+    private var denied: Set<PeerID> = []
     private var handlersByPeer: [PeerID: Handlers] = [:]
     private var handlerCount = 0
     private var nextID: UInt64 = 0
@@ -196,6 +198,7 @@ struct ConnectionRegistry: Sendable {
         if ticket.direction == .inbound, handshakes[ticket.id] == nil {
             return .failure(ConnectionRefusal(counter: .displacedPendingInbound))
         }
+        if denied.contains(peer) { return .failure(ConnectionRefusal(counter: .refusedDenied)) }
         let count = connections[peer]?.count ?? 0
         guard count < limits.connectionsPerPeerMax else {
             return .failure(ConnectionRefusal(counter: .refusedPerPeer))
@@ -210,6 +213,15 @@ struct ConnectionRegistry: Sendable {
         countReach(of: connection, 1)
         return .success(connections[peer, default: PeerConnections()].opened(connection))
     }
+
+    /// Refuses connections with these peers from now on, and with no others; returns those that there are.
+    mutating func deny(_ peers: Set<PeerID>) -> [Connection] {
+        denied = peers
+        return peers.flatMap { connections(to: $0) }
+    }
+
+    /// Whether connections with a peer are refused.
+    func isDenied(_ peer: PeerID) -> Bool { denied.contains(peer) }
 
     /// Notes a closed connection; returns the peer if it was its last.
     mutating func release(_ ticket: ConnectionTicket, peer: PeerID?) -> PeerID? {
@@ -311,6 +323,7 @@ extension ConnectionRefusal: CustomStringConvertible {
         case .refusedPendingInbound, .displacedPendingInbound: "too many peers are connecting to this node"
         case .refusedPerPeer: "the peer has as many connections to this node as it may"
         case .refusedSelf: "the node there has this node's own key"
+        case .refusedDenied: "the owner of this node denies the peer"
         default: "this node does not accept the connection"
         }
     }

@@ -13,7 +13,7 @@ extension Swarm {
     ///
     /// Callers that want the same peer share one dial.
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
-        if isConnected(peer) { return }
+        if isConnected(peer), !isDenied(peer) { return }
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
         let known = book.order(of: peer)
         if dials[peer] == nil, case .failure(let refusal) = book.admits(peer, at: known, now: SwarmClock.now) {
@@ -26,6 +26,10 @@ extension Swarm {
 
     private func dial(_ peer: PeerID, _ known: [Multiaddr]) async throws(OpenStreamError) {
         guard peer != localPeer else { throw .dialFailed(["\(peer) is this node"]) }
+        if isDenied(peer) {
+            shared.count(.refusedDenied)
+            throw .dialFailed(["\(peer): \(ConnectionRefusal(counter: .refusedDenied))"])
+        }
         guard !known.isEmpty else { throw .noAddresses }
         nextWaiterID += 1
         let id = nextWaiterID

@@ -236,6 +236,24 @@ public actor Swarm: StreamHost {
         return try await connection.openStream(protocols: protocols, isLazy: isKnown)
     }
 
+    /// Has connections with these peers, and with no others, refused from now on, in both directions, and closes those
+    /// that there are; returns how many that were. The caller bounds the set.
+    @discardableResult
+    public nonisolated func deny(_ peers: Set<PeerID>) async -> Int {
+        let connections = shared.withRegistry { $0.deny(peers) }
+        for connection in connections { await connection.close() }
+        return connections.count
+    }
+
+    /// Whether connections with a peer are refused.
+    nonisolated func isDenied(_ peer: PeerID) -> Bool { shared.withRegistry { $0.isDenied(peer) } }
+
+    /// Forgets the addresses of a peer; returns how many were known.
+    public func forget(_ peer: PeerID) -> Int {
+        defer { book.addresses.forget(peer) }
+        return book.addresses.addresses(of: peer).count
+    }
+
     /// Closes all connections to a peer.
     public nonisolated func disconnect(_ peer: PeerID) async {
         for connection in shared.withRegistry({ $0.connections(to: peer) }) { await connection.close() }

@@ -18,6 +18,8 @@ public enum SwarmCounter: String, CaseIterable, Hashable, Sendable {
     case refusedPerPeer
     /// Closed after the handshake: the peer was this node itself.
     case refusedSelf
+    /// Closed after the handshake, and dials not made: the owner of this node denies the peer.
+    case refusedDenied
     /// One of these handshakes was with another process that has this node's key.
     case ownKeyElsewhere
     /// `handshakeTimeoutMilliseconds` passed.
