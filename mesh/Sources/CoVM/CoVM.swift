@@ -30,6 +30,9 @@ package final class CoVM: Sendable {
             parking: .init(runsMax: limits.parkedRunsMax, bytesMax: limits.parkedBytesMax))
     }
 
+    /// Changes how many runs there are at once; with fewer, those under way run on.
+    package func resize(concurrentRunsMax: Int) { runSlots.resize(slotsMax: concurrentRunsMax) }
+
     /// The engine, as receipts and capability advertisements name it.
     package var engineDescription: EngineDescription { engine.description }
 

@@ -31,6 +31,7 @@ final class RunSlots: Sendable {
 
     private struct State {
         var used = 0
+        var slotsMax: Int
         var parked = 0
         var parkedBytes: UInt64 = 0
         var owners: [String: (runs: Int, bytes: UInt64)] = [:]
@@ -39,6 +40,8 @@ final class RunSlots: Sendable {
         var returning: [Waiter] = []
         var waiters: [Waiter] = []
 
+        init(slotsMax: Int) { self.slotsMax = slotsMax }
+
         mutating func takeKey() -> Int {
             nextKey += 1
             return nextKey
@@ -46,13 +49,23 @@ final class RunSlots: Sendable {
 
         /// Frees a slot or gives it to the next; returns whom to wake.
         mutating func free() -> Waiter? {
+            used -= 1
+            return next()
+        }
+
+        /// Gives a free slot to whoever waits longest; returns whom to wake.
+        mutating func next() -> Waiter? {
+            guard used < slotsMax else { return nil }
             if !returning.isEmpty {
                 let next = returning.removeFirst()
                 if let parking = next.parking { unpark(parking) }
+                used += 1
                 return next
             }
-            if !waiters.isEmpty { return waiters.removeFirst() }
-            used -= 1
+            if !waiters.isEmpty {
+                used += 1
+                return waiters.removeFirst()
+            }
             return nil
         }
 
@@ -77,13 +90,12 @@ final class RunSlots: Sendable {
         }
     }
 
-    private let slotsMax: Int
     private let waitersMax: Int
     private let parkingLimits: ParkingLimits
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
 
     init(slotsMax: Int, waitersMax: Int, parking: ParkingLimits = ParkingLimits()) {
-        self.slotsMax = max(1, slotsMax)
+        state = NIOLockedValueBox(State(slotsMax: max(1, slotsMax)))
         self.waitersMax = max(0, waitersMax)
         parkingLimits = parking
     }
@@ -94,7 +106,7 @@ final class RunSlots: Sendable {
         var handler = 0
         let admission: Admission = await withCheckedContinuation { continuation in
             let immediate: Admission? = state.withLockedValue { state in
-                if state.used < slotsMax {
+                if state.used < state.slotsMax {
                     state.used += 1
                     return .admitted
                 }
@@ -119,6 +131,17 @@ final class RunSlots: Sendable {
         waiter?.wake(.cancelled)
     }
 
+    /// Changes the number of slots. With fewer, those that are taken stay so until their runs end or park.
+    func resize(slotsMax: Int) {
+        let woken = state.withLockedValue { state in
+            state.slotsMax = max(1, slotsMax)
+            var woken: [Waiter] = []
+            while let next = state.next() { woken.append(next) }
+            return woken
+        }
+        for waiter in woken { waiter.wake(.admitted) }
+    }
+
     /// Gives the slot to the first in the queue.
     func leave() {
         state.withLockedValue { $0.free() }?.wake(.admitted)
@@ -140,7 +163,7 @@ final class RunSlots: Sendable {
     func comeBack(_ parking: Parking, _ cancellation: ExecutionCancellation) -> Bool {
         let signal = ThreadSignal<Admission>()
         let key = state.withLockedValue { state -> Int? in
-            if state.used < slotsMax {
+            if state.used < state.slotsMax {
                 state.used += 1
                 state.unpark(parking)
                 return nil
