@@ -160,7 +160,7 @@ package struct Attempt: Hashable, Sendable {
         switch end {
         case .declined, .forgotten, .nodeFailed, .receiptInvalid, .outputsMissing, .refuted, .unverified: return false
         case .unconfirmed, .leaseExpired, .fetchTimedOut, .executionTimedOut, .receiptTimedOut, .overtaken,
-            .hedged:
+            .hedged, .dropped:
             return true
         }
     }

@@ -233,7 +233,7 @@ struct BidBook: Sendable {
             failed(
                 executor, context,
                 for: isProven ? times.provenDeclineMilliseconds : times.declinedExecutorMilliseconds)
-        case .overtaken, .hedged, .forgotten: break
+        case .overtaken, .hedged, .forgotten, .dropped: break
         }
     }
 

@@ -39,10 +39,13 @@ struct BidPolicy: Sendable {
         return nil
     }
 
-    /// Whether the owner denies the originator. It is asked after everything else: a denied originator must get the
-    /// answers that others get, or it could tell that it is denied.
-    func denies(_ manifest: JobManifest) -> Bool {
-        configuration.deniedOriginators.contains(manifest.originatorDID)
+    /// Whether the owner denies the originator, or allows only others. It is asked after everything else: a denied
+    /// originator must get the answers that others get, or it could tell that it is denied.
+    func denies(_ manifest: JobManifest, _ context: MarketContext) -> Bool {
+        let originator = manifest.originatorDID
+        if originator == context.did { return false }
+        let (denied, allowed) = (configuration.deniedOriginators, configuration.allowedOriginators)
+        return denied.contains(originator) || !(allowed.isEmpty || allowed.contains(originator))
     }
 
     /// The terms offered for a job, with the promise of how fast fuel burns here, and of when the job is done at the

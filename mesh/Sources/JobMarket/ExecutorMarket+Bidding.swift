@@ -81,7 +81,7 @@ extension ExecutorMarket {
         if let refusal = policy.notWanted(bid, signed.body, context) {
             return announcements.declined(id, .notWanted(refusal), of: signed.body.originatorPeerID, &context)
         }
-        if policy.denies(signed.body) {
+        if policy.denies(signed.body, context) {
             return announcements.declined(id, .originatorDenied, of: signed.body.originatorPeerID, &context)
         }
         guard let signedBid = context.sign(bid) else {

@@ -154,7 +154,8 @@ struct ExecutorRuns: Sendable {
 
     func checkInvariants(_ jobs: JobTable<ExecutedJob>, _ configuration: ExecutorConfiguration) {
         let running = places.running.count - places.parked.count
-        precondition(running <= configuration.concurrentRunsMax, "\(running) runs at once")
+        let runningMax = max(configuration.concurrentRunsMax, configuration.concurrentRunsPeak)
+        precondition(running <= runningMax, "\(running) runs at once")
         let accepted = jobs.all.count(where: \.occupiesPlace)
         precondition(accepted == places.accepted.total, "\(accepted) places, counted \(places.accepted.total)")
         let counted = places.waiting.count + places.fetches.count + places.ready.count + places.running.count

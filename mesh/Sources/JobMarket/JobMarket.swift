@@ -78,6 +78,28 @@ package struct JobMarket: Sendable {
         return context.finish()
     }
 
+    /// Ends all work with a peer that the owner of this node bans: its jobs here are stopped, and this node's jobs
+    /// there are given to others.
+    package mutating func drop(
+        _ peer: PeerID, now: MonotonicInstant, wallClock: UnixMilliseconds
+    ) -> (stopped: Int, reassigned: Int, transition: MarketTransition) {
+        begin(now, wallClock)
+        let runs = executor.jobs.all.filter {
+            $0.manifest.originatorPeerID == peer && $0.occupiesPlace && $0.stopReason == nil
+        }
+        for run in runs.sorted(by: { $0.id < $1.id }) {
+            executor.stop(run, reason: "the executor's owner banned the originator", byOriginator: false, &context)
+        }
+        let reassigned = originator.drop(peer, &context)
+        return (runs.count, reassigned, finish())
+    }
+
+    /// Forgets what was measured of a peer.
+    package mutating func forget(_ peer: PeerID) {
+        context.latencies.forget(peer)
+        context.networks.forget(peer)
+    }
+
     /// Books tokens given to this node; the next transaction has to write the entry. `false` if already booked.
     package mutating func grant(
         _ amount: TokenAmount, reference: String, wallClock: UnixMilliseconds

@@ -196,6 +196,7 @@ extension AttemptEnd: CustomStringConvertible {
                     : "in which 95 of 100 of the last \(runs) runs of this kind were done")
                 + "; another executor is asked as well, and the first valid result counts"
         case .forgotten(let reason): "the executor does not know the assignment: \(reason)"
+        case .dropped: "this node's owner banned the executor"
         }
     }
 }

@@ -163,6 +163,8 @@ package enum AttemptEnd: Hashable, Sendable, Codable {
     case hedged(afterMilliseconds: UInt64, runs: UInt64, status: JobStatus, until: UnixMilliseconds)
     /// The executor does not know the assignment any more.
     case forgotten(reason: String)
+    /// The owner of this node wants nothing more of the executor.
+    case dropped
 }
 
 /// Why a receipt does not count.

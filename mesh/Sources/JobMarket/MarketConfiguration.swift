@@ -111,6 +111,8 @@ package struct OriginatorConfiguration: Sendable {
     /// The engine on which its jobs have to run; without one their manifests are those of earlier versions, and a run
     /// depends on nonce and dates.
     package var engine: EngineDescription?
+    /// Executors that get none of its jobs, whatever they bid.
+    package var deniedExecutors: Set<DID> = []
 
     /// The standard settings.
     package init() {}
@@ -185,6 +187,8 @@ package struct ExecutorConfiguration: Sendable {
     package var priceMax: TokenAmount?
     /// Modules that run at once.
     package var concurrentRunsMax = 2
+    /// The most that it was since the start, where its owner lowered it: those under way run to their ends.
+    package var concurrentRunsPeak = 0
     /// Accepted jobs that wait for a free place.
     package var queuedRunsMax = 64
     /// Accepted jobs at once, running and waiting.
@@ -211,7 +215,9 @@ package struct ExecutorConfiguration: Sendable {
     /// Whether its shell looks up modules in the node's store (`MarketAction.lookUpModule`) before it bids.
     package var looksModulesUp = false
     /// Originators it never works for.
-    package var deniedOriginators: [DID] = []
+    package var deniedOriginators: Set<DID> = []
+    /// The only originators that it works for, besides its owner; none named means all that are not denied.
+    package var allowedOriginators: Set<DID> = []
     /// The engine that its receipts name.
     package var engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
     /// The signed `NodeCapability` that bids refer to.

@@ -201,4 +201,8 @@ struct LatestByPeer<Value: Sendable>: Sendable {
             if order.count > Self.peersMax { values[order.removeFirst()] = nil }
         }
     }
+
+    mutating func forget(_ peer: PeerID) {
+        if values.removeValue(forKey: peer) != nil { order.removeAll { $0 == peer } }
+    }
 }

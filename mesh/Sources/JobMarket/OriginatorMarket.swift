@@ -235,6 +235,13 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
         endAttempt(live, of: id, end, &context)
     }
 
+    /// Ends the attempts of an executor that the owner of this node wants nothing more of; returns how many.
+    mutating func drop(_ executor: PeerID, _ context: inout MarketContext) -> Int {
+        let dropped = jobs.all.filter { $0.isOpen && $0.assignments.live?.executorPeerID == executor }
+        for job in dropped.sorted(by: { $0.id < $1.id }) { endLive(job.id, .dropped, &context) }
+        return dropped.count
+    }
+
     /// Handles the end of a job's whole time: without a result it fails; with one it stops waiting for late receipts.
     mutating func wholeElapsed(_ id: JobID, _ context: inout MarketContext) {
         if let job = jobs[id], job.isOpen {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import MeshHTTP
 import NodeAPI
+import NodeSetup
 
 /// The options that every command takes.
 struct GlobalOptions: ParsableArguments {
@@ -15,6 +16,12 @@ struct GlobalOptions: ParsableArguments {
     var nodeHome: NodeHome {
         let environment = ProcessInfo.processInfo.environment["MESH_HOME"].flatMap { $0.isEmpty ? nil : $0 }
         return NodeHome(path: home ?? environment ?? NodeHome.defaultPath)
+    }
+
+    /// The settings of the node in the home folder, from all sources.
+    func layers(options: [String: ConfigurationValue] = [:]) throws -> ConfigurationLayers {
+        try ConfigurationLayers(
+            path: nodeHome.configurationPath, environment: ProcessInfo.processInfo.environment, options: options)
     }
 
     /// The node that runs in the home folder.

@@ -19,6 +19,13 @@ final class Interrupts: @unchecked Sendable {
         return handler == unsafeBitCast(SIG_IGN, to: Int.self)
     }()
 
+    /// Whether this process has a terminal to be interrupted from, now: one that was closed is none.
+    static var hasTerminal: Bool {
+        let descriptor = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor >= 0
+    }
+
     /// Listens for an interrupt from the keyboard, a request to terminate, and a closed terminal, unless the process
     /// was started to ignore that.
     init(_ numbers: [Int32] = [SIGINT, SIGTERM, SIGHUP]) {

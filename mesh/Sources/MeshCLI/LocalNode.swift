@@ -20,7 +20,7 @@ struct LocalNode: Sendable {
         let folder = try Self.makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let node = try await opener.open(
-            sharing(NodeHome(path: folder)), try configuration(), Identity.generate(),
+            sharing(NodeHome(path: folder)), try configuration(), nil, Identity.generate(),
             SafeLogHandler.logger(level: .error))
         return try await withTaskGroup(of: Ending.self, returning: Result<Answer, any Error>.self) { group in
             group.addTask { await Self.run(node) }
@@ -58,7 +58,9 @@ struct LocalNode: Sendable {
     func configuration() throws -> NodeConfiguration {
         var configuration = NodeConfiguration()
         if FileManager.default.fileExists(atPath: home.configurationPath) {
-            configuration = try NodeConfiguration.load(path: home.configurationPath)
+            configuration = try ConfigurationLayers(
+                path: home.configurationPath, environment: ProcessInfo.processInfo.environment
+            ).read().configuration
         }
         configuration.listen = []
         configuration.announce = []

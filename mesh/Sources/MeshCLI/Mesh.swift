@@ -126,7 +126,8 @@ struct CommandLineWords {
 
     /// What is wrong with the name of the command; nil if nothing is.
     var fault: String? {
-        guard !subcommands.isEmpty else { return nil }
+        // A group that means a command of its own takes any words.
+        guard !subcommands.isEmpty, command.configuration.defaultSubcommand == nil || isMisspelt else { return nil }
         let group = (["mesh"] + commands).joined(separator: " ")
         let names = subcommands.map { $0._commandName }.joined(separator: ", ")
         guard let word = rest.first else {
@@ -159,7 +160,8 @@ struct CommandLineWords {
 
     /// The long options of the command, without their dashes, as its help begins lines with them.
     private var options: [String] {
-        let lines = Mesh.helpMessage(for: command).split(separator: "\n").map { $0.drop { $0 == " " } }
+        let named = command.configuration.defaultSubcommand ?? command
+        let lines = Mesh.helpMessage(for: named).split(separator: "\n").map { $0.drop { $0 == " " } }
         let words = lines.filter { $0.hasPrefix("-") }.flatMap { line in
             line.prefix(line.firstRange(of: "  ").map { line[..<$0.lowerBound].count } ?? line.count)
                 .split { $0 == " " || $0 == "," || $0 == "/" }
@@ -167,6 +169,9 @@ struct CommandLineWords {
         // These may stand before the command.
         return words.filter { $0.hasPrefix("--") && $0 != "--" }.map { String($0.dropFirst(2)) } + ["home", "json"]
     }
+
+    /// Whether a word stands where a command could.
+    private var isMisspelt: Bool { rest.first.map { !$0.hasPrefix("-") } ?? false }
 
     private static func quoted(_ text: String, after start: String) -> Substring? {
         text.firstRange(of: start).map { text[$0.upperBound...].prefix { $0 != "'" } }

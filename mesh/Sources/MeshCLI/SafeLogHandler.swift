@@ -1,16 +1,39 @@
 import Foundation
 import Logging
+import Synchronization
 
 /// Writes the log to standard error, one safe line per message: a peer's chosen name can neither control the terminal
 /// nor pretend to be another line. Logging never waits (`LogWriter`).
 struct SafeLogHandler: LogHandler {
+    /// The level of a log, which all copies of its loggers share that were given none of their own.
+    final class Threshold: Sendable {
+        private let value: Mutex<Logger.Level>
+
+        init(_ level: Logger.Level) { value = Mutex(level) }
+
+        var level: Logger.Level {
+            get { value.withLock { $0 } }
+            set { value.withLock { $0 = newValue } }
+        }
+    }
+
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+    let threshold: Threshold
+    private var ownLevel: Logger.Level?
+    var logLevel: Logger.Level {
+        get { ownLevel ?? threshold.level }
+        set { ownLevel = newValue }
+    }
     var writer = LogWriter.standardError
 
+    init(threshold: Threshold) { self.threshold = threshold }
+
     /// A logger of a level.
-    static func logger(level: Logger.Level) -> Logger {
-        Logger(label: "mesh") { _ in SafeLogHandler(logLevel: level) }
+    static func logger(level: Logger.Level) -> Logger { logger(Threshold(level)) }
+
+    /// A logger of a level that may change.
+    static func logger(_ threshold: Threshold) -> Logger {
+        Logger(label: "mesh") { _ in SafeLogHandler(threshold: threshold) }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -124,6 +124,20 @@ package struct NodeClient: NodeService {
         try await post("/v1/peers", body: PeerAddress(address: address))
     }
 
+    package func bans() async throws(NodeServiceError) -> [PeerBan] { try await get("/v1/bans") }
+
+    package func obey(
+        _ order: PeerOrder, about peer: OrderedPeer
+    ) async throws(NodeServiceError) -> PeerOrderOutcome {
+        try await post("/v1/peers/\(order.rawValue)", body: peer)
+    }
+
+    package func settings() async throws(NodeServiceError) -> [RunningSetting] { try await get("/v1/settings") }
+
+    package func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
+        try await post("/v1/settings/reload")
+    }
+
     package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
         try await get("/v1/wallet?entries=\(entriesLimit)")
     }

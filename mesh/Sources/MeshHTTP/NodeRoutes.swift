@@ -26,6 +26,7 @@ struct NodeRoutes: Sendable {
         addJobs(to: &table)
         addReceipts(to: &table)
         addNode(to: &table)
+        addPeers(to: &table)
         addFiles(to: &table)
         addTrees(to: &table)
         addWorkflows(to: &table)
@@ -154,9 +155,6 @@ struct NodeRoutes: Sendable {
             "/v1/limits", "What the node takes from its owner", answer: .json(NodeLimits.self)
         ) { _, _ in try json(await service.limits()) }
         table.get(
-            "/v1/peers", "The connected and the remembered peers", answer: .json([PeerView].self)
-        ) { _, _ in try json(await service.peers()) }
-        table.get(
             "/v1/offers", "The executors that are known", answer: .json(OffersView.self)
         ) { _, _ in try json(await service.offers(for: nil)) }
         table.post(
@@ -165,12 +163,6 @@ struct NodeRoutes: Sendable {
         ) { request, _ in
             let asked: JobSubmission = try await decode(request)
             return try json(await service.offers(for: asked))
-        }
-        table.post(
-            "/v1/peers", "Connects to an address", body: .json(PeerAddress.self), answer: .json(PeerView.self)
-        ) { request, _ in
-            let asked: PeerAddress = try await decode(request)
-            return try json(await service.connect(asked.address))
         }
         table.get(
             "/v1/wallet", "Balances, holds and the newest movements", query: [.init("entries", .number(listing))],
@@ -199,6 +191,42 @@ struct NodeRoutes: Sendable {
             try await service.shutdown()
             return Response(status: .accepted)
         }
+    }
+
+    private func addPeers(to table: inout APITable) {
+        table.get(
+            "/v1/peers", "The connected and the remembered peers", answer: .json([PeerView].self)
+        ) { _, _ in try json(await service.peers()) }
+        table.post(
+            "/v1/peers", "Connects to an address", body: .json(PeerAddress.self), answer: .json(PeerView.self)
+        ) { request, _ in
+            let asked: PeerAddress = try await decode(request)
+            return try json(await service.connect(asked.address))
+        }
+        table.get(
+            "/v1/bans", "The peers that the owner banned, the oldest ban first", answer: .json([PeerBan].self)
+        ) { _, _ in try json(await service.bans()) }
+        for order in PeerOrder.allCases {
+            let summary =
+                switch order {
+                case .ban: "Has nothing to do with a peer from now on"
+                case .allow: "Lifts the ban of a peer"
+                case .forget: "Drops what the node knows of a peer, but for evidence"
+                }
+            table.post(
+                "/v1/peers/\(order.rawValue)", summary, body: .json(OrderedPeer.self),
+                answer: .json(PeerOrderOutcome.self)
+            ) { request, _ in
+                let asked: OrderedPeer = try await decode(request)
+                return try json(await service.obey(order, about: asked))
+            }
+        }
+        table.get(
+            "/v1/settings", "The settings that the node runs with", answer: .json([RunningSetting].self)
+        ) { _, _ in try json(await service.settings()) }
+        table.post(
+            "/v1/settings/reload", "Reads the settings again", answer: .json(SettingsReload.self)
+        ) { _, _ in try json(await service.reloadSettings()) }
     }
 
     private func addFiles(to table: inout APITable) {

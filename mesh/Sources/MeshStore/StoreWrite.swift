@@ -54,6 +54,8 @@ package enum StoreWrite: Sendable {
     case peer(PeerRow)
     /// Counts misbehaviours of a peer, with the last note about it; ignores a peer never met.
     case peerMisbehaved(PeerID, note: String, count: Int = 1, isMet: Bool = true, at: UInt64)
+    /// Forgets a peer's addresses and misbehaviours.
+    case forgetPeer(PeerID)
     /// Sets a workflow, or where it is.
     case workflow(WorkflowRow)
     /// Appends an event to the journal of a workflow's plan.
@@ -89,7 +91,7 @@ package enum StoreWrite: Sendable {
             .work, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
-            .peer, .peerMisbehaved:
+            .peer, .peerMisbehaved, .forgetPeer:
             false
         }
     }
@@ -118,7 +120,7 @@ package enum StoreWrite: Sendable {
         case .workflowEvent(_, let bytes): bytes.count + 64
         case .work: 256
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
-            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved:
+            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:
             256
         }
     }

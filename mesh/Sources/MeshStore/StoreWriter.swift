@@ -64,6 +64,7 @@ struct StoreWriter: Sendable {
         case .peer(let row): try put(row, db, &totals)
         case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
             try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)
+        case .forgetPeer(let peer): try run(db, "DELETE FROM peers WHERE peer_id = ?", [Data(peer.bytes)])
         case .workflow(let row):
             try WorkflowRows.put(row, db)
             if row.isOver { try WorkflowRows.prune(db, ending: row.id, limits) }

@@ -70,6 +70,15 @@ package protocol NodeService: Sendable {
     func peers() async throws(NodeServiceError) -> [PeerView]
     /// Connects to an address and returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView
+    /// Whom the owner banned, the oldest ban first.
+    func bans() async throws(NodeServiceError) -> [PeerBan]
+    /// Obeys an order about a peer; returns once that is durable, and what it has changed.
+    func obey(_ order: PeerOrder, about peer: OrderedPeer) async throws(NodeServiceError) -> PeerOrderOutcome
+    /// The settings that the node runs with, and where each comes from.
+    func settings() async throws(NodeServiceError) -> [RunningSetting]
+    /// Reads the settings again, and takes those that change while a node runs; one that no node can work with is
+    /// refused, and changes nothing.
+    func reloadSettings() async throws(NodeServiceError) -> SettingsReload
     /// Balances, holds and the newest movements, newest first.
     func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView
 

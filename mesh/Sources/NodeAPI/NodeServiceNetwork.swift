@@ -240,6 +240,8 @@ package struct PeerView: Hashable, Sendable, Codable {
     package var connections: [String]?
     /// After an order to connect: whether it was connected before, so that the address was not tried.
     package var wasConnected: Bool?
+    /// Whether the node's owner banned it; nil if not.
+    package var isBanned: Bool?
 
     package init(
         peerID: String, did: String?, isConnected: Bool, addresses: [String], lastSeen: UInt64? = nil,
@@ -260,6 +262,7 @@ package struct PeerView: Hashable, Sendable, Codable {
         case peerID = "peer_id"
         case isConnected = "connected"
         case wasConnected = "was_connected"
+        case isBanned = "banned"
         case lastSeen = "last_seen"
         case misbehaviourCount = "misbehaviours"
     }

@@ -165,6 +165,29 @@ package struct ScriptedNode: NodeService {
 
     package func peers() async throws(NodeServiceError) -> [PeerView] { try answer([Samples.peer]) }
 
+    package func bans() async throws(NodeServiceError) -> [PeerBan] {
+        try answer([PeerBan(peerID: Samples.peer.peerID, did: Samples.peer.did, at: 1, note: "spam")])
+    }
+
+    package func obey(
+        _ order: PeerOrder, about peer: OrderedPeer
+    ) async throws(NodeServiceError) -> PeerOrderOutcome {
+        var outcome = PeerOrderOutcome(peerID: peer.peer, did: nil)
+        outcome.isBanned = order == .ban
+        return try answer(outcome)
+    }
+
+    package func settings() async throws(NodeServiceError) -> [RunningSetting] {
+        try answer([
+            RunningSetting(
+                key: "executor.price_base", value: ["250"], source: "file", changesAtOnce: true, isOutdated: false)
+        ])
+    }
+
+    package func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
+        try answer(SettingsReload(applied: ["executor.price_base"], needsRestart: ["listen"]))
+    }
+
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
         var peer = Samples.peer
         peer.addresses = [address.text]

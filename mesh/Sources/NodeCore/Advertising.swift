@@ -61,6 +61,9 @@ struct Advertising: Sendable {
         return signed
     }
 
+    /// The offer changed: who heard the former one is told anew, as soon as another is due.
+    mutating func changed() { schedule.withdrawn() }
+
     /// The withdrawal of an offer, if others know of one: a capability without engines and resources.
     mutating func withdrawn(as identity: Identity, at moment: NodeMoment) -> SignedObject<NodeCapability>? {
         guard isAdvertised else { return nil }

@@ -136,7 +136,8 @@ struct CapabilityBook: Sendable {
         }
     }
 
-    private mutating func remove(_ did: DID) {
+    /// Forgets an executor's offer; its place in the order lapses.
+    mutating func remove(_ did: DID) {
         if let entry = entries.removeValue(forKey: did) { byteCount -= entry.byteCount }
     }
 }

@@ -106,9 +106,10 @@ extension NodeCore {
 
     // MARK: Conduct
 
-    /// Whether to drop a peer's messages unread because it sent too many bad ones; counts each one dropped.
+    /// Whether to drop a peer's messages unread because it sent too many bad ones, or because the owner banned it;
+    /// counts each one dropped.
     package mutating func isShunned(_ peer: PeerID, at moment: NodeMoment) -> Bool {
-        guard conduct.isShunned(peer, now: moment.now) else { return false }
+        guard dealings.bans[peer] != nil || conduct.isShunned(peer, now: moment.now) else { return false }
         tally("messages_unread")
         return true
     }

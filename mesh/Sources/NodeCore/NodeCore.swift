@@ -14,25 +14,6 @@ import SignedObjects
 /// mesh, and the end. The node, the simulator and the tests carry effects out and report what came of them; no rule of
 /// the node stands in them.
 package struct NodeCore: Core {
-    /// The bounds of the core; those of the market are `MarketLimits`.
-    package struct Limits: Sendable {
-        /// The longest note about a peer's fault, in bytes.
-        var noteBytesMax = 200
-        /// Peers' faults.
-        var conduct = PeerConduct.Limits()
-        /// The notes about them.
-        var notes = PeerNotes.Limits()
-        /// When this node advertises what it offers.
-        var advertisement = AdvertisementSchedule.Limits()
-        /// How outputs are retried.
-        var outputs = OutputFetches.Limits()
-        /// How long a paused node keeps the jobs that it accepted, in milliseconds, before others are to run them.
-        package var pausedMillisecondsMax: Int64 = 60_000
-
-        /// The defaults.
-        package init() {}
-    }
-
     /// What waits for the disk.
     enum Waiting: Sendable {
         case effect(NodeEffect)
@@ -57,10 +38,12 @@ package struct NodeCore: Core {
     package internal(set) var market: JobMarket
     /// Counters besides the market's own, by name.
     package internal(set) var tallies: [String: UInt64] = [:]
+    /// Whom the owner wants to deal with.
+    package private(set) var dealings: Dealings
     /// Whether the node is going down: it leaves what still runs to the next start, and writes nothing about it.
     package private(set) var isLeaving = false
 
-    package let limits: Limits
+    package let limits: NodeCoreLimits
     let did: DID
     var order = WriteOrder<Waiting>()
     var conduct: PeerConduct
@@ -97,10 +80,13 @@ package struct NodeCore: Core {
     var effects: [NodeEffect] = []
 
     /// A core around a market that is recovered, or that `replay` and `recover` will recover.
-    package init(identity: Identity, market: JobMarket, limits: Limits = Limits()) {
+    package init(
+        identity: Identity, market: JobMarket, bans: BanList = BanList(), limits: NodeCoreLimits = NodeCoreLimits()
+    ) {
         self.identity = identity
         self.market = market
         self.limits = limits
+        dealings = Dealings(bans: bans, of: &self.market)
         did = identity.did
         conduct = PeerConduct(limits: limits.conduct)
         notes = PeerNotes(limits: limits.notes)
@@ -214,6 +200,14 @@ package struct NodeCore: Core {
         effects.append(.holdRuns(order == .pause))
         if order != .pause { give(.runsMayBegin, moment) }
         return finish(moment)
+    }
+
+    /// Takes what the owner changes while the node runs; returns the work that this ended, too.
+    package mutating func take(_ change: OwnerChange, at moment: NodeMoment) -> (DroppedWork, effects: [NodeEffect]) {
+        let (work, transition) = dealings.take(
+            change, &market, &capabilities, &conduct, &advertising, at: moment)
+        if let transition { absorb(transition, moment) }
+        return (work, finish(moment))
     }
 
     private func pauseEnd(after now: MonotonicInstant) -> MonotonicInstant {

@@ -75,6 +75,11 @@ struct PeerConduct: Sendable {
         if order.count > limits.peersMax, let first = order.popFirst() { records[first] = nil }
     }
 
+    /// Forgets what a peer did; its place in the order goes, too, so that it is no place of a later record.
+    mutating func forget(_ peer: PeerID) {
+        if records.removeValue(forKey: peer) != nil { order.removeAll { $0 == peer } }
+    }
+
     /// Whether to drop what a peer sends unread.
     func isShunned(_ peer: PeerID, now: MonotonicInstant) -> Bool {
         guard let record = records[peer] else { return false }

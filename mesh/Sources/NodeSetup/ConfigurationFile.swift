@@ -15,8 +15,8 @@ package struct ConfigurationFile: Sendable {
         package let value: ConfigurationValue
         /// What the node takes where the file says nothing; null for none, or for what the machine has.
         package let standard: ConfigurationValue
-        /// Whether the file says it.
-        package let isInFile: Bool
+        /// Where the value comes from.
+        package let source: ConfigurationSource
         /// What is allowed, as a clause.
         package let allowed: String
 
@@ -25,13 +25,16 @@ package struct ConfigurationFile: Sendable {
             case standard = "default"
         }
 
-        /// Writes where the value comes from as `file` or `default`.
+        /// Whether the file says it.
+        package var isInFile: Bool { source == .file }
+
+        /// Writes where the value comes from by its name.
         package func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(key, forKey: .key)
             try container.encode(value, forKey: .value)
             try container.encode(standard, forKey: .standard)
-            try container.encode(isInFile ? "file" : "default", forKey: .source)
+            try container.encode(source.rawValue, forKey: .source)
             try container.encode(allowed, forKey: .allowed)
         }
     }
@@ -39,6 +42,8 @@ package struct ConfigurationFile: Sendable {
     /// Where it is.
     package let path: String
     private var values: ConfigurationValue
+    /// What comes before the file, by key.
+    private var overrides: [String: (value: ConfigurationValue, source: ConfigurationSource)] = [:]
     private let file: ReplacedFile
 
     /// Reads the file, which has to be JSON; whether its values are allowed says `fault`.
@@ -46,7 +51,7 @@ package struct ConfigurationFile: Sendable {
     /// - Parameter isToChange: whether others who change it wait until this one is gone, so that no change is lost.
     package init(path: String, isToChange: Bool = false) throws(NodeServiceError) {
         self.path = path
-        file = ReplacedFile(path: path, isLocked: isToChange)
+        file = try ReplacedFile(path: path, isLocked: isToChange)
         guard let data = file.read() else { throw NodeConfiguration.unreadable(path) }
         guard let values = try? JSONDecoder().decode(ConfigurationValue.self, from: data), case .group = values else {
             let fault = ConfigurationRule.fault(in: data) ?? "it is no group of settings"
@@ -67,11 +72,28 @@ package struct ConfigurationFile: Sendable {
         }
     }
 
+    /// Everything in the file that no node can work with, each as a clause that names the key.
+    package var faults: [String] { ConfigurationRule.file.faults(in: values, at: "") }
+
     /// Refuses what no node can work with, by a sentence that names the key.
     package func requireSound() throws(NodeServiceError) {
-        if let fault = ConfigurationRule.file.fault(in: values, at: "") {
-            throw NodeConfiguration.refusal(of: path, fault)
+        if let fault = faults.first { throw NodeConfiguration.refusal(of: path, fault) }
+    }
+
+    /// Has values of another source come before those of the file; their rules have allowed them.
+    mutating func override(with values: [String: ConfigurationValue], from source: ConfigurationSource) {
+        for (key, value) in values { overrides[key] = (value, source) }
+    }
+
+    /// What a node takes from the file and from what comes before it.
+    func configuration() throws(NodeServiceError) -> NodeConfiguration {
+        try requireSound()
+        var merged = self
+        for (key, override) in overrides { merged.put(override.value, at: key) }
+        guard let data = try? JSONEncoder().encode(merged.values) else {
+            throw NodeConfiguration.refusal(of: path, "its values cannot be read")
         }
+        return try NodeConfiguration.decoded(data, of: path)
     }
 
     /// All settings, in the order of the rules.
@@ -82,32 +104,74 @@ package struct ConfigurationFile: Sendable {
         let rule = try Self.rule(of: key)
         let given = Self.value(key, in: values)
         let standard = Self.value(key, in: Self.standard) ?? .null
+        if let override = overrides[key] {
+            return Setting(
+                key: key, value: override.value, standard: standard, source: override.source, allowed: rule.allowed)
+        }
         let isInFile = given != nil && given != .null
         return Setting(
-            key: key, value: isInFile ? given ?? .null : standard, standard: standard, isInFile: isInFile,
-            allowed: rule.allowed)
+            key: key, value: isInFile ? given ?? .null : standard, standard: standard,
+            source: isInFile ? .file : .standard, allowed: rule.allowed)
+    }
+
+    /// One setting, to be shown beside a change of it: also a key that is none and stands in the file all the same, or
+    /// stood there.
+    package func shown(_ key: String, wasThere: Bool = false) throws(NodeServiceError) -> Setting {
+        if !wasThere, !isStray(key) { return try setting(key) }
+        return Setting(
+            key: key, value: Self.value(key, in: values) ?? .null, standard: .null,
+            source: isStray(key) ? .file : .standard, allowed: "nothing")
+    }
+
+    /// Whether something stands in the file under a key that is no setting, and no group of settings.
+    package func isStray(_ key: String) -> Bool {
+        guard let value = Self.value(key, in: values), !Self.keys.contains(key) else { return false }
+        guard case .group = value else { return true }
+        return !Self.keys.contains { $0.hasPrefix("\(key).") }
     }
 
     /// Gives a key the value that words say: one word, or several for a list. Refuses what is not allowed there.
     package mutating func set(_ key: String, to words: [String]) throws(NodeServiceError) {
-        let rule = try Self.rule(of: key)
-        guard let value = rule.value(of: words) else {
-            throw Self.refusal("\(key) has one value, and \(words.count) are given.")
-        }
-        if let fault = rule.fault(in: value, at: key) { throw Self.refusal("\(fault).") }
-        put(value, at: key)
+        put(try Self.value(of: words, for: key), at: key)
     }
 
-    /// Takes a key out of the file, so that it has its default.
+    /// The value that words say for a key; refused where it is not allowed there.
+    private static func value(of words: [String], for key: String) throws(NodeServiceError) -> ConfigurationValue {
+        _ = try rule(of: key)
+        switch allowed(words, for: key) {
+        case .success(let value): return value
+        case .failure(let fault): throw refusal("\(fault.clause).")
+        }
+    }
+
+    /// Why a value is not allowed, as a clause.
+    struct Fault: Error, CustomStringConvertible {
+        let clause: String
+
+        var description: String { clause }
+    }
+
+    /// The value that words say for a key, or what is wrong with it.
+    static func allowed(_ words: [String], for key: String) -> Result<ConfigurationValue, Fault> {
+        guard let rule = rules.first(where: { $0.key == key })?.rule else {
+            return .failure(Fault(clause: "\(key) is no setting"))
+        }
+        guard let value = rule.value(of: words) else {
+            return .failure(Fault(clause: "\(key) has one value, and \(words.count) are given"))
+        }
+        if let fault = rule.fault(in: value, at: key) { return .failure(Fault(clause: fault)) }
+        return .success(value)
+    }
+
+    /// Takes a key out of the file, so that it has its default. One that is no setting goes, too, if it is there.
     package mutating func reset(_ key: String) throws(NodeServiceError) {
-        _ = try Self.rule(of: key)
+        if !isStray(key) { _ = try Self.rule(of: key) }
         put(nil, at: key)
     }
 
     /// Writes the file, whole or not at all, with the mode and the owner that it has; where it is a link, what that
-    /// leads to.
+    /// leads to. What was wrong with it elsewhere stays (`faults`), so that each fault can be mended by itself.
     package func write() throws(NodeServiceError) {
-        try requireSound()
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         guard let bytes = try? encoder.encode(values) else {
@@ -124,7 +188,7 @@ package struct ConfigurationFile: Sendable {
         return (try? JSONDecoder().decode(ConfigurationValue.self, from: data)) ?? .group([:])
     }()
 
-    private static func rule(of key: String) throws(NodeServiceError) -> ConfigurationRule {
+    static func rule(of key: String) throws(NodeServiceError) -> ConfigurationRule {
         if let rule = rules.first(where: { $0.key == key })?.rule { return rule }
         let inner = keys.filter { $0.hasPrefix("\(key).") }
         let meant = keys.filter { $0.hasSuffix(".\(key)") }

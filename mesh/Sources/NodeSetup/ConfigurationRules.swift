@@ -1,6 +1,7 @@
 import Foundation
 import MeshTypes
 import Multiformats
+import SignedObjects
 
 /// What `config.json` may say, key by key: the one place for the form and the bounds of settings.
 ///
@@ -59,10 +60,16 @@ indirect enum ConfigurationRule: Sendable {
         ("files_bytes_max", .count(0...JobRules().fileBytesMax)),
         ("features", .list(name)),
         ("hours", .list(.text("hours of the day such as 22:00-06:00") { DayHours($0) != nil })),
+        ("allowed_originators", .list(did)),
+        ("denied_originators", .list(did)),
         ("takes_hedged_jobs", .flag),
         ("nice", .count(0...19)),
         ("operator", .text("a credential as mesh operator sign prints it") { OperatorText($0) != nil }),
     ])
+
+    private static let did = ConfigurationRule.text("a DID such as mesh peers --full prints it") {
+        (try? DID(parsing: $0)) != nil
+    }
 
     private static let originator = ConfigurationRule.group([
         // Bids are valid for 30 s.
@@ -156,27 +163,28 @@ indirect enum ConfigurationRule: Sendable {
     }
 
     /// Why a key cannot have a value, as a clause that says what was found and what is allowed.
-    func fault(in value: ConfigurationValue, at path: String) -> String? {
+    func fault(in value: ConfigurationValue, at path: String) -> String? { faults(in: value, at: path).first }
+
+    /// All reasons why a key cannot have a value, those of a group by key; of a list its first.
+    func faults(in value: ConfigurationValue, at path: String) -> [String] {
         switch (self, value) {
         case (.group(let rules), .group(let values)):
-            for (key, value) in values.sorted(by: { $0.key < $1.key }) {
+            return values.sorted { $0.key < $1.key }.flatMap { key, value in
                 guard let rule = rules.first(where: { $0.key == key })?.rule else {
                     let known = rules.map(\.key).sorted().joined(separator: ", ")
-                    return "\"\(Self.join(path, key))\" is no setting; there are \(known)"
+                    return ["\"\(Self.join(path, key))\" is no setting; there are \(known)"]
                 }
-                if value == .null { continue }
-                if let fault = rule.fault(in: value, at: Self.join(path, key)) { return fault }
+                return value == .null ? [] : rule.faults(in: value, at: Self.join(path, key))
             }
-            return nil
         case (.list(let rule), .list(let values)):
             for (index, value) in values.enumerated() {
-                if let fault = rule.fault(in: value, at: "\(path)[\(index)]") { return fault }
+                if let fault = rule.fault(in: value, at: "\(path)[\(index)]") { return [fault] }
             }
-            return nil
-        case (.flag, .flag): return nil
-        case (.count(let range), .count(let count)) where range.contains(count): return nil
-        case (.text(_, let allows), .text(let text)) where allows(text): return nil
-        default: return "\(path.isEmpty ? "the file" : path) is \(value.text), and must be \(allowed)"
+            return []
+        case (.flag, .flag): return []
+        case (.count(let range), .count(let count)) where range.contains(count): return []
+        case (.text(_, let allows), .text(let text)) where allows(text): return []
+        default: return ["\(path.isEmpty ? "the file" : path) is \(value.text), and must be \(allowed)"]
         }
     }
 

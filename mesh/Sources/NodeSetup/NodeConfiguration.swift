@@ -62,6 +62,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The hours of the day at which it takes jobs, by the machine's local time, such as `22:00-06:00`; none means
         /// all.
         package var hours: [String] = []
+        /// The only originators, by DID, for which it works besides its owner; none means all that are not denied.
+        package var allowedOriginators: [String] = []
+        /// Originators, by DID, for which it does not work.
+        package var deniedOriginators: [String] = []
         /// The credential by which its operator is known: what `mesh operator sign` prints.
         package var operatorText: String?
         /// Whether it takes jobs of which another executor may be asked for a second copy where its run is slow, and
@@ -90,6 +94,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(filesBytesMax, forKey: .filesBytesMax)
             try container.encode(features, forKey: .features)
             try container.encode(hours, forKey: .hours)
+            try container.encode(allowedOriginators, forKey: .allowedOriginators)
+            try container.encode(deniedOriginators, forKey: .deniedOriginators)
             try container.encode(takesHedgedJobs, forKey: .takesHedgedJobs)
             try container.encode(nice, forKey: .nice)
             try container.encode(operatorText, forKey: .operatorText)
@@ -109,6 +115,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case runSecondsMax = "run_seconds_max"
             case outputBytesMax = "output_bytes_max"
             case filesBytesMax = "files_bytes_max"
+            case allowedOriginators = "allowed_originators"
+            case deniedOriginators = "denied_originators"
             case operatorText = "operator"
             case takesHedgedJobs = "takes_hedged_jobs"
         }
@@ -130,6 +138,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.filesBytesMax, into: &filesBytesMax)
             try container.read(.features, into: &features)
             try container.read(.hours, into: &hours)
+            try container.read(.allowedOriginators, into: &allowedOriginators)
+            try container.read(.deniedOriginators, into: &deniedOriginators)
             try container.read(.takesHedgedJobs, into: &takesHedgedJobs)
             try container.read(.nice, into: &nice)
             operatorText = try container.decodeIfPresent(String.self, forKey: .operatorText)
@@ -461,11 +471,41 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package static func load(path: String) throws(NodeServiceError) -> NodeConfiguration {
         let data = try bytes(of: path)
         if let fault = ConfigurationRule.fault(in: data) { throw refusal(of: path, fault) }
+        return try decoded(data, of: path)
+    }
+
+    /// The values of a configuration that was checked.
+    static func decoded(_ data: Data, of path: String) throws(NodeServiceError) -> NodeConfiguration {
         do {
             return try JSONDecoder().decode(NodeConfiguration.self, from: data)
         } catch {
             throw refusal(of: path, "a value in it cannot be read")
         }
+    }
+
+    // MARK: At run time
+
+    /// The keys whose values a node takes while it runs; the others need a restart.
+    package static let changesAtOnce: Set<String> = [
+        "executor.price_base", "executor.price_per_million_fuel", "executor.jobs_at_once",
+        "executor.queued_jobs_max", "executor.hours", "executor.allowed_originators",
+        "executor.denied_originators", "originator.bid_window_ms", "originator.bidding_deadline_ms",
+        "drain_seconds", "log_level",
+    ]
+
+    /// Takes the values of those keys from another configuration.
+    package mutating func takeWhatChangesAtOnce(from other: NodeConfiguration) {
+        executor.priceBase = other.executor.priceBase
+        executor.pricePerMillionFuel = other.executor.pricePerMillionFuel
+        executor.jobsAtOnce = other.executor.jobsAtOnce
+        executor.queuedJobsMax = other.executor.queuedJobsMax
+        executor.hours = other.executor.hours
+        executor.allowedOriginators = other.executor.allowedOriginators
+        executor.deniedOriginators = other.executor.deniedOriginators
+        originator.bidWindowMilliseconds = other.originator.bidWindowMilliseconds
+        originator.biddingDeadlineMilliseconds = other.originator.biddingDeadlineMilliseconds
+        drainSeconds = other.drainSeconds
+        logLevel = other.logLevel
     }
 
     /// The bytes of a file that is to be a configuration.

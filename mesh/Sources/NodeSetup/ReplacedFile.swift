@@ -15,12 +15,18 @@ final class ReplacedFile: Sendable {
 
     /// The file at a path, or what a link there leads to.
     ///
-    /// - Parameter isLocked: whether others who ask for that wait until this one is gone.
-    init(path: String, isLocked: Bool = false) {
+    /// - Parameters:
+    ///   - isLocked: whether others who ask for that wait until this one is gone, as this one waits for them.
+    ///   - milliseconds: how long it waits; then it is refused, and says who holds the lock.
+    init(
+        path: String, isLocked: Bool = false, waiting milliseconds: Int = FolderLock.waitMilliseconds
+    ) throws(NodeServiceError) {
         let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath()
         (self.path, name) = (resolved.path, resolved.lastPathComponent)
         folder = open(resolved.path.parentFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if isLocked, folder >= 0 { flock(folder, LOCK_EX) }
+        guard isLocked, folder >= 0 else { return }
+        // An object whose initialiser throws before all is set is not deinitialised; here all is set.
+        try FolderLock.take(folder, of: resolved.path.parentFolder, waiting: milliseconds)
     }
 
     deinit { if folder >= 0 { close(folder) } }

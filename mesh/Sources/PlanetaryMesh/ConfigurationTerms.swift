@@ -8,6 +8,7 @@ import Multiformats
 import NodeCore
 import NodeSetup
 import Reputation
+import SignedObjects
 
 // The operator's configuration, as each part of a node takes it.
 
@@ -42,6 +43,8 @@ extension MarketConfiguration {
         executor.nodeLimits = configuration.limits.offered
         executor.engine = machine.engineDescription
         executor.isWithinHours = offered.takesJobs(atMinute: NodeClock.minuteOfDay)
+        executor.deniedOriginators = Set(offered.deniedOriginators.compactMap { try? DID(parsing: $0) })
+        executor.allowedOriginators = Set(offered.allowedOriginators.compactMap { try? DID(parsing: $0) })
         self.executor = executor
     }
 

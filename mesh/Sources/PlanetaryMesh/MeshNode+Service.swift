@@ -315,8 +315,24 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
     }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] {
-        let known = try await neighbourhood.peers()
+        let known = try await neighbourhood.peers(banned: core.dealings.bans.peers)
         return known.map { PeerView($0, core, at: moment) }
+    }
+
+    package func bans() async throws(NodeServiceError) -> [PeerBan] { PeerDesk.views(of: core.dealings.bans) }
+
+    package nonisolated func obey(
+        _ order: PeerOrder, about peer: OrderedPeer
+    ) async throws(NodeServiceError) -> PeerOrderOutcome {
+        try await peerDesk.obey(order, about: peer, on: self)
+    }
+
+    package nonisolated func settings() async throws(NodeServiceError) -> [RunningSetting] {
+        try parts.settings.views()
+    }
+
+    package func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
+        try parts.settings.reload(on: self)
     }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {

@@ -43,6 +43,7 @@ package actor MeshNode {
     nonisolated let errands: Errands
     nonisolated let report: NodeReport
     nonisolated let files: OwnerFiles
+    nonisolated let peerDesk: PeerDesk
     nonisolated let desk: SubmissionDesk
     nonisolated let workflows: WorkflowDesk
     /// The topics of single jobs.
@@ -87,6 +88,7 @@ package actor MeshNode {
         outputs = OutputDesk(parts: parts, runs: runOutputs, sessions: sessions)
         report = NodeReport(parts: parts, room: room)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
+        peerDesk = PeerDesk(parts: parts)
         desk = SubmissionDesk(parts: parts, room: room)
         workflows = WorkflowDesk(parts: parts, end: end)
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
@@ -102,11 +104,13 @@ package actor MeshNode {
     ///
     /// - Throws: one sentence about the obstacle, and what to do next.
     package static func open(
-        home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger
+        home: NodeHome, configuration: NodeConfiguration, identity: Identity, logger: Logger,
+        layers: ConfigurationLayers? = nil
     ) async throws(NodeServiceError) -> MeshNode {
-        let opening = NodeOpening(home: home, configuration: configuration, identity: identity, logger: logger)
-        let parts = try await opening.parts()
-        var core = NodeCore(identity: identity, market: try await opening.market(parts))
+        let settings = try RunningSettings(configuration, layers)
+        let opening = NodeOpening(home: home, settings: settings, identity: identity, logger: logger)
+        let (parts, bans) = try await opening.parts()
+        var core = NodeCore(identity: identity, market: try await opening.market(parts), bans: bans)
         let intake = try await opening.recover(&core, parts)
         let runs = core.market.unclosedJobs.executed.filter { $0.receipt == nil }.compactMap(\.assignmentCID?.text)
         SessionLog.clean(parts.sessionsPath, keeping: Set(runs))
@@ -148,6 +152,7 @@ package actor MeshNode {
         runs.hold(core.market.configuration.executor?.ownerOrder == .pause)
         parts.results.recover(core.market)
         carryOut(core.recover(at: moment))
+        PeerDesk.resume(on: self)
     }
 
     // MARK: The loop

@@ -159,12 +159,12 @@ struct Neighbourhood: Sendable {
         var wasConnected = false
     }
 
-    /// The connected and remembered peers, connected ones first.
-    func peers() async throws(NodeServiceError) -> [KnownPeer] {
+    /// The connected and remembered peers, and those that are banned; connected ones first.
+    func peers(banned: Set<PeerID>) async throws(NodeServiceError) -> [KnownPeer] {
         let connected = Set(await parts.swarm.connectedPeers())
         let rows = try await stored { () throws(MeshStoreError) in try await parts.store.peers(limit: Self.listedMax) }
         let known = Dictionary(rows.map { ($0.peerID, $0) }) { first, _ in first }
-        let all = connected.union(known.keys).sorted {
+        let all = connected.union(known.keys).union(banned).sorted {
             (connected.contains($0) ? 0 : 1, $0) < (connected.contains($1) ? 0 : 1, $1)
         }
         var peers: [KnownPeer] = []

@@ -25,12 +25,14 @@ struct NodeOpening: Sendable {
     private static let receiptLinksKey = "receipt_answers"
 
     let home: NodeHome
-    let configuration: NodeConfiguration
+    let settings: RunningSettings
     let identity: Identity
     let logger: Logger
 
-    /// Opens everything and listens, but serves nothing yet.
-    func parts() async throws(NodeServiceError) -> NodeParts {
+    private var configuration: NodeConfiguration { settings.configuration }
+
+    /// Opens everything and listens, but serves nothing yet; returns whom the owner banned, too, who cannot connect.
+    func parts() async throws(NodeServiceError) -> (NodeParts, BanList) {
         let store: MeshStore
         do {
             store = try MeshStore(
@@ -43,7 +45,8 @@ struct NodeOpening: Sendable {
             throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
         }
         let machine = try Self.machine(configuration, home)
-        let swarm = try await listening()
+        let bans = try await stored { () throws(MeshStoreError) in try await BanList.stored(in: store) }
+        let swarm = try await listening(denying: bans.peers)
         var blocks = BitswapService.Limits()
         blocks.servedBytesPerSecondPerPeerMax = configuration.limits.servedBytesPerSecondPerPeerMax
         var kademlia = KademliaConfiguration()
@@ -56,8 +59,8 @@ struct NodeOpening: Sendable {
         let bitswap = BitswapService(
             host: swarm, store: StoreBlockSource(store: store, results: results), limits: blocks, logger: logger)
         let fetcher = ContentFetcher(store: store, bitswap: bitswap, dht: dht, host: swarm)
-        return NodeParts(
-            identity: identity, configuration: configuration, logger: logger, store: store, swarm: swarm,
+        let parts = NodeParts(
+            identity: identity, settings: settings, logger: logger, store: store, swarm: swarm,
             gossip: GossipService(host: swarm, identity: identity, logger: logger), dht: dht, bitswap: bitswap,
             peerService: PeerService(host: swarm, logger: logger), machine: machine, receipts: receipts,
             results: results, fetcher: fetcher,
@@ -65,6 +68,7 @@ struct NodeOpening: Sendable {
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
                 inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath)
+        return (parts, bans)
     }
 
     /// The machine of a node, which shares its compiled modules with all of the same home.
@@ -77,8 +81,9 @@ struct NodeOpening: Sendable {
         }
     }
 
-    private func listening() async throws(NodeServiceError) -> Swarm {
+    private func listening(denying banned: Set<PeerID>) async throws(NodeServiceError) -> Swarm {
         let swarm = Swarm(configuration: SwarmConfiguration(configuration), identity: identity, logger: logger)
+        await swarm.deny(banned)
         do {
             try await swarm.listen()
         } catch SwarmError.cannotListen(let address, SystemWords.system(EACCES)) {

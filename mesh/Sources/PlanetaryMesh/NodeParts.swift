@@ -11,7 +11,7 @@ import Synchronization
 /// The parts of a node besides its core: one key, one store, one swarm with its services, and one machine.
 struct NodeParts: Sendable {
     let identity: Identity
-    let configuration: NodeConfiguration
+    let settings: RunningSettings
     let logger: Logger
     let store: MeshStore
     let swarm: Swarm
@@ -27,6 +27,9 @@ struct NodeParts: Sendable {
     /// The folder of what runs write down of their sessions.
     let sessionsPath: String
     let tallies = NodeTallies()
+
+    /// The settings as they are now.
+    var configuration: NodeConfiguration { settings.configuration }
 
     /// Runs the parts that work by themselves, until the group is cancelled.
     func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {

@@ -160,5 +160,6 @@ extension PeerView {
             misbehaviourCount: known.row?.misbehaviourCount ?? 0)
         connections = known.connections?.map(\.text)
         if known.connections != nil { wasConnected = known.wasConnected }
+        if core.dealings.bans[known.peer] != nil { isBanned = true }
     }
 }

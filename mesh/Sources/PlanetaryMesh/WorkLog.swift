@@ -14,7 +14,7 @@ import Synchronization
 /// With a higher level it does nothing, and its callers make no line: they ask `isOn` first.
 final class WorkLog: Sendable {
     /// Whether anybody reads lines of the level.
-    let isOn: Bool
+    var isOn: Bool { logger.logLevel <= .info }
     private let logger: Logger
     private let tallies: NodeTallies
     private let budget = Mutex(LogBudget())
@@ -23,7 +23,6 @@ final class WorkLog: Sendable {
     init(logger: Logger, tallies: NodeTallies) {
         self.logger = logger
         self.tallies = tallies
-        isOn = logger.logLevel <= .info
     }
 
     /// Writes the lines about events of jobs.
@@ -66,8 +65,7 @@ final class WorkLog: Sendable {
 
     /// Writes a line for each peer that comes and goes, until the events end.
     func follow(_ events: AsyncStream<PeerEvent>) async {
-        guard isOn else { return }
-        for await event in events {
+        for await event in events where isOn {
             switch event {
             case .connected(let peer): tell(.peerConnected, peer)
             case .disconnected(let peer): tell(.peerLost, peer)

@@ -6,9 +6,10 @@ extension MeshNode: RunningNode {}
 
 /// Runs the command line; in a function of its own, where the asynchronous form of `main` is the one that is meant.
 func runCommandLine() async {
-    let opener = NodeOpener { home, configuration, identity, logger in
+    let opener = NodeOpener { home, configuration, layers, identity, logger in
         EventLoops.plan()
-        return try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
+        return try await MeshNode.open(
+            home: home, configuration: configuration, identity: identity, logger: logger, layers: layers)
     }
     let checker = ModuleChecker { module, question in
         let check = ModuleCheck(

@@ -25,7 +25,7 @@ struct OperatingCommandTests {
             }, uniquingKeysWith: { first, _ in first })
     }
 
-    @Test("Settings are changed, refused, listed and given back; a node that runs says that it needs a restart")
+    @Test("Settings are changed, refused, listed and given back; a node that runs takes what it can at once")
     func config() throws {
         let folder = try scratch()
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -44,12 +44,80 @@ struct OperatingCommandTests {
         try node.waitUntilUp()
         let changed = try node.run(["config", "set", "executor.price_base", "--default"])
         #expect(changed.status == 0 && changed.output == "executor.price_base: 250 -> 100\n", "\(changed)")
-        #expect(changed.errors.contains("mesh stop"), "\(changed.errors)")
+        #expect(changed.errors.contains("has taken executor.price_base"), "\(changed.errors)")
+        let level = try object(node.run(["config", "set", "log_level", "info", "--json"]))
+        #expect(level["applied"] as? [String] == ["log_level"] && level["needs_restart"] as? Bool == false)
+        #expect(try verdicts(node)["config"] == "ok")
+        try node.configure("drain_seconds", 3)
+        #expect(try node.run(["config", "check"]).errors.contains("mesh config reload"))
+        #expect(try node.run(["config", "reload"]).output.contains("has taken drain_seconds"))
+        let nice = try node.run(["config", "set", "executor.nice", "1"])
+        #expect(nice.errors.contains("has the old executor.nice: restart it with mesh stop"), "\(nice.errors)")
         #expect(try object(node.run(["config", "check", "--json"]))["needs_restart"] as? Bool == true)
         #expect(try verdicts(node)["config"] == "warn")
         try node.configure("log_level", "loud")
         let broken = try node.run(["config", "check"])
         #expect(broken.status == 234 && broken.errors.contains("log_level is \"loud\""), "\(broken.errors)")
+        let other = try node.run(["config", "set", "region", "eu"])
+        #expect(other.status == 0 && other.errors.contains("No node can use the file yet: log_level is"), "\(other)")
+    }
+
+    @Test("A variable comes before the file and an option before it; one that is misspelt is told, with what was meant")
+    func environment() throws {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let node = try NodeProcess("node", in: folder, ["--executor", "--price-base", "5"])
+        defer { node.kill() }
+        let variables = ["MESH_EXECUTOR_PRICE_BASE": "6", "MESH_EXECUTR_NICE": "1"]
+        let home = ["--home", node.home.path]
+        let listed = try NodeProcess.command(["config", "list"] + home, environment: variables)
+        #expect(listed.output.contains(/executor.price_base +6 +100 +MESH_EXECUTOR_PRICE_BASE/), "\(listed.output)")
+        #expect(listed.errors.contains("MESH_EXECUTR_NICE sets nothing"), "\(listed.errors)")
+        #expect(listed.errors.contains("Did you mean MESH_EXECUTOR_NICE?"), "\(listed.errors)")
+        let set = try NodeProcess.command(["config", "set", "executor.price_base", "8"] + home, environment: variables)
+        #expect(set.errors.contains("MESH_EXECUTOR_PRICE_BASE of the environment comes before"), "\(set.errors)")
+        try node.start(
+            options: ["--price-per-million-fuel", "9"],
+            shell: "export MESH_EXECUTOR_PRICE_BASE=6 MESH_EXECUTOR_PRICE_PER_MILLION_FUEL=7 MESH_EXECUTR_NICE=1")
+        try node.waitUntilUp()
+        let running = try node.run(["config", "list", "--running"]).output
+        #expect(running.contains(/executor.price_base +6 +environment +at once/), "\(running)")
+        #expect(running.contains(/executor.price_per_million_fuel +9 +option +at once/), "\(running)")
+        #expect(running.contains(/executor.nice +0 +file +at a restart/), "\(running)")
+        #expect(node.log.contains("MESH_EXECUTR_NICE sets nothing"), "\(node.log)")
+        let bad = try NodeProcess.command(["up"] + home, environment: ["MESH_EXECUTOR_NICE": "99"])
+        #expect(bad.status == 234 && bad.errors.contains("The variable MESH_EXECUTOR_NICE cannot be used"), "\(bad)")
+    }
+
+    @Test("A peer is banned by the name that the listing gives it, allowed, and forgotten, by command")
+    func peers() throws {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let one = try NodeProcess("one", in: folder, ["--no-executor"])
+        defer { one.kill() }
+        try one.start()
+        try one.waitUntilUp()
+        let other = try NodeProcess("other", in: folder, ["--no-executor", "--bootstrap", try one.address()])
+        defer { other.kill() }
+        try other.start()
+        try other.waitUntilUp()
+        try eventually("they are connected") { try one.run(["peers"]).output.contains("connected") }
+        let name = try #require(one.run(["peers"]).output.firstMatch(of: /…[a-zA-Z0-9]{8}/)?.output)
+        let banned = try one.run(["peers", "ban", String(name), "--note", "spam"])
+        #expect(banned.output.hasPrefix("\(name) is banned. 1 connection closed."), "\(banned)")
+        #expect(try one.run(["peers"]).output.contains("banned"))
+        #expect(try one.run(["peers", "bans"]).output.contains("spam"))
+        _ = one.stop()
+        try one.start()
+        try one.waitUntilUp()
+        #expect(try one.run(["peers", "bans", "--json"]).output.contains("spam"))
+        #expect(try one.run(["peers", "forget", String(name)]).output.contains("It stays banned."))
+        #expect(try one.run(["peers", "allow", String(name)]).output == "\(name) is allowed again.\n")
+        #expect(try one.run(["peers", "bans"]).errors.contains("Nobody is banned."))
+        let wrong = try one.run(["peers", "ban", "nobody"])
+        #expect(wrong.status == 200 && wrong.errors.contains("neither a DID nor a peer ID"), "\(wrong)")
+        let misspelt = try one.run(["peers", "bann"])
+        #expect(misspelt.errors.contains("Did you mean mesh peers ban?"), "\(misspelt.errors)")
     }
 
     @Test("The doctor finds nothing bad on a fresh node, stopped or running, and names an open key and a taken port")

@@ -88,7 +88,7 @@ struct OperatorTests {
         }
     }
 
-    @Test("A closed terminal ends a node, unless it was started to outlive it")
+    @Test("SIGHUP has a node read its settings, which it refuses if they are bad; a closed terminal ends it")
     func hangUp() throws {
         NodeProcess.hearHangUps()
         let folder = try scratch()
@@ -104,8 +104,24 @@ struct OperatorTests {
         #expect(node.stop() == 0, "a request to terminate is heard all the same")
         try node.start()
         try node.waitUntilUp()
+        try node.configure("executor", "price_base", 333)
+        try node.configure("log_level", "info")
         node.signal(SIGHUP)
-        #expect(node.waitForEnd() == 0)
+        try eventually("it has read its settings") { node.log.contains("The settings were read again.") }
+        #expect(node.log.contains("applied=\"executor.price_base log_level\""), "\(node.log)")
+        try node.configure("log_level", "loud")
+        node.signal(SIGHUP)
+        try eventually("it refuses them") { node.log.contains("The settings are as they were") }
+        #expect(node.log.contains("log_level is \\\"loud\\\"") || node.log.contains("log_level is \"loud\""))
+        let running = try node.run(["config", "list", "--running"])
+        #expect(running.output.contains("333") && running.output.contains("at once"), "\(running.output)")
+        #expect(node.stop() == 0)
+        try node.configure("log_level", "notice")
+        let shown = try TerminalProcess(["up", "--home", node.home.path], columns: 120)
+        try shown.wait(for: "listens on")
+        shown.signal(SIGHUP)
+        try shown.wait(for: "The settings were read again.")
+        try eventually("the node ends with its terminal") { shown.hangUp() }
     }
 
     @Test("init says where the node listens and that it runs jobs, takes the next port, and HOME decides where it is")

@@ -24,6 +24,7 @@ final class TerminalProcess {
     private(set) var screen: TerminalScreen
     let processID: pid_t
     private let descriptor: Int32
+    private var isClosed = false
     private var hasEnded = false
 
     /// Starts `mesh`, or another program, in a terminal of `columns`.
@@ -54,7 +55,16 @@ final class TerminalProcess {
             var status: Int32 = 0
             waitpid(processID, &status, 0)
         }
-        close(descriptor)
+        if !isClosed { close(descriptor) }
+    }
+
+    /// Closes the terminal, as a user closes a window; whether the program has ended since.
+    func hangUp() -> Bool {
+        if !isClosed { close(descriptor) }
+        isClosed = true
+        var status: Int32 = 0
+        if !hasEnded { hasEnded = waitpid(processID, &status, WNOHANG) == processID }
+        return hasEnded
     }
 
     /// Starts a program as the leader of a session, whose controlling terminal becomes the one that it opens first.

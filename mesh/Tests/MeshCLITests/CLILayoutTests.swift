@@ -165,9 +165,9 @@ import Testing
         peer.did = "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXDbqT8EV"
         peer.peerID = "12D3KooWSqHZq11uGXJL7xdwGfDNthssRRUjQJHveRAM4vniRrB3"
         peer.addresses = ["/ip4/10.0.0.1/tcp/4001", "/ip4/10.0.0.2/tcp/4001"]
-        let table = Peers.table([peer])
+        let table = PeerList.table([peer])
         #expect(table.contains("…XDbqT8EV") && !table.contains("vniRrB3"), "\(table)")
-        let facts = Peers.facts(peer)
+        let facts = PeerList.facts(peer)
         for part in ["…XDbqT8EV", peer.did ?? "", peer.peerID] + peer.addresses { #expect(facts.contains(part)) }
         var status = Samples.status
         status.did = peer.did ?? ""

@@ -418,7 +418,7 @@ import Testing
         peer.wasConnected = true
         #expect(Connect.note(peer, asked: elsewhere) == "It was connected already; \(elsewhere) was not tried.")
         #expect(Connect.note(peer, asked: there) == "It was connected there already.")
-        #expect(Peers.facts(peer).contains("connected at  \(there)\n"))
+        #expect(PeerList.facts(peer).contains("connected at  \(there)\n"))
     }
 
     @Test func outputsGoToFilesOfTheirNamesAndNowhereElse() async throws {

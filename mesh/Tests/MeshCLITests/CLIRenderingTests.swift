@@ -103,8 +103,8 @@ import Testing
             receiptCID: evil, isValid: false, lines: [.init(name: evil, verdict: .failed, detail: evil)])
         let explanation = JobExplanation(job: job, lines: [.init(at: 1, phase: evil, text: evil)])
         let texts = [
-            JobTable([job], full: true, now: 0).text(width: nil), Peers.table([peer]),
-            Peers.facts(peer), Wallet.text(wallet),
+            JobTable([job], full: true, now: 0).text(width: nil), PeerList.table([peer]),
+            PeerList.facts(peer), Wallet.text(wallet),
             Receipt.text(receipt), Receipt.text(report), Status.text(status), Explain.story(explanation),
             Explain.story(explanation, width: 60), JobTable([job], full: true, now: 0).text(width: 200),
         ]

@@ -86,17 +86,29 @@ struct ConfigurationFileTests {
         #expect(file.settings == before)
     }
 
-    @Test("A file that no node can use can be mended by a change, and by no other is it written")
+    @Test("A file with several faults is mended fault by fault, and what is still wrong is told each time")
     func mending() throws {
-        try write(#"{"log_level": "loud"}"#)
-        var file = try ConfigurationFile(path: path)
-        #expect(message { try file.requireSound() }.contains("log_level is \"loud\""))
-        try file.set("region", to: ["eu"])
-        #expect(message { try file.write() }.contains("log_level"))
-        #expect(try text() == #"{"log_level": "loud"}"#)
-        try file.set("log_level", to: ["info"])
-        try file.write()
-        #expect(try NodeConfiguration.load(path: path).logLevel == "info")
+        try write(#"{"log_level": "loud", "lissten": [], "executor": {"nice": 99, "prize": {}}, "api": true}"#)
+        func change(_ body: (inout ConfigurationFile) throws -> Void) throws -> [String] {
+            var file = try ConfigurationFile(path: path, isToChange: true)
+            try body(&file)
+            try file.write()
+            return file.faults
+        }
+        #expect(message { try ConfigurationFile(path: path).requireSound() }.contains("api is true"))
+        let first = try change { try $0.set("log_level", to: ["info"]) }
+        #expect(first.count == 4 && !first.contains { $0.contains("log_level is") }, "\(first)")
+        let second = try change { try $0.reset("lissten") }
+        #expect(second.count == 3 && !second.contains { $0.contains("lissten") }, "\(second)")
+        let third = try change { try $0.set("executor.nice", to: ["3"]) }
+        let fourth = try change { try $0.reset("executor.prize") }
+        let fifth = try change { try $0.set("api.listen", to: ["127.0.0.1:4080"]) }
+        #expect(third.count == 2 && fourth == ["api is true, and must be a group of settings, in braces"])
+        #expect(fifth.isEmpty)
+        let loaded = try NodeConfiguration.load(path: path)
+        #expect(loaded.logLevel == "info" && loaded.executor.nice == 3 && loaded.api.listen == "127.0.0.1:4080")
+        // A group of settings is not taken out as if it were none.
+        #expect(message { _ = try change { try $0.reset("executor") } }.contains("It is a group"))
         try write("[]")
         #expect(message { _ = try ConfigurationFile(path: path) }.contains("a group of settings"))
         try write("{")
@@ -126,6 +138,22 @@ struct ConfigurationFileTests {
         #expect(throws: NodeServiceError.self) { try file?.write() }
         file = nil
         #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+    }
+
+    @Test("Who waits for the folder too long is told which process has it, and changes nothing")
+    func waiting() throws {
+        let descriptor = open(folder.path, O_RDONLY | O_DIRECTORY)
+        defer { close(descriptor) }
+        #expect(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        let error = try #require(throws: NodeServiceError.self) {
+            _ = try ReplacedFile(path: path, isLocked: true, waiting: 0)
+        }
+        #expect(error.code == .conflict)
+        #expect(error.message.contains("the process \(getpid()) ("), "\(error.message)")
+        #expect(error.message.contains("locked the folder"))
+        #expect(FolderLock.waitMilliseconds == 5_000, "docs/configuration.md says so")
+        flock(descriptor, LOCK_UN)
+        _ = try ReplacedFile(path: path, isLocked: true, waiting: 0)
     }
 
     @Test("The file keeps its mode, a link to it stays one, and nothing else is left beside it")

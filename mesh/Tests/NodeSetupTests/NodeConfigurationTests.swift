@@ -39,7 +39,7 @@ import Testing
         ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
         ("[]", "the file is a list, and must be a group of settings, in braces."),
         (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, api, bootstrap, credit_grant, "),
-        (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are cpu_millicores, enabled, "),
+        (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are allowed_originators, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
         (
@@ -173,7 +173,7 @@ import Testing
         var group = ""
         var rows: [(key: String, cells: [String])] = []
         for line in page.split(separator: "\n") {
-            if line.hasPrefix("## ") { group = line.dropFirst(3) + "." }
+            if line.hasPrefix("## ") { group = line == "## Keys" ? "" : line.dropFirst(3) + "." }
             guard line.hasPrefix("| `") else { continue }
             let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
             rows.append((group + cells[0].replacing("`", with: ""), cells))
@@ -217,7 +217,7 @@ import Testing
         let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
         var (defaults, ranges) = (0, 0)
         for (key, cells) in Self.rows(of: try String(contentsOf: page, encoding: .utf8)) {
-            try #require(cells.count == 4, "\(key)")
+            try #require(cells.count == 5, "\(key)")
             let setting = try #require(settings[key], "\(key)")
             if let told = Self.number(cells[1]) {
                 defaults += 1
@@ -238,6 +238,45 @@ import Testing
             }
         }
         #expect(defaults > 20 && ranges > 40, "\(defaults) defaults, \(ranges) ends of ranges")
+    }
+
+    @Test func thePageTellsOfEachKeyWhenItChangesAndTheCodeDoesAsItSays() throws {
+        let page = URL(filePath: #filePath).appending(path: "../../../../docs/configuration.md").standardized
+        for (key, cells) in Self.rows(of: try String(contentsOf: page, encoding: .utf8)) {
+            let atOnce = NodeConfiguration.changesAtOnce.contains(key)
+            #expect(cells[3] == (atOnce ? "at once" : "restart"), "\(key)")
+        }
+        let folder = try TestFolder()
+        let path = folder.path + "/config.json"
+        let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        // Another value of each key, by what is allowed there.
+        let others: [String: [String]] = [
+            "listen": ["/ip4/127.0.0.1/tcp/1"], "announce": ["/ip4/127.0.0.1/tcp/1"],
+            "bootstrap": ["/ip4/127.0.0.1/tcp/1"], "region": ["eu"], "kademlia_protocol": ["/x"],
+            "log_level": ["error"], "executor.jobs_at_once": ["7"], "executor.features": ["gpu"],
+            "executor.hours": ["22:00-06:00"],
+            "executor.allowed_originators": [identity.did.text], "executor.denied_originators": [identity.did.text],
+            "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],
+            "originator.verification": ["replay"], "gateway.listen": ["/ip4/127.0.0.1/tcp/1"],
+            "api.listen": ["127.0.0.1:1"],
+        ]
+        for key in ConfigurationFile.keys {
+            try NodeConfiguration().encoded().write(to: URL(filePath: path))
+            var file = try ConfigurationFile(path: path)
+            let words: [String]
+            switch try file.setting(key).value {
+            case .flag(let flag): words = ["\(!flag)"]
+            case .count(let count): words = others[key] ?? ["\(count < 100 ? count + 1 : count - 1)"]
+            default: words = others[key] ?? ["1048577"]
+            }
+            try file.set(key, to: words)
+            try file.write()
+            let other = try NodeConfiguration.load(path: path)
+            #expect(other != NodeConfiguration(), "\(key) \(words)")
+            var running = NodeConfiguration()
+            running.takeWhatChangesAtOnce(from: other)
+            #expect((running == other) == NodeConfiguration.changesAtOnce.contains(key), "\(key)")
+        }
     }
 
     private func load(_ text: String) throws -> NodeConfiguration {

@@ -123,14 +123,15 @@ struct NodeMesh {
 
     /// Opens a node, unless told otherwise with a new key in a new folder.
     static func open(
-        _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate(), logger: Logger? = nil
+        _ path: String, _ configuration: NodeConfiguration, identity: Identity = .generate(), logger: Logger? = nil,
+        layers: ConfigurationLayers? = nil
     ) async throws -> MeshNode {
         let home = NodeHome(path: path)
         if let reason = try home.create() { throw NodeServiceError(.internalError, reason) }
         var quiet = Logger(label: "test")
         quiet.logLevel = .critical
         return try await MeshNode.open(
-            home: home, configuration: configuration, identity: identity, logger: logger ?? quiet)
+            home: home, configuration: configuration, identity: identity, logger: logger ?? quiet, layers: layers)
     }
 
     /// Connects the originator to every other node, so that what it announces reaches them.

@@ -1,5 +1,6 @@
 // The mesh around this node, its executor, and what it knows of others' conduct.
-import { h, s, show, panel, card, table, facts, tiles, action, field, note, failure, copyButton } from "./dom.js";
+import { h, s, show, panel, card, table, facts, tiles, action, field, note, failure, copyButton,
+  confirmed } from "./dom.js";
 import { get, post, session } from "./api.js";
 import { head, kept, jobTable } from "./pages.js";
 import { bars, binned } from "./charts.js";
@@ -26,11 +27,12 @@ export async function mesh({ container, signal }) {
       { title: "Peer", nowrap: true, cell: (peer) => (peer.did ? node(peer.did) : h(
         "span", { class: "mono" }, short(peer.peer_id))) },
       { title: "State", nowrap: true, cell: (peer) => h(
-          "span", { class: `pill ${peer.connected ? "good" : ""}` }, peer.connected ? "connected" :
-          "known") },
+          "span", { class: `pill ${peer.banned ? "bad" : peer.connected ? "good" : ""}` }, peer.banned ?
+          "banned" : peer.connected ? "connected" : "known") },
       { title: "Address", wide: true, cell: (peer) => (peer.connections ?? peer.addresses).slice(0, 3)
           .map((each) => h("div", { class: "mono" }, tame(each, 160))) },
       { title: "Seen", num: true, cell: (peer) => at(peer.last_seen) },
+      { title: "Dealings", cell: (peer) => dealing(peer, () => refresh()) },
     ], peers, "No peers yet."), { flush: true }),
     h("div", { class: "halves" },
       !session.mayChange ? null : card("Connect to a node", h("form", {
@@ -84,6 +86,18 @@ function gives(offer) {
   const seconds = amount(offer.limits, "timeout_seconds");
   return [memory && `${bytes(memory)} memory`, seconds && `${duration(seconds * 1000)} a run`].filter(Boolean).join(
     ", ");
+}
+
+/** A button that bans a peer, or allows it again. */
+function dealing(peer, after) {
+  const name = short(peer.did ?? peer.peer_id);
+  const order = peer.banned ? "allow" : "ban";
+  return action(peer.banned ? "Allow" : "Ban", async () => {
+    if (order === "ban" && !(await confirmed(`Ban ${name}?`,
+        "Its connections are closed, its jobs here are stopped, and yours there go to others.", "Ban"))) return;
+    const outcome = await post(`/v1/peers/${order}`, { peer: peer.peer_id });
+    note(outcome.banned ? `${name} is banned.` : `${name} is allowed again.`);
+  }, { key: `dealings ${peer.peer_id}`, after });
 }
 
 /** This node in the middle; the others by region around it, the farther out the longer a message takes. */

@@ -8,13 +8,14 @@ import NodeSetup
 struct ConfigGroup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
-        abstract: "Look at the settings of the node in config.json, change and check them.",
+        abstract: "Look at the settings of the node, change and check them.",
         discussion: """
-            A node reads the file when it starts, so every change needs a restart of a node that runs. A key in a \
-            group is named with it: executor.price_base. docs/configuration.md in the repository tells what each key \
-            sets.
+            An option of mesh up comes before a variable such as MESH_EXECUTOR_PRICE_BASE, that before config.json, \
+            and that before the default. A node that runs takes some changes at once, and the others at its next \
+            start. A key in a group is named with it: executor.price_base. docs/configuration.md in the repository \
+            tells what each key sets, and when.
             """,
-        subcommands: [Get.self, Set.self, List.self, Check.self])
+        subcommands: [Get.self, Set.self, List.self, Check.self, Reload.self])
 
     /// `mesh config get`.
     struct Get: MeshCommand {
@@ -29,6 +30,7 @@ struct ConfigGroup: AsyncParsableCommand {
 
         func perform(_ console: Console) async throws -> ExitCode {
             let setting = try global.soundConfiguration().setting(key)
+            global.tellUnknownVariables(console)
             if global.json {
                 try console.json(setting)
             } else {
@@ -43,8 +45,9 @@ struct ConfigGroup: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change a setting, or give it its default again.",
             discussion: """
-                Writes config.json whole, or not at all where the value is not allowed. A node that runs goes on with \
-                the settings that it started with.
+                Writes config.json whole, or not at all where the value is not allowed. A node that runs is told to \
+                read it again, and takes what it can; what needs a restart is said. Other faults of the file stay, and \
+                are said: each can be mended by itself.
                 """)
 
         @OptionGroup var global: GlobalOptions
@@ -58,7 +61,9 @@ struct ConfigGroup: AsyncParsableCommand {
         @Flag(help: "Make the list empty.")
         var empty = false
 
-        @Flag(name: .customLong("default"), help: "Take the key out of the file, so that it has its default.")
+        @Flag(
+            name: .customLong("default"),
+            help: "Take the key out of the file, so that it has its default; also one that is no setting.")
         var isDefault = false
 
         func validate() throws {
@@ -69,31 +74,33 @@ struct ConfigGroup: AsyncParsableCommand {
         func perform(_ console: Console) async throws -> ExitCode {
             let home = global.nodeHome
             try home.requireInitialised()
-            var file = try ConfigurationFile(path: home.configurationPath, isToChange: true)
-            let before = try file.setting(key)
-            if isDefault { try file.reset(key) } else { try file.set(key, to: value) }
-            let after = try file.setting(key)
-            // What says the same already stays untouched.
-            if before != after { try file.write() } else { try file.requireSound() }
-            let needsRestart = before.value == after.value ? false : await isRunning(home)
+            let (before, after, faults) = try change(home)
+            var told = ConfigChange(setting: after, faults: faults)
+            let overriding = try? global.layers().file().setting(key)
+            if let source = overriding?.source, source == .environment { told.overriddenBy = source.rawValue }
+            // Another change may have come between, so the node is asked in any case.
+            if faults.isEmpty { told.running = await ConfigGroup.reload(home) }
             if global.json {
-                try console.json(ConfigChange(setting: after, needsRestart: needsRestart))
+                try console.json(told)
             } else {
                 console.out("\(key): \(ConfigGroup.text(before.value)) -> \(ConfigGroup.text(after.value))\n")
-                if needsRestart {
-                    console.note("The node that runs has the old value: restart it with mesh stop and mesh up.")
-                }
+                for note in told.notes { console.note(Terminal.safe(note)) }
             }
             return .success
         }
 
-        private func isRunning(_ home: NodeHome) async -> Bool {
-            do {
-                _ = try await ConfigGroup.client(of: home).status()
-                return true
-            } catch {
-                return error.code != .nodeNotRunning
-            }
+        /// Changes the file; returns the setting before and after, and what is wrong with the file elsewhere.
+        private func change(
+            _ home: NodeHome
+        ) throws -> (ConfigurationFile.Setting, ConfigurationFile.Setting, [String]) {
+            var file = try ConfigurationFile(path: home.configurationPath, isToChange: true)
+            let before = try file.shown(key)
+            let isStray = isDefault && file.isStray(key)
+            if isDefault { try file.reset(key) } else { try file.set(key, to: value) }
+            let after = try file.shown(key, wasThere: isStray)
+            // What says the same already stays untouched.
+            if before != after { try file.write() }
+            return (before, after, file.faults)
         }
     }
 
@@ -107,8 +114,13 @@ struct ConfigGroup: AsyncParsableCommand {
         @Flag(help: "Only those that differ from their defaults.")
         var changed = false
 
+        @Flag(help: "Those that the node that runs has taken, also from options of mesh up.")
+        var running = false
+
         func perform(_ console: Console) async throws -> ExitCode {
+            if running { return try await performRunning(console) }
             let all = try global.soundConfiguration().settings
+            global.tellUnknownVariables(console)
             let settings = changed ? all.filter { $0.value != $0.standard } : all
             if global.json {
                 try console.json(settings)
@@ -116,6 +128,26 @@ struct ConfigGroup: AsyncParsableCommand {
                 console.note("Every setting has its default.")
             } else {
                 console.out(ConfigGroup.text(settings))
+            }
+            return .success
+        }
+    }
+
+    /// `mesh config reload`.
+    struct Reload: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Have the node that runs read its settings again.",
+            discussion: "For whoever changed config.json by hand; SIGHUP does the same. A file that no node can use is "
+                + "refused, and the node goes on with what it has.")
+
+        @OptionGroup var global: GlobalOptions
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            let reload = try await global.node.reloadSettings()
+            if global.json {
+                try console.json(reload)
+            } else {
+                for line in ConfigGroup.lines(reload) { console.out(line + "\n") }
             }
             return .success
         }
@@ -131,11 +163,11 @@ struct ConfigGroup: AsyncParsableCommand {
 
         func perform(_ console: Console) async throws -> ExitCode {
             let home = global.nodeHome
-            let settings = try global.soundConfiguration().settings
-            // What only a node would find.
-            _ = try NodeConfiguration.load(path: home.configurationPath)
-            let status = try? await ConfigGroup.client(of: home).status()
-            let needsRestart = status.map { ConfigGroup.isNewer(than: $0, home) } ?? false
+            // What only a node would find, too.
+            let settings = try global.layers().read().settings
+            global.tellUnknownVariables(console)
+            let outdated = await ConfigGroup.outdated(home)
+            let needsRestart = outdated.contains { !$0.changesAtOnce }
             let changed = settings.count { $0.value != $0.standard }
             if global.json {
                 try console.json(
@@ -150,6 +182,8 @@ struct ConfigGroup: AsyncParsableCommand {
                 console.out("\(Terminal.safe(home.configurationPath)) can be used; \(count).\n")
                 if needsRestart {
                     console.note("It was changed after the node started: restart the node with mesh stop and mesh up.")
+                } else if !outdated.isEmpty {
+                    console.note("The node that runs has not read it yet: mesh config reload has it do so.")
                 }
             }
             return .success
@@ -166,12 +200,34 @@ struct ConfigGroup: AsyncParsableCommand {
         return NodeClient(socketPath: home.socketPath, limits: limits)
     }
 
-    /// Whether the file was changed after a node started.
-    static func isNewer(than status: NodeStatus, _ home: NodeHome) -> Bool {
-        var information = stat()
-        guard stat(home.configurationPath, &information) == 0 else { return false }
-        let changed = Double(information.st_mtim.tv_sec) + Double(information.st_mtim.tv_nsec) / 1e9
-        return changed > Date().timeIntervalSince1970 - Double(status.uptimeMilliseconds) / 1_000
+    /// Settings of the node that runs which its file, its environment or its options give another value by now; none
+    /// if no node answers.
+    static func outdated(_ home: NodeHome) async -> [RunningSetting] {
+        let settings = try? await client(of: home).settings()
+        return (settings ?? []).filter(\.isOutdated)
+    }
+
+    /// Has a node that runs read its settings again; nil if none runs.
+    static func reload(_ home: NodeHome) async -> Result<SettingsReload, NodeServiceError>? {
+        do {
+            return .success(try await client(of: home).reloadSettings())
+        } catch {
+            return error.code == .nodeNotRunning ? nil : .failure(error)
+        }
+    }
+
+    /// What a node did after it read its settings again, in sentences.
+    static func lines(_ reload: SettingsReload) -> [String] {
+        var lines: [String] = []
+        if !reload.applied.isEmpty {
+            lines.append("The node that runs has taken \(reload.applied.joined(separator: ", ")).")
+        }
+        if !reload.needsRestart.isEmpty {
+            lines.append(
+                "The node that runs has the old \(reload.needsRestart.joined(separator: ", ")): restart it with "
+                    + "mesh stop and mesh up.")
+        }
+        return lines.isEmpty ? ["Nothing has changed for the node that runs."] : lines
     }
 
     /// A value in a line.
@@ -184,7 +240,9 @@ struct ConfigGroup: AsyncParsableCommand {
     static func text(_ settings: [ConfigurationFile.Setting]) -> String {
         var table = Table([("KEY", .left), ("VALUE", .left), ("DEFAULT", .left), ("FROM", .left)])
         for setting in settings {
-            let source = setting.isInFile ? "file" : "default"
+            let source =
+                setting.source == .environment
+                ? ConfigurationLayers.variable(of: setting.key) : setting.source.rawValue
             table.add([setting.key, text(setting.value), text(setting.standard), source])
         }
         return table.text
@@ -195,20 +253,87 @@ extension GlobalOptions {
     /// The settings of the node in the home folder; refuses those with which no node can work.
     fileprivate func soundConfiguration() throws -> ConfigurationFile {
         try nodeHome.requireInitialised()
-        let file = try ConfigurationFile(path: nodeHome.configurationPath)
+        let file = try layers().file()
         try file.requireSound()
         return file
     }
+
+    /// Says which variables look like settings and are none.
+    fileprivate func tellUnknownVariables(_ console: Console) {
+        for sentence in UnknownVariables.sentences(in: ProcessInfo.processInfo.environment) { console.note(sentence) }
+    }
 }
 
-/// A setting that was changed, as JSON.
+extension ConfigGroup.List {
+    /// The settings of the node that runs.
+    fileprivate func performRunning(_ console: Console) async throws -> ExitCode {
+        let all = try await global.node.settings()
+        let settings = changed ? all.filter { $0.source != ConfigurationSource.standard.rawValue } : all
+        if global.json {
+            try console.json(settings)
+            return .success
+        }
+        var table = Table([("KEY", .left), ("VALUE", .left), ("FROM", .left), ("CHANGES", .left)])
+        for setting in settings {
+            let value = setting.value.isEmpty ? "none" : Terminal.safe(setting.value.joined(separator: " "))
+            let when = setting.changesAtOnce ? "at once" : "at a restart"
+            table.add([setting.key, value, setting.source, setting.isOutdated ? "\(when), outdated" : when])
+        }
+        console.out(table.text)
+        return .success
+    }
+}
+
+/// A setting that was changed, as JSON and in words.
 struct ConfigChange: Encodable {
     let setting: ConfigurationFile.Setting
-    let needsRestart: Bool
+    /// What is wrong with the file elsewhere.
+    let faults: [String]
+    /// What the node that runs made of it; nil if none runs, or if it was not asked.
+    var running: Result<SettingsReload, NodeServiceError>?
+    /// Where another value of the key comes from that comes before this one.
+    var overriddenBy: String?
+
+    init(setting: ConfigurationFile.Setting, faults: [String]) {
+        self.setting = setting
+        self.faults = faults
+    }
+
+    /// What its owner should know.
+    var notes: [String] {
+        var notes: [String] = []
+        if let overriddenBy {
+            notes.append(
+                "The variable \(ConfigurationLayers.variable(of: setting.key)) of the \(overriddenBy) comes before "
+                    + "the file.")
+        }
+        if !faults.isEmpty {
+            notes.append("No node can use the file yet: \(faults.joined(separator: "; ")).")
+        }
+        switch running {
+        case .success(let reload): notes += ConfigGroup.lines(reload)
+        case .failure(let error): notes.append("The node that runs did not take it: \(error)")
+        case nil: break
+        }
+        return notes
+    }
 
     private enum CodingKeys: String, CodingKey {
-        case setting
+        case setting, faults, applied
         case needsRestart = "needs_restart"
+        case overriddenBy = "overridden_by"
+    }
+
+    /// Writes what was changed, and what follows from it.
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(setting, forKey: .setting)
+        try container.encode(faults, forKey: .faults)
+        let reload = try? running?.get()
+        try container.encode(reload?.applied ?? [], forKey: .applied)
+        let isUnknown = if case .failure = running { true } else { false }
+        try container.encode(isUnknown || !(reload?.needsRestart ?? []).isEmpty, forKey: .needsRestart)
+        try container.encodeIfPresent(overriddenBy, forKey: .overriddenBy)
     }
 }
 

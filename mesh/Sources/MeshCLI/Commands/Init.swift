@@ -201,6 +201,23 @@ struct NodeSettings: ParsableArguments {
         }
     }
 
+    /// What the options say, by key, for settings that come before those of file and environment.
+    func values() throws(NodeServiceError) -> [String: ConfigurationValue] {
+        var words: [String: [String]] = [:]
+        for (key, addresses) in [("listen", listen), ("bootstrap", bootstrap)] where !addresses.isEmpty {
+            words[key] = try addresses.map { text throws(NodeServiceError) in try Self.address(text).text }
+        }
+        words["executor.enabled"] = executor.map { ["\($0)"] }
+        words["region"] = region.map { [$0] }
+        words["executor.price_base"] = priceBase.map { ["\($0)"] }
+        words["executor.price_per_million_fuel"] = pricePerMillionFuel.map { ["\($0)"] }
+        words["api.listen"] = api.map { [$0] }
+        words["log_level"] = logLevel.map { [$0] }
+        var values: [String: ConfigurationValue] = [:]
+        for (key, words) in words { values[key] = try ConfigurationLayers.optionValue(of: words, for: key) }
+        return values
+    }
+
     private static func address(_ text: String) throws(NodeServiceError) -> Multiaddr {
         do {
             return try Multiaddr(parsing: text)

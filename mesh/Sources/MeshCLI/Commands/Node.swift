@@ -31,7 +31,7 @@ struct Connect: MeshCommand {
         if global.json {
             try console.json(peer)
         } else {
-            console.out(Peers.facts(peer))
+            console.out(PeerList.facts(peer))
             if let note = Self.note(peer, asked: address) { console.note(Terminal.safe(note)) }
         }
         return .success

@@ -2,9 +2,22 @@ import ArgumentParser
 import MeshHTTP
 import NodeAPI
 
-/// `mesh peers`: whom the node knows.
-struct Peers: MeshCommand {
+/// `mesh peers`: whom the node knows, and with whom it deals.
+struct Peers: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        abstract: "List the peers that the node knows; ban, allow and forget them.",
+        discussion: """
+            Without a further word it lists them, as mesh peers list does. A peer is named by its DID, its peer ID, or \
+            the name by which the listing calls it.
+            """,
+        subcommands: [PeerList.self, PeerBans.self, PeerBanCommand.self, PeerAllow.self, PeerForget.self],
+        defaultSubcommand: PeerList.self)
+}
+
+/// `mesh peers list`: whom the node knows.
+struct PeerList: MeshCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
         abstract: "List the peers that the node is connected to or knows.",
         discussion: """
             NAME is the end of the peer's DID, by which all commands call a node. --full prints the DID, the peer ID \
@@ -59,5 +72,7 @@ struct Peers: MeshCommand {
     /// What all commands call the peer.
     private static func name(of peer: PeerView) -> String { Readable.short(peer.did ?? peer.peerID) }
 
-    private static func state(of peer: PeerView) -> String { peer.isConnected ? "connected" : "known" }
+    private static func state(of peer: PeerView) -> String {
+        peer.isBanned == true ? "banned" : peer.isConnected ? "connected" : "known"
+    }
 }

@@ -18,14 +18,14 @@ package protocol RunningNode: NodeService, PublicContent, ChangeSource {
 
 /// Opens the node of a home: the one thing of the command line for which the node has to be linked.
 package struct NodeOpener: Sendable {
-    let open: @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
+    /// Opens a node with a configuration, and with the sources that it can read again, where there are any.
+    package typealias Opening =
+        @Sendable (NodeHome, NodeConfiguration, ConfigurationLayers?, Identity, Logger) async throws -> any RunningNode
+
+    let open: Opening
 
     /// Opens nodes by a call, which throws a `NodeServiceError` where there can be no node.
-    package init(
-        _ open: @escaping @Sendable (NodeHome, NodeConfiguration, Identity, Logger) async throws -> any RunningNode
-    ) {
-        self.open = open
-    }
+    package init(_ open: @escaping Opening) { self.open = open }
 }
 
 /// A command that opens a node in this very process, or may; `Mesh.start` gives it what opens one.
@@ -39,8 +39,9 @@ struct Up: NodeOpeningCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start the node and keep it running until Ctrl-C or mesh stop.",
         discussion: """
-            Options override config.json for this run. The log goes to standard error. At a first signal the node \
-            lets running jobs end, for at most drain_seconds of config.json; at a second one it stops at once.
+            Options override variables such as MESH_EXECUTOR_PRICE_BASE, and these config.json. The log goes to \
+            standard error. At a first signal the node lets running jobs end, for at most drain_seconds; at a second \
+            one it stops at once. At SIGHUP it reads its settings again, as it does after mesh config set.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -73,12 +74,17 @@ struct Up: NodeOpeningCommand {
         umask(0o077)
         let home = global.nodeHome
         try home.requireInitialised()
-        var configuration = try NodeConfiguration.load(path: home.configurationPath)
-        try settings.apply(to: &configuration)
+        var layers = try global.layers(options: try settings.values())
+        var configuration = try layers.read().configuration
         let key = KeyStore(path: home.keyPath)
         let passphrase = try key.isEncrypted() ? Passphrase.forKey(at: home.keyPath) : nil
         let identity = try key.load(passphrase: passphrase)
-        let logger = SafeLogHandler.logger(level: Logger.Level(rawValue: configuration.logLevel) ?? .notice)
+        let threshold = SafeLogHandler.Threshold(Logger.Level(rawValue: configuration.logLevel) ?? .notice)
+        let logger = SafeLogHandler.logger(threshold)
+        layers.onLogLevel = { threshold.level = Logger.Level(rawValue: $0) ?? .notice }
+        for sentence in UnknownVariables.sentences(in: ProcessInfo.processInfo.environment) {
+            logger.warning("\(sentence)")
+        }
         let descriptors = DescriptorPlan.raisingLimit(for: configuration)
         if descriptors.isShort {
             logger.warning(
@@ -93,7 +99,7 @@ struct Up: NodeOpeningCommand {
         limits.connectionsMax = min(limits.connectionsMax, descriptors.apiConnectionsMax)
         limits.fileBytesMax = min(limits.fileBytesMax, configuration.limits.addedBytesMax)
         limits.webConnectionsMax = min(limits.webConnectionsMax, DescriptorPlan.webConnectionsMax)
-        let node = try await opening.open(home, configuration, identity, logger)
+        let node = try await opening.open(home, configuration, layers, identity, logger)
         var bounds = GatewayLimits()
         bounds.connectionsMax = descriptors.gatewayConnectionsMax
         bounds.connectionsPerAddressMax = configuration.gateway.connectionsPerAddressMax
@@ -227,10 +233,18 @@ struct Up: NodeOpeningCommand {
         }
     }
 
-    /// The first signal asks the node to stop, the second one ends the process.
+    /// A hang-up has the node read its settings again, unless it comes from a terminal that was closed; the first
+    /// signal of any other kind asks it to stop, the second one ends the process.
     private static func stop(_ node: any RunningNode, after interrupts: Interrupts) async throws {
+        let hadTerminal = Interrupts.hasTerminal
         var count = 0
         for await number in interrupts.signals {
+            let isReload = number == SIGHUP && !(hadTerminal && !Interrupts.hasTerminal)
+            guard !isReload else {
+                // The node logs what became of it, a refusal too.
+                _ = try? await node.reloadSettings()
+                continue
+            }
             count += 1
             if count > 1 { _exit(ExitStatus.signalled(number)) }
             try await node.shutdown()

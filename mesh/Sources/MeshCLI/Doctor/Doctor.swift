@@ -64,8 +64,8 @@ struct Doctor {
         case .failure(let error): return failed("config", error)
         case .success where facts.isConfigurationNewer:
             return .warn(
-                "config", "config.json was changed after the node started",
-                "Restart the node with mesh stop and mesh up.")
+                "config", "the settings were changed, and the node that runs has not taken all of them",
+                "See mesh config list --running: mesh config reload takes some, mesh stop and mesh up all.")
         case .success: return .ok("config", "config.json can be used")
         }
     }

@@ -16,7 +16,9 @@ extension DoctorFacts {
         var facts = DoctorFacts(
             home: look(atFolder: home), key: key(in: home),
             configuration: Result { () throws(NodeServiceError) in
-                try NodeConfiguration.load(path: home.configurationPath)
+                try ConfigurationLayers(
+                    path: home.configurationPath, environment: ProcessInfo.processInfo.environment
+                ).read().configuration
             }, node: .failure(NodeServiceError(.nodeNotRunning, "No node runs in \(home.path).")))
         guard facts.home.fault == nil else { return facts }
         facts.node = await status(in: home)
@@ -26,7 +28,7 @@ extension DoctorFacts {
         facts.memoryBytes = ProcessInfo.processInfo.physicalMemory
         facts.isolation = isolation
         let status = try? facts.node.get()
-        if let status { facts.isConfigurationNewer = ConfigGroup.isNewer(than: status, home) }
+        facts.isConfigurationNewer = await !ConfigGroup.outdated(home).isEmpty
         guard let configuration = try? facts.configuration.get() else { return facts }
         facts.descriptors = descriptors(configuration, status)
         facts.places = places(configuration, status)
