@@ -39,8 +39,8 @@ struct BanTests {
     private func knock(_ caller: MeshNode, at node: MeshNode) async throws {
         let before = refusals(node)
         let address = try #require(await node.swarm.listenAddresses().first)
-        // Without a name in it, it is dialed in any case, also where dials of that peer have failed before. Its own side
-        // of the handshake may be done before the other one refuses.
+        // Without a name in it, it is dialed in any case, also where dials of that peer have failed before. Its own
+        // side of the handshake may be done before the other one refuses.
         _ = try? await caller.swarm.dial(address)
         try await eventually("the connection is refused") { refusals(node) > before }
         try await eventually("no connection is left") { !caller.swarm.isConnected(node.identity.peerID) }
