@@ -54,7 +54,15 @@ struct AssignmentChain: Sendable {
     /// Whether the bid can still be taken up: by the steady clock if it is remembered, after a restart by its date.
     private func isBidValid(_ known: ExecutedJob?, _ context: MarketContext) -> Bool {
         if let known, known.bidCID == bid.cid { return context.steady < known.bidLapsesAt }
-        return context.wallClock < bid.body.expiresAt
+        return context.wallClock < bid.body.expiresAt && !mayBeAnswered(context)
+    }
+
+    /// Whether the bid may be of before this home was restored from a backup: its receipt may be signed then. The clock
+    /// of the machine that made it may have been ahead.
+    private func mayBeAnswered(_ context: MarketContext) -> Bool {
+        guard let opened = context.chainOpenedAt else { return false }
+        return bid.body.issuedAt
+            <= opened.advanced(milliseconds: context.configuration.rules.clockSkewMilliseconds)
     }
 
     /// Why the rules refuse the job. This node judged what it bid on then, and its calendar may have been set since.

@@ -28,15 +28,17 @@ package struct JobMarket: Sendable {
     ///   - ledger: the ledger, as stored.
     ///   - reputation: the evidence, as stored; empty if it is recorded again from stored receipts.
     ///   - lastReceipt: the receipt that this node signed last.
+    ///   - chainOpenedAt: when the chain of its receipts began again, if it ever did (`ChainOpening`).
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
     package init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
         reputation: ReputationBook = ReputationBook(), records: TrackRecords = TrackRecords(), lastReceipt: CID? = nil,
-        anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+        chainOpenedAt: UnixMilliseconds? = nil, anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
     ) {
         context = MarketContext(
             identity: identity, configuration: configuration, ledger: ledger, reputation: reputation, records: records,
-            anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt)
+            anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt,
+            chainOpenedAt: chainOpenedAt)
     }
 
     private mutating func begin(_ now: MonotonicInstant, _ wallClock: UnixMilliseconds) {

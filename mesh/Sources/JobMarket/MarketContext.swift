@@ -19,6 +19,8 @@ struct MarketContext: Sendable {
     var lastReceipt: CID?
     /// Whether the store named the last receipt; if so, a replay of open jobs does not change it.
     let isLastReceiptStored: Bool
+    /// When the chain of receipts began again, as the home was restored from a backup; nil if it never was.
+    let chainOpenedAt: UnixMilliseconds?
     var counters = MarketCounters()
     var outbox = Outbox()
     var timers = DeadlineQueue<MarketTimer>()
@@ -42,7 +44,8 @@ struct MarketContext: Sendable {
 
     init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger, reputation: ReputationBook,
-        records: TrackRecords, anchors: AnchorLog, lastReceipt: CID?
+        records: TrackRecords, anchors: AnchorLog, lastReceipt: CID?,
+        chainOpenedAt: UnixMilliseconds?
     ) {
         self.identity = identity
         self.did = identity.did
@@ -54,6 +57,7 @@ struct MarketContext: Sendable {
         self.anchors = anchors
         self.lastReceipt = lastReceipt
         isLastReceiptStored = lastReceipt != nil
+        self.chainOpenedAt = chainOpenedAt
     }
 
     var limits: MarketLimits { configuration.limits }

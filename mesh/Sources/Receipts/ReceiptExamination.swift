@@ -299,12 +299,32 @@ struct ReceiptExamination {
             guard previous.matches(bytes) else {
                 return note(.predecessor, false, "the block does not hash to \(previous)")
             }
+            if let opening = try? SignedObject<ChainOpening>(verifying: bytes) {
+                return begunAgain(receipt, opening, previous)
+            }
             let object: SignedObject<ExecutionReceipt>? = verified(bytes, .predecessor) { _ in receipt.executorDID }
             if object != nil { note(.predecessor, true, "after \(previous)") }
         case .checked, .leftOut: findings[.predecessor] = (.notCheckable, "unknown: the block \(previous) was not kept")
         case .missing(let reason):
             findings[.predecessor] = (.notCheckable, "unknown: the receipt before it, \(previous), is gone: \(reason)")
         }
+    }
+
+    /// The executor says that its chain begins again here: then no run of before may follow.
+    private mutating func begunAgain(
+        _ receipt: ExecutionReceipt, _ opening: SignedObject<ChainOpening>, _ cid: CID
+    ) {
+        guard opening.did == receipt.executorDID else {
+            return note(.predecessor, false, "signed by \(opening.did) instead of \(receipt.executorDID)")
+        }
+        let openedAt = opening.body.openedAt
+        guard openedAt <= receipt.executionStartedAt.advanced(milliseconds: limits.clockSkewMilliseconds) else {
+            return note(.predecessor, false, "begun before the chain began again with \(cid)")
+        }
+        let after = opening.body.afterCID.map { ", after \($0)" } ?? ""
+        note(
+            .predecessor, true,
+            "the first since \(cid): its executor says that it was restored from a backup\(after)")
     }
 
     private mutating func outputs(

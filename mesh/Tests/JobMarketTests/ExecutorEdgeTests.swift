@@ -236,6 +236,19 @@ struct ExecutorEdgeTests {
         }
     }
 
+    @Test func aBidOfBeforeTheChainBeganAgainIsNotTakenUp() throws {
+        let skew = Int64(JobRules().clockSkewMilliseconds)
+        for (milliseconds, code) in [(-skew, "expired"), (-skew - 1, nil)] as [(Int64, String?)] {
+            var (world, job) = try bidden()
+            let message = try assignment(job, world)
+            let opened = UInt64(Int64(job.bid.issuedAt.value) + milliseconds)
+            world.parties[1].market = JobMarket(
+                identity: world.parties[1].identity, configuration: world.parties[1].configuration,
+                chainOpenedAt: UnixMilliseconds(opened))
+            #expect(assign(message, to: &world) == code)
+        }
+    }
+
     @Test func aReplayLeavesTheReceiptThatTheStoreCallsTheLast() throws {
         var (world, job) = try bidden()
         world.parties[1].run = .succeed(fuel: 1)

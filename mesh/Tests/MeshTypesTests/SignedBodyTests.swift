@@ -43,6 +43,8 @@ struct SignedBodyTests {
             nodeDID: executor.did, parents: [Samples.input], payload: [Samples.module], scope: "global", height: 1,
             recordedAt: Samples.date)
         #expect(try roundTrip(anchor, by: executor).contains("recorded_at"))
+        let opening = ChainOpening(executorDID: executor.did, afterCID: nil, openedAt: Samples.date)
+        #expect(try roundTrip(opening, by: executor) == ["opened_at", "executor_did"])
     }
 
     @Test func noObjectIsTakenForAnother() throws {
