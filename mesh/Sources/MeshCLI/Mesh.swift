@@ -17,7 +17,8 @@ package struct Mesh: AsyncParsableCommand {
             Connect.self, Wallet.self, Add.self, Get.self, List.self, Cat.self, Stat.self, Pin.self, Archive.self,
             Remove.self, Warm.self,
             OperatorGroup.self, CollectGarbage.self, Pause.self, Drain.self, Resume.self, Stop.self, Devnet.self,
-            Bench.self, Completions.self, Version.self, WorkflowGroup.self, Map.self, Dashboard.self,
+            Backup.self, Restore.self, Bench.self, Completions.self, Version.self, WorkflowGroup.self, Map.self,
+            Dashboard.self,
             ConfigGroup.self, DoctorCommand.self,
         ])
 
@@ -32,7 +33,7 @@ package struct Mesh: AsyncParsableCommand {
 
     /// Reads the command line and performs what it says; ends the process when that fails.
     package static func start(
-        _ given: [String], opening node: NodeOpener, checking checker: ModuleChecker
+        _ given: [String], opening node: NodeOpener, checking checker: ModuleChecker, copying copier: HomeCopying
     ) async {
         Terminal.fitOutput()
         let line = CommandLineWords(given)
@@ -43,6 +44,8 @@ package struct Mesh: AsyncParsableCommand {
                 try await opening.run(opening: node)
             } else if let check = command as? Check {
                 try await check.run(checking: checker)
+            } else if let copying = command as? any HomeCopyingCommand {
+                try await copying.run(copying: copier)
             } else if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

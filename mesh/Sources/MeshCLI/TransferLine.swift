@@ -35,6 +35,15 @@ final class TransferLine {
         showRarely { "\(Readable.count(UInt64(clamping: report.blocks))) blocks, \(Readable.bytes(report.bytes))" }
     }
 
+    /// Shows how far a backup or a restoration is.
+    func show(_ copy: BackupProgress) {
+        showRarely {
+            let percent = copy.total > 0 ? min(100, Int(Double(copy.done) / Double(copy.total) * 100)) : 100
+            let (done, total) = (UInt64(clamping: copy.done), UInt64(clamping: copy.total))
+            return "\(copy.step): \(Readable.bytes(done)) of \(Readable.bytes(total)), \(percent) %"
+        }
+    }
+
     private func showRarely(_ text: () -> String) {
         let now = ContinuousClock.now
         guard now - last >= Self.pause else { return }

@@ -42,6 +42,8 @@ final class BlockPacks: Sendable {
         var files: [(pack: Int, file: PackFile)] = []
     }
 
+    /// What keeps deleted bytes while somebody copies the home.
+    let copying: CopyLock
     private let folder: String
     private let limits: StoreLimits
     private let state = Mutex(State())
@@ -49,14 +51,24 @@ final class BlockPacks: Sendable {
     /// The packs of a database.
     init(databasePath: String, limits: StoreLimits) {
         folder = databasePath + "-blocks"
+        copying = CopyLock(databasePath: databasePath)
         self.limits = limits
     }
 
     /// Begins behind the last bytes that a row names, and cuts off what lies there; `synced` is what was on the disk
-    /// for certain.
+    /// for certain. While somebody copies the home it begins a new pack, since a copied row may name what lies there.
     func begin(at end: Place, synced: Place) throws {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let packs = names.compactMap { Int($0) }
+        let isCut = try copying.unlessCopied {
+            start(at: end, synced: synced, packs)
+            for pack in packs where pack > end.pack { remove(pack) }
+            if packs.contains(end.pack) { try file(end.pack, creating: false).cut(at: end.at) }
+        }
+        if !isCut { start(at: Place(pack: max(end.pack, packs.max() ?? 0) + 1, at: 0), synced: synced, packs) }
+    }
+
+    private func start(at end: Place, synced: Place, _ packs: [Int]) {
         state.withLock {
             $0.end = end
             $0.synced = min(synced, end)
@@ -66,8 +78,6 @@ final class BlockPacks: Sendable {
             $0.hasNewPack = true
             $0.unsyncedBytes = 1
         }
-        for pack in packs where pack > end.pack { remove(pack) }
-        if packs.contains(end.pack) { try file(end.pack, creating: false).cut(at: end.at) }
     }
 
     /// Where the next bytes go.

@@ -47,7 +47,8 @@ enum DatabaseFile {
         try queue.close()
     }
 
-    private static func check(_ db: Database, path: String, owner: String) throws {
+    /// Refuses another application's database, one of a newer version, and another node's.
+    static func check(_ db: Database, path: String, owner: String) throws {
         let applicationID = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         guard applicationID == StoreSchema.applicationID else {
             throw MeshStoreError.foreignDatabase(path: path, applicationID: applicationID)

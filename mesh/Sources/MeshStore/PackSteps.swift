@@ -92,9 +92,16 @@ final class PackSteps: Sendable {
             let empty = try Set(holes.map(\.place.pack)).filter { try !PackedRows.needs(pack: $0, db) }
             return (holes, empty)
         }
-        guard let (holes, empty) = found else { return }
-        packs.punch(holes.filter { !empty.contains($0.place.pack) || $0.place.pack == packs.end.pack })
-        for pack in empty { packs.remove(pack) }
+        guard let (holes, empty) = found, !holes.isEmpty else {
+            if found != nil { state.withLock { $0.hasHoles = false } }
+            return
+        }
+        let isDone = packs.copying.unlessCopied {
+            packs.punch(holes.filter { !empty.contains($0.place.pack) || $0.place.pack == packs.end.pack })
+            for pack in empty { packs.remove(pack) }
+        }
+        // A copy of this home still needs them; a later transaction tries again.
+        guard isDone else { return }
         state.withLock {
             $0.punched = holes
             $0.hasHoles = holes.count == limit

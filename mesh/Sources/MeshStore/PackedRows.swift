@@ -4,6 +4,9 @@ import Multiformats
 
 /// The rows that say where in the packs the bytes of large blocks are, and which parts of packs nobody needs any more.
 enum PackedRows {
+    /// The version that brought these rows.
+    static let sinceVersion = 11
+
     /// Version 11 puts the bytes of large blocks into packs. What is in the database already stays there.
     static let tables = """
         CREATE TABLE IF NOT EXISTS packed(

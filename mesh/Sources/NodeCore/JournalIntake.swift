@@ -10,6 +10,9 @@ package import MeshTypes
 ///
 /// What is held for such a job was not paid, whatever became of the job: payments are booked, and the ledger has its
 /// own digests. So a hold for a job that is neither known nor may be continued is released.
+///
+/// The first start of a restored home leaves every undecided job out: what the original did after the backup is not
+/// known, so a run might be answered, or a job paid, a second time.
 package struct JournalIntake: Sendable {
     /// One side of a job.
     package struct Side: Hashable, Sendable {
@@ -37,12 +40,15 @@ package struct JournalIntake: Sendable {
 
     /// The time of the start.
     package let at: UnixMilliseconds
+    /// Whether this is the first start of a home that was restored from a backup.
+    package let isRestored: Bool
     /// The jobs left out, in the order of their journals.
     package private(set) var leftOut: [LeftOut] = []
 
     /// An empty intake.
-    package init(at: UnixMilliseconds) {
+    package init(at: UnixMilliseconds, isRestored: Bool = false) {
         self.at = at
+        self.isRestored = isRestored
     }
 
     /// Folds in the journal of one side of a job, or leaves the job out and returns the reason as a clause.
@@ -58,12 +64,23 @@ package struct JournalIntake: Sendable {
         if entries.isEmpty { return leaveOut(side, "its journal is gone", isOver: true) }
         do throws(JobEventError) {
             for entry in entries { try core.market.replay(try JobEvent.decode(entry)) }
-            return nil
+            if !isRestored || Self.isDecided(side, core.market) { return nil }
+            core.market.discard(side.job, role: side.role)
+            return leaveOut(
+                side, "the home was restored from a backup, and what came of the job since is not known", isOver: true)
         } catch {
             core.market.discard(side.job, role: side.role)
             let rules = core.market.configuration.rules
             let end = updatedAt.advanced(milliseconds: rules.lifetimeMillisecondsMax + rules.clockSkewMilliseconds)
             return leaveOut(side, "its journal does not read: \(error)", isOver: end < at)
+        }
+    }
+
+    /// Whether nothing is left but to tell others: a receipt is signed, or the job has its end and is paid.
+    private static func isDecided(_ side: Side, _ market: JobMarket) -> Bool {
+        switch side.role {
+        case .originator: market.originatedJob(side.job)?.phase == .over
+        case .executor: market.executedJob(side.job)?.receiptCID != nil
         }
     }
 

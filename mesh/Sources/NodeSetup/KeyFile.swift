@@ -3,7 +3,7 @@ import CryptoExtras
 import IPLD
 import Multiformats
 package import PeerIdentity
-import SignedObjects
+package import SignedObjects
 
 /// The text of a file that holds an identity, plain or encrypted with a passphrase.
 ///
@@ -77,6 +77,14 @@ package enum KeyFile {
     /// Whether a text is a key file that needs a passphrase.
     package static func isEncrypted(_ text: String) throws(KeyFileError) -> Bool {
         try parse(text)["scrypt"] != nil
+    }
+
+    /// The DID in a text, which needs no passphrase.
+    package static func did(in text: String) throws(KeyFileError) -> DID {
+        guard case .string(let did)? = try parse(text)["did"], let did = try? DID(parsing: did) else {
+            throw .malformed
+        }
+        return did
     }
 
     /// The identity in a text; a plain file ignores the passphrase.

@@ -129,6 +129,7 @@ struct NodeOpening: Sendable {
         do {
             let ledger = try await Self.ledger(store)
             let (book, chain) = try await evidence(store)
+            let restored = try await RestoredChain.open(after: chain.tip, identity, store, logger)
             let records = try await Self.records(store)
             var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
             settings.executor?.operatorCredential = credential
@@ -136,7 +137,8 @@ struct NodeOpening: Sendable {
             settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book, records: records,
-                lastReceipt: chain.tip, anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
+                lastReceipt: restored.lastReceipt ?? chain.tip, chainOpenedAt: restored.openedAt,
+                anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -237,6 +239,8 @@ struct NodeOpening: Sendable {
         let store = parts.store
         var intake = JournalIntake(at: NodeClock.wallClock)
         do {
+            let isRestored = try await RestoredChain.isPending(in: store)
+            intake = JournalIntake(at: NodeClock.wallClock, isRestored: isRestored)
             var rows: [JournalIntake.Side: JobRow] = [:]
             var writes: [StoreWrite] = []
             for role in [StoreRole.originator, .executor] {
@@ -273,6 +277,7 @@ struct NodeOpening: Sendable {
                 row.updatedAt = intake.at.value
                 writes.append(.job(row))
             }
+            if isRestored { writes += try await RestoredChain.ending(in: store) }
             if !writes.isEmpty { try await store.commit(writes) }
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)

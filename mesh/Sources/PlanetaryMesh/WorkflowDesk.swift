@@ -286,7 +286,14 @@ actor WorkflowDesk {
         guard open[id] != nil || known.plan.status.isOver else {
             throw NodeServiceError(.overloaded, "The node has not taken the workflow up yet.", hint: "Ask again.")
         }
-        if order == .resume, open[id] == nil { try requireRoom(for: 1) }
+        if order == .resume, open[id] == nil {
+            try requireRoom(for: 1)
+            guard try await isOfThisHome(known.row) else {
+                throw NodeServiceError(
+                    .conflict, "The workflow was begun before this home was restored from a backup.",
+                    hint: "Begin it again under another key: its receipt may be signed already.")
+            }
+        }
         let event = order == .cancel ? PlanEvent.cancelled : .resumed
         guard let effects = known.run.tell(event) else {
             throw NodeServiceError(
@@ -357,8 +364,22 @@ actor WorkflowDesk {
         }
     }
 
+    /// Whether no other copy of this home can have signed the receipt of a workflow.
+    private func isOfThisHome(_ row: WorkflowRow) async throws(NodeServiceError) -> Bool {
+        let openedAt = try await stored { () throws(MeshStoreError) in
+            try await RestoredChain.openedAt(in: parts.store)
+        }
+        return openedAt.map { $0.value < row.submittedAt } ?? true
+    }
+
     /// Signs the receipt of a workflow that is over, and tells others of it once all is on the disk.
     private func finish(_ id: CID, _ over: Open) async throws(NodeServiceError) {
+        guard try await isOfThisHome(over.row) else {
+            open[id] = nil
+            changed(id)
+            return try await commit(
+                [.workflow(over.row(of: over.plan.status))], of: CrashPoint.Event(PlanEvent.cancelled))
+        }
         let receipt: SignedObject<WorkflowReceipt>
         let pages: [(cid: CID, bytes: [UInt8])]
         let date = try await endDate(of: over.plan)

@@ -18,7 +18,13 @@ func runCommandLine() async {
             home: question.home)
         return try await check.report(on: module)
     }
-    await Mesh.start(Array(CommandLine.arguments.dropFirst()), opening: opener, checking: checker)
+    let copier = HomeCopying(
+        backUp: { home, path, replacing, progress in
+            try HomeCopier(home: home).backUp(to: path, replacing: replacing, progress: progress)
+        },
+        restore: { home, path, progress in try HomeCopier(home: home).restore(from: path, progress: progress) })
+    await Mesh.start(
+        Array(CommandLine.arguments.dropFirst()), opening: opener, checking: checker, copying: copier)
 }
 
 // Modules are compiled and run in children of this very program, which must not do anything else first.

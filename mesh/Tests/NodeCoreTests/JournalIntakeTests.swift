@@ -96,6 +96,22 @@ struct JournalIntakeTests {
         #expect(core.market.ledger.wallet.units == 5)
     }
 
+    @Test("The first start of a restored home ends what has no end, and gives back what was held for it")
+    func restored() throws {
+        let (side, journal) = try submitted()
+        let held = LedgerEntry.hold(
+            TokenAmount(100), job: side.job, assignment: CID.hashing([2], codec: .dagCBOR), at: at)
+        var core = try core([held])
+        var intake = JournalIntake(at: at, isRestored: true)
+        let reason = intake.take(journal, damagedRow: nil, of: side, updatedAt: at, into: &core)
+        #expect(reason == "the home was restored from a backup, and what came of the job since is not known")
+        #expect(core.market.originatedJob(side.job) == nil)
+        #expect(intake.leftOut.map(\.isOver) == [true])
+        let refunds = try intake.refunds(from: &core)
+        #expect(refunds.map(\.job) == [side.job] && refunds.map(\.refund.amount) == [TokenAmount(100)])
+        #expect(core.market.ledger.wallet.units == 1_000)
+    }
+
     @Test("The owner is told of the first job that was left out, and how many others were")
     func warning() throws {
         var core = try core()

@@ -1,0 +1,146 @@
+import Foundation
+import GRDB
+import Multiformats
+
+/// A copy of a node's database as it was at one moment, of a node that runs or does not; while it exists, the packs
+/// keep what its rows name.
+///
+/// The lock comes first, then the rows, then the packs: bytes are in a pack before a row names them, and none that a
+/// row named since the lock was taken is deleted. So no row of the copy names bytes that are not there.
+package struct StoreCopy: Sendable {
+    /// The setting that marks the database of a home that was restored, until its node has started: when the backup was
+    /// made, as text.
+    package static let restoredKey = "restored"
+    /// The newest version of the tables that this program reads.
+    package static let versionMax = StoreSchema.version
+    /// Pages that are copied before it says how far it is.
+    private static let pagesPerStep: CInt = 1_024
+
+    /// The part of a pack that its rows name.
+    package struct Pack: Hashable, Sendable {
+        /// The number of the pack.
+        package let number: Int
+        /// Where it is.
+        package let path: String
+        /// How many of its bytes are needed.
+        package let bytes: Int
+    }
+
+    /// Where the copy of the database is.
+    package let path: String
+    /// The DID of the node.
+    package let owner: String
+    /// The version of its tables.
+    package let version: Int
+    /// How many blocks it has.
+    package let blocks: Int
+    /// The packs that it needs, by number.
+    package let packs: [Pack]
+    private let source: BlockPacks
+    private let hold: CopyLock.Hold
+
+    /// Copies the database at `source` to a new file; `progress` hears how many bytes of how many are copied.
+    package init(
+        of source: String, to path: String, progress: (Int, Int) -> Void
+    ) throws(MeshStoreError) {
+        try DatabaseFile.checkHeader(path: source)
+        self.path = path
+        let limits = StoreLimits()
+        self.source = BlockPacks(databasePath: source, limits: limits)
+        hold = try self.source.copying.hold()
+        do {
+            var configuration = Configuration()
+            configuration.readonly = true
+            configuration.busyMode = .timeout(Double(limits.busyTimeoutMilliseconds) / 1000)
+            let from = try DatabaseQueue(path: source, configuration: configuration)
+            let to = try DatabaseQueue(path: path)
+            try withoutActuallyEscaping(progress) { progress in
+                try from.read { db in
+                    // Begins the transaction, so that all steps copy the same moment.
+                    let pageBytes = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 0
+                    _ = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_master")
+                    try to.writeWithoutTransaction { copy in
+                        try db.backup(to: copy, pagesPerStep: Self.pagesPerStep) { step in
+                            progress(step.completedPageCount * pageBytes, step.totalPageCount * pageBytes)
+                        }
+                        // One file, without a log beside it.
+                        try copy.execute(sql: "PRAGMA journal_mode = DELETE")
+                    }
+                }
+            }
+            try from.close()
+            (version, owner, blocks) = try to.read { try Self.facts($0) }
+            packs = try to.read { try Self.packs($0) }.map {
+                Pack(number: $0.number, path: "\(source)-blocks/\($0.number)", bytes: $0.bytes)
+            }
+            try to.close()
+        } catch {
+            throw MeshStoreError.from(error, path: source)
+        }
+    }
+
+    /// How many blocks in packs do not hash to their CIDs: they are as damaged in the home itself.
+    package func damagedBlocks(progress: (Int, Int) -> Void) throws(MeshStoreError) -> Int {
+        let total = packs.reduce(0) { $0 + $1.bytes }
+        var (damaged, done) = (0, 0)
+        do {
+            let queue = try DatabaseQueue(path: path)
+            for (cid, extent) in try queue.read({ try PackedRows.blocks(from: BlockPacks.Place(pack: 0, at: 0), $0) }) {
+                let bytes = source.read(extent.count, at: extent.place)
+                if bytes.map(cid.matches) != true { damaged += 1 }
+                done += extent.count
+                progress(done, total)
+            }
+            try queue.close()
+        } catch {
+            throw MeshStoreError.from(error, path: path)
+        }
+        return damaged
+    }
+
+    /// Checks a copy that came from a backup, with its packs beside it: all pages, the version, whose it is, and that
+    /// each row's bytes are within its pack. Then marks it as restored, so that its node signs nothing before it has
+    /// begun a new chain.
+    package static func accept(
+        _ path: String, owner: String, madeAt: UInt64
+    ) throws(MeshStoreError) {
+        try DatabaseFile.checkHeader(path: path)
+        do {
+            let queue = try DatabaseQueue(path: path)
+            try queue.write { db in
+                try DatabaseFile.check(db, path: path, owner: owner)
+                try DatabaseFile.checkPages(db, path: path)
+                for pack in try packs(db) {
+                    var file = stat()
+                    let isThere = stat("\(path)-blocks/\(pack.number)", &file) == 0
+                    guard isThere, Int(file.st_size) >= pack.bytes else {
+                        throw MeshStoreError.recordCorrupt(table: "packed", row: Int64(pack.number))
+                    }
+                }
+                try db.execute(
+                    sql: "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+                    arguments: [restoredKey, Data(String(madeAt).utf8)])
+            }
+            try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
+            try queue.close()
+        } catch {
+            throw MeshStoreError.from(error, path: path)
+        }
+    }
+
+    private static func facts(_ db: Database) throws -> (version: Int, owner: String, blocks: Int) {
+        let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+        let owner = try Data.fetchOne(
+            db, sql: "SELECT value FROM settings WHERE key = ?", arguments: [StoreSchema.ownerKey])
+        let blocks = try Int.fetchOne(db, sql: "SELECT count(*) FROM blocks") ?? 0
+        return (version, owner.map { String(decoding: $0, as: UTF8.self) } ?? "", blocks)
+    }
+
+    private static func packs(_ db: Database) throws -> [(number: Int, bytes: Int)] {
+        guard try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= PackedRows.sinceVersion else { return [] }
+        let sql = "SELECT pack, max(at + size) AS bytes FROM packed GROUP BY pack ORDER BY pack"
+        return try Row.fetchAll(db, sql: sql).map {
+            (try StoredRow($0).integer("pack"), try StoredRow($0).integer("bytes"))
+        }
+    }
+}
