@@ -130,6 +130,15 @@ enum PackedRows {
         ).map { row in (try StoredRow(row).cid("cid"), try StoredRow(row).extent()) }
     }
 
+    /// Visits all blocks in packs, in the order of their places.
+    static func each(_ db: Database, _ body: (CID, BlockPacks.Extent) throws -> Void) throws {
+        let sql = """
+            SELECT b.cid, p.pack, p.at, p.size FROM packed p JOIN blocks b ON b.id = p.id ORDER BY p.pack, p.at
+            """
+        let rows = try Row.fetchCursor(db, sql: sql)
+        while let row = try rows.next().map(StoredRow.init) { try body(row.cid("cid"), row.extent()) }
+    }
+
     /// Forgets a block whose bytes are gone, with its share of the totals.
     static func drop(_ cid: CID, _ db: Database) throws {
         let key = Data(cid.bytes)

@@ -85,11 +85,14 @@ package struct StoreCopy: Sendable {
         var (damaged, done) = (0, 0)
         do {
             let queue = try DatabaseQueue(path: path)
-            for (cid, extent) in try queue.read({ try PackedRows.blocks(from: BlockPacks.Place(pack: 0, at: 0), $0) }) {
-                let bytes = source.read(extent.count, at: extent.place)
-                if bytes.map(cid.matches) != true { damaged += 1 }
-                done += extent.count
-                progress(done, total)
+            if version >= PackedRows.sinceVersion {
+                try queue.read { db in
+                    try PackedRows.each(db) { cid, extent in
+                        if source.read(extent.count, at: extent.place).map(cid.matches) != true { damaged += 1 }
+                        done += extent.count
+                        progress(done, total)
+                    }
+                }
             }
             try queue.close()
         } catch {

@@ -48,6 +48,10 @@ package struct NodeHome: Hashable, Sendable {
     /// The log, if the node writes one.
     package var logPath: String { path + "/mesh.log" }
 
+    /// What a restoration has not put in its place yet: a folder that is there only while one runs, or after one was
+    /// cut off.
+    package var restorationPath: String { path + "/.restoring" }
+
     /// Whether `mesh init` has run here.
     package var isInitialised: Bool {
         FileManager.default.fileExists(atPath: keyPath)
@@ -106,8 +110,14 @@ package struct NodeHome: Hashable, Sendable {
             .notInitialised, "There is no node in \(path).", hint: "Run mesh init\(option) to make one.")
     }
 
-    /// Refuses a folder with a node's data and without its key: another key would make another node of it.
+    /// Refuses a folder with a node's data and without its key, or with a part of a restored node: another key would
+    /// make another node of it.
     package func requireKeyOfData() throws(NodeServiceError) {
+        if !isInitialised, FileManager.default.fileExists(atPath: restorationPath) {
+            throw NodeServiceError(
+                .keyUnusable, "A node is being restored into \(path), or that was cut off.",
+                hint: "Let mesh restore end, or run it again\(option.isEmpty ? "" : " with" + option).")
+        }
         guard lacksItsKey else { return }
         throw NodeServiceError(
             .keyUnusable, "The home \(path) has a node's data, but its key identity.key is missing.",

@@ -88,7 +88,7 @@ package struct HomeCopier: Sendable {
     // MARK: Restoration
 
     /// The folder in a home in which a restoration keeps what it has not put in its place yet.
-    private var draft: String { home.path + "/.restoring" }
+    private var draft: String { home.restorationPath }
     /// What a restoration puts into a home, the key last: without it no node starts.
     private static let places = [BackupFile.packs, BackupFile.database, BackupFile.configuration, BackupFile.key]
 

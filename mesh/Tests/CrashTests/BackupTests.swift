@@ -243,6 +243,10 @@ struct BackupTests {
             cutOff += 1
             let start = try NodeProcess.command(["up", "--home", home.path])
             #expect(start.status != 0, "half a home started after \(place)")
+            if FileManager.default.fileExists(atPath: home.appendingPathComponent(".restoring").path) {
+                #expect(start.errors.contains("or that was cut off"), "\(start.errors)")
+                #expect(try NodeProcess.command(["init", "--home", home.path]).status != 0)
+            }
         }
         #expect(cutOff > 0)
         let restored = try restore(file, "restored", in: folder)
