@@ -310,7 +310,7 @@ let tests: [Target] = [
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
             "MeshTypes", "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
-            "PlanetaryMesh",
+            "PlanetaryMesh", External.logging,
         ]),
     meshTests(
         "ReceiptsTests",
