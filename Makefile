@@ -13,8 +13,9 @@ SEED ?= 1
 FILTER ?=
 SKIP ?=
 ARGS ?=
+PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check api-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check api-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -71,6 +72,9 @@ dashboard-check: build guests ## every page and action of the dashboard in Chrom
 
 api-check: build guests ## the API of a running node: the Python client, the commands of docs/api.md, made-up requests
 	@scripts/api-check.sh
+
+docs-check: build guests ## every link of every page, and the commands of the guides in docs/; PAGES=docs/python.md for some
+	@scripts/docs-check.sh $(PAGES)
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture
 	@Programs/example.py csv

@@ -59,7 +59,7 @@ export MESH_API
 echo '--- the Python client'
 PYTHONDONTWRITEBYTECODE=1 python3 -W error Clients/python/test_planetary_mesh.py
 echo '--- the commands of docs/api.md'
-python3 scripts/api-examples.py docs/api.md
+python3 scripts/page-commands.py docs/api.md
 API_CHECK_KNOWN=$(PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=Clients/python python3 - <<'PYTHON'
 import json, os, planetary_mesh
 node = planetary_mesh.Node.at_home(os.environ["MESH_HOME"])
