@@ -56,8 +56,8 @@ extension CheckingHalf {
         // It would end the job for good, and costs no run to check.
         if case .moduleRefused = receipt.outcome { return .refusal }
         // So would a clock that is early, and a claim beyond its time would be paid. Either may be honest, as of a
-        // guest that sleeps past its time: only a run tells, where one would be the same. Where none is, no more is paid
-        // than the time allows.
+        // guest that sleeps past its time: only a run tells, where one would be the same. Where none is, no more is
+        // paid than the time allows.
         return job.cancelReason == nil && !job.manifest.params.isAttestedAlone
             && TimedClaim.needsRun(candidate, of: job, context) ? .replay : nil
     }

@@ -33,7 +33,7 @@ struct Patience: Sendable {
     static func queueMilliseconds(of bid: Bid, on manifest: JobManifest, _ context: MarketContext) -> UInt64 {
         guard bid.queueMilliseconds > 0 else { return 0 }
         let left = manifest.expiresAt.milliseconds(since: context.wallClock)
-        let attempt = context.configuration.originator.attemptMilliseconds(for: manifest.params)
+        let attempt = manifest.params.attemptMilliseconds(context.configuration.originator)
         let patience = Patience(with: bid.bidderDID, of: manifest, context)
         return min(bid.queueMilliseconds, patience.queueMillisecondsMax, (left - min(left, attempt)) / 2)
     }

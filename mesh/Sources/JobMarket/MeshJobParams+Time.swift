@@ -11,6 +11,12 @@ extension MeshJobParams {
     /// Both.
     var stillMilliseconds: UInt64 { filesMilliseconds + sessionMilliseconds }
 
+    /// What is planned for one attempt, without a wait for its turn, in milliseconds.
+    func attemptMilliseconds(_ times: OriginatorConfiguration) -> UInt64 {
+        times.confirmationMilliseconds + times.fetchingMilliseconds + timeoutSeconds * 1_000 + stillMilliseconds
+            + times.executionGraceMilliseconds + times.receiptMilliseconds + times.leaseMilliseconds
+    }
+
     /// How long a run keeps its place at the most, in seconds: one that waits for its user keeps it, one that waits for
     /// files does not.
     var placeSeconds: UInt64 { timeoutSeconds + sessionMilliseconds / 1_000 }

@@ -128,8 +128,8 @@ extension CheckingHalf {
             })
     }
 
-    /// Goes on with the job that the user knows, if it waited for what the others give: they are compared, which is done
-    /// once, or nothing will come of them. So it does not lead to another comparison.
+    /// Goes on with the job that the user knows, if it waited for what the others give: they are compared, which is
+    /// done once, or nothing will come of them. So it does not lead to another comparison.
     mutating func wake(with id: JobID, _ context: inout MarketContext) {
         let members = quorums.members(with: id)
         guard let parent = members.first, jobs.read(parent, { isFailedBesideOthers($0, context) }) ?? false,

@@ -78,7 +78,7 @@ struct JobDraft: Sendable {
     func manifest(_ context: MarketContext) -> JobManifest {
         let times = context.configuration.originator
         let attempts = params.executionPolicy?.maxAttempts ?? times.maxAttempts
-        let perAttempt = times.attemptMilliseconds(for: params)
+        let perAttempt = params.attemptMilliseconds(times)
         // The time for the wait for others' results and for a check, whatever the level, which the manifest must not
         // tell.
         let lifetime =
@@ -97,13 +97,5 @@ struct JobDraft: Sendable {
         manifest.verificationCommitment = commitment
         manifest.execution = execution
         return manifest
-    }
-}
-
-extension OriginatorConfiguration {
-    /// What is planned for one attempt at a job, without a wait for its turn, in milliseconds.
-    func attemptMilliseconds(for params: MeshJobParams) -> UInt64 {
-        confirmationMilliseconds + fetchingMilliseconds + params.timeoutSeconds * 1_000 + params.stillMilliseconds
-            + executionGraceMilliseconds + receiptMilliseconds + leaseMilliseconds
     }
 }
