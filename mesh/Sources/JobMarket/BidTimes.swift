@@ -47,8 +47,8 @@ struct BidTimes: Sendable {
     /// For how long an executor is waited for.
     struct Wait: Hashable, Sendable {
         let until: MonotonicInstant
-        /// Whether it had all the time that it may take: where its bid would be of little use it had less, and its
-        /// silence says nothing.
+        /// Whether it had at least half of the time that it may take: where its bid would be of little use it had less,
+        /// and its silence says nothing.
         let isWhole: Bool
     }
 
@@ -170,7 +170,7 @@ struct BidTimes: Sendable {
             // Who could gain nothing is not waited for.
             guard worth > 0 else { continue }
             awaited[executor] = Wait(
-                until: at.advanced(milliseconds: Int64(clamping: worth)), isWhole: worth >= patience)
+                until: at.advanced(milliseconds: Int64(clamping: worth)), isWhole: worth >= patience / 2)
         }
         openings[job]?.awaited = awaited
         return awaited.values.map(\.until).max() ?? at

@@ -28,14 +28,9 @@ struct Patience: Sendable {
         leaseMilliseconds = manifest.params.session == nil ? lease : max(lease, times.sessionLeaseMilliseconds)
     }
 
-    /// How long a job waits for its turn at the executor of a bid, in milliseconds: no longer than half of what its
-    /// time leaves beside an attempt, so that whoever promises a turn and never gives it leaves time for others.
+    /// How long a job waits for its turn at the executor of a bid, in milliseconds.
     static func queueMilliseconds(of bid: Bid, on manifest: JobManifest, _ context: MarketContext) -> UInt64 {
-        guard bid.queueMilliseconds > 0 else { return 0 }
-        let left = manifest.expiresAt.milliseconds(since: context.wallClock)
-        let attempt = manifest.params.attemptMilliseconds(context.configuration.originator)
-        let patience = Patience(with: bid.bidderDID, of: manifest, context)
-        return min(bid.queueMilliseconds, patience.queueMillisecondsMax, (left - min(left, attempt)) / 2)
+        min(bid.queueMilliseconds, Patience(with: bid.bidderDID, of: manifest, context).queueMillisecondsMax)
     }
 }
 
