@@ -12,7 +12,7 @@ package import MeshTypes
 /// own digests. So a hold for a job that is neither known nor may be continued is released.
 ///
 /// The first start of a restored home leaves every undecided job out: what the original did after the backup is not
-/// known, so a run might be answered, or a job paid, a second time.
+/// known, so a run might be answered, or a job paid, a second time; unreadable ones are over then, too.
 package struct JournalIntake: Sendable {
     /// One side of a job.
     package struct Side: Hashable, Sendable {
@@ -72,14 +72,17 @@ package struct JournalIntake: Sendable {
             core.market.discard(side.job, role: side.role)
             let rules = core.market.configuration.rules
             let end = updatedAt.advanced(milliseconds: rules.lifetimeMillisecondsMax + rules.clockSkewMilliseconds)
-            return leaveOut(side, "its journal does not read: \(error)", isOver: end < at)
+            return leaveOut(side, "its journal does not read: \(error)", isOver: isRestored || end < at)
         }
     }
 
     /// Whether nothing is left but to tell others: a receipt is signed, or the job has its end and is paid.
     private static func isDecided(_ side: Side, _ market: JobMarket) -> Bool {
         switch side.role {
-        case .originator: market.originatedJob(side.job)?.phase == .over
+        case .originator:
+            market.originatedJob(side.job).map {
+                $0.phase == .over && ($0.receipt == nil || $0.settlementCID != nil)
+            } ?? false
         case .executor: market.executedJob(side.job)?.receiptCID != nil
         }
     }

@@ -23,6 +23,12 @@ enum RestoredChain {
         try await store.setting(StoreCopy.restoredKey)?.isEmpty == false
     }
 
+    /// When the backup was made from which the home comes.
+    private static func backedUpAt(in store: MeshStore) async throws(MeshStoreError) -> UnixMilliseconds? {
+        guard let bytes = try await store.setting(StoreCopy.restoredKey) else { return nil }
+        return UInt64(String(decoding: bytes, as: UTF8.self)).map { UnixMilliseconds($0) }
+    }
+
     /// When the chain of receipts began again; nil if it never did.
     static func openedAt(in store: MeshStore) async throws(MeshStoreError) -> UnixMilliseconds? {
         guard let bytes = try await store.setting(openedKey) else { return nil }
@@ -37,7 +43,8 @@ enum RestoredChain {
         after tip: CID?, _ identity: Identity, _ store: MeshStore, _ logger: Logger
     ) async throws -> (lastReceipt: CID?, openedAt: UnixMilliseconds?) {
         guard try await isPending(in: store) else { return (nil, try await openedAt(in: store)) }
-        let now = NodeClock.wallClock
+        // What is of before is told by this date: a clock behind the backup's must not make it seem new.
+        let now = max(NodeClock.wallClock, try await backedUpAt(in: store) ?? .init(0))
         let opening = try SignedObject.sign(
             ChainOpening(executorDID: identity.did, afterCID: tip, openedAt: now), with: identity)
         let date = (0..<8).reversed().map { UInt8(truncatingIfNeeded: now.value >> (8 * UInt64($0))) }

@@ -27,7 +27,7 @@ struct Dashboard: MeshCommand {
         if global.json {
             try console.json(link)
         } else {
-            console.out(link.url)
+            console.out(link.url + "\n")
             console.note("It is good for \(link.seconds / 60) minutes and one use.")
         }
         if open, await !Self.show(link, in: global.nodeHome) {

@@ -25,6 +25,16 @@ struct NamedPeer: ParsableArguments {
         }
         return OrderedPeer(peer: first, note: note)
     }
+
+    /// Gives the node an order about the peer, and prints what that has changed.
+    func give(
+        _ order: PeerOrder, note: String? = nil, _ global: GlobalOptions, _ console: Console
+    ) async throws -> ExitCode {
+        let node = global.node
+        let outcome = try await node.obey(order, about: ordered(node, note: note))
+        if global.json { try console.json(outcome) } else { console.out(PeerOrderWords.text(order, outcome) + "\n") }
+        return .success
+    }
 }
 
 /// `mesh peers ban`.
@@ -45,10 +55,7 @@ struct PeerBanCommand: MeshCommand {
     var note: String?
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let node = global.node
-        let outcome = try await node.obey(.ban, about: named.ordered(node, note: note))
-        try PeerOrderWords.tell(.ban, outcome, console, json: global.json)
-        return .success
+        try await named.give(.ban, note: note, global, console)
     }
 }
 
@@ -62,10 +69,7 @@ struct PeerAllow: MeshCommand {
     @OptionGroup var named: NamedPeer
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let node = global.node
-        let outcome = try await node.obey(.allow, about: named.ordered(node))
-        try PeerOrderWords.tell(.allow, outcome, console, json: global.json)
-        return .success
+        try await named.give(.allow, global, console)
     }
 }
 
@@ -84,10 +88,7 @@ struct PeerForget: MeshCommand {
     @OptionGroup var named: NamedPeer
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let node = global.node
-        let outcome = try await node.obey(.forget, about: named.ordered(node))
-        try PeerOrderWords.tell(.forget, outcome, console, json: global.json)
-        return .success
+        try await named.give(.forget, global, console)
     }
 }
 
@@ -120,11 +121,6 @@ struct PeerBans: MeshCommand {
 
 /// What a person reads of an order about a peer.
 enum PeerOrderWords {
-    /// Prints what an order has changed.
-    static func tell(_ order: PeerOrder, _ outcome: PeerOrderOutcome, _ console: Console, json: Bool) throws {
-        if json { try console.json(outcome) } else { console.out(text(order, outcome) + "\n") }
-    }
-
     /// One line, with what was done and what stays.
     static func text(_ order: PeerOrder, _ outcome: PeerOrderOutcome) -> String {
         let name = Readable.short(outcome.did ?? outcome.peerID)
