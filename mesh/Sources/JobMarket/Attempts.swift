@@ -22,10 +22,12 @@ struct Attempts: Hashable, Sendable {
         }
     }
 
-    /// Attempts that count against the number that a job may have: so many that were declined are none.
+    /// Attempts that count against the number that a job may have: so many that were declined are none, nor are those
+    /// that ended because the owner banned the executor.
     func used(declinesMax: UInt64) -> UInt64 {
-        let declined = all.count(where: \.wasDeclined)
-        return count - min(UInt64(declined), declinesMax)
+        let declined = all.count { $0.wasDeclined && $0.end != .dropped }
+        let dropped = all.count { $0.end == .dropped }
+        return count - min(UInt64(declined), declinesMax) - UInt64(dropped)
     }
 
     /// Attempts that ended with a receipt saying that the engine crashed, one per executor.

@@ -111,8 +111,8 @@ struct BidBook: Sendable {
         }
         guard job.bidding.bids.count >= limits.bidsPerJobMax else { return .free }
         let newcomer = ReceivedBid(signed: signed, arrivedAt: context.steady)
-        let candidates = job.candidates(at: context.steady)
-        // Expired bids go first.
+        let candidates = job.candidates(context)
+        // Expired bids go first, and those of the banned.
         let stale = job.bidding.bids.first { bid in !candidates.contains { $0.cid == bid.cid } }?.cid
         guard let worst = stale ?? rank(candidates + [newcomer], of: job, context).last?.bid, worst != signed.cid,
             let displaced = job.bidding.bid(worst)

@@ -67,6 +67,7 @@ extension HedgingHalf {
     mutating func resumeHedged(_ id: JobID, _ context: inout MarketContext) -> Bool {
         guard let job = jobs[id], job.isOpen, job.endsAt > context.steady, !job.assignments.hasLive,
             !job.isDelivered, let slow = job.assignments.all.first(where: \.isHedged),
+            !context.configuration.originator.deniedExecutors.contains(slow.assignment.executorDID),
             case .hedged(_, _, _, let until)? = slow.end, until > context.steady
         else { return false }
         bids.forget(id)

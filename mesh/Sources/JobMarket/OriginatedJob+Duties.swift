@@ -295,7 +295,7 @@ extension OriginatedJob {
 
     /// Whether it has an acceptable bid, or one that is shown later.
     func hasOffers(_ context: MarketContext) -> Bool {
-        !bidding.sealed.isEmpty || !candidates(at: context.steady).isEmpty
+        !bidding.sealed.isEmpty || !candidates(context).isEmpty
     }
 
     /// Tells everybody which bids count, and each of their bidders to show its own.

@@ -385,10 +385,12 @@ extension OriginatedJob {
     /// Executors that had the job and did not deliver.
     func isExcluded(_ did: DID) -> Bool { assignments.isExcluded(did) }
 
-    /// Acceptable bids that can still be taken up.
-    func candidates(at date: UnixMilliseconds) -> [ReceivedBid] {
-        bidding.bids.filter { bid in
-            date < bid.takeUpUntil && !isExcluded(bid.bid.bidderDID) && !assignments.isTaken(bid.cid)
+    /// Acceptable bids that can still be taken up; none of executors that the owner banned since they came.
+    func candidates(_ context: MarketContext) -> [ReceivedBid] {
+        let denied = context.configuration.originator.deniedExecutors
+        return bidding.bids.filter { bid in
+            context.steady < bid.takeUpUntil && !denied.contains(bid.bid.bidderDID)
+                && !isExcluded(bid.bid.bidderDID) && !assignments.isTaken(bid.cid)
         }
     }
 

@@ -66,8 +66,7 @@ extension CheckingHalf {
 
     /// Bids that may be taken up for a job, without those of executors that have another of the same work.
     func takers(of job: OriginatedJob, _ context: MarketContext) -> [ReceivedBid] {
-        let denied = context.configuration.originator.deniedExecutors
-        let candidates = job.candidates(at: context.steady).filter { !denied.contains($0.bid.bidderDID) }
+        let candidates = job.candidates(context)
         let rivals = rivals(of: job.id)
         let others = rivals.isEmpty ? candidates : candidates.filter { !rivals.contains($0.bid.bidderDID) }
         guard isFailedBesideOthers(job, context) else { return others }

@@ -18,7 +18,7 @@ extension WaitingHalf {
         let named = job.manifest.policy.sufficientBids
         let candidates = takers(of: job, context)
         // Those of executors that have another job of the same work count, and are not taken.
-        let count = UInt64(job.candidates(at: context.steady).count)
+        let count = UInt64(job.candidates(context).count)
         if !candidates.isEmpty, count >= named ?? context.configuration.originator.sufficientBids {
             let ranking = bids.rank(candidates, of: job, context)
             if named != nil || ranking.first.map({ context.reputation.isProven($0.bidder) }) ?? false {

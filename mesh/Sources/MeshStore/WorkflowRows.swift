@@ -137,6 +137,25 @@ package struct StoredWorkflows: Sendable {
         }
     }
 
+    /// The number of the last event that was written to a journal of a workflow; events are numbered through all
+    /// journals, and no number is used again. 0 if there was none.
+    package func lastEvent() async throws(MeshStoreError) -> UInt64 {
+        try await store.read { db in
+            UInt64(
+                clamping: try Int64.fetchOne(
+                    db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'workflow_journal'") ?? 0)
+        }
+    }
+
+    /// The number of a workflow's first event; nil if its journal is not kept.
+    package func firstEvent(of id: CID) async throws(MeshStoreError) -> UInt64? {
+        try await store.read { db in
+            try Int64.fetchOne(
+                db, sql: "SELECT min(seq) FROM workflow_journal WHERE id = ?", arguments: [Data(id.bytes)]
+            ).map { UInt64(clamping: $0) }
+        }
+    }
+
     /// The workflow that was begun under a key.
     package func row(key: String) async throws(MeshStoreError) -> WorkflowRow? {
         try await store.read { db in

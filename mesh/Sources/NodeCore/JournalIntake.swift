@@ -28,7 +28,7 @@ package struct JournalIntake: Sendable {
         }
     }
 
-    /// An open job left out because its journal is unreadable.
+    /// An open job left out because its journal is unreadable, or because the home was restored since.
     package struct LeftOut: Sendable {
         /// The job.
         package let side: Side
@@ -107,9 +107,11 @@ package struct JournalIntake: Sendable {
         return refunds
     }
 
-    /// What to tell the owner about jobs left out; nil if there are none.
+    /// What to tell the owner about jobs left out; nil if there are none, or a backup was restored, which ends them.
     package var warning: String? {
         guard let first = leftOut.first else { return nil }
+        // It is what was asked for, and the log says so.
+        if isRestored { return nil }
         let others = leftOut.count - 1
         let rest = others == 0 ? "" : ", and \(others) more that the log names"
         return "A job was left out of the start, and what was held for it came back unless a later version may take it "

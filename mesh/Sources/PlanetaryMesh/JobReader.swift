@@ -77,8 +77,14 @@ struct JobReader: Sendable {
                     at: lines.last?.at ?? 0, phase: lines.last?.phase ?? "",
                     text: "damaged, and left out of this: the rows \(rows) of the journal"))
         }
-        // Of a journal with gaps the row knows more.
-        let view = journal.damaged.isEmpty ? history.view : nil
+        // Of a journal with gaps the row knows more, and of a job that a start has closed, since no journal says so.
+        let isClosedByStart = row?.isTerminal ?? false && !(history.view?.isTerminal ?? true)
+        if isClosedByStart, let row, row.role == .originator {
+            return Recalled(
+                view: JobStory.view(row, result: JobStory.resultOfClosed(row, attempts: history.attempts)),
+                history: history, events: events, lines: lines)
+        }
+        let view = journal.damaged.isEmpty && !isClosedByStart ? history.view : nil
         guard let view = view ?? row.map({ JobStory.view($0, result: nil) }) ?? history.view else {
             throw NodeServiceError(.storageFailed, "The journal of \(jobID) is unreadable.")
         }
@@ -103,6 +109,9 @@ struct JobReader: Sendable {
 }
 
 extension JobHistory {
+    /// How many executors had the job.
+    var attempts: UInt64 { UInt64(originated?.attempts.count ?? 0) }
+
     /// The job as it was read, from its originator's side if this node has both.
     var view: JobView? {
         if let originated { return JobStory.view(of: originated) }

@@ -102,6 +102,13 @@ enum JobStory {
         JobProgress(kind: .result, phase: phase, text: result.detail, at: at, result: result)
     }
 
+    /// How a job ended that this node has given up at a start, as its row says.
+    static func resultOfClosed(_ row: JobRow, attempts: UInt64) -> JobResult {
+        var result = JobResult(ending: .executorsFailed, detail: row.reason, attempts: attempts)
+        result.hint = "Run it again under another key; mesh explain \(row.jobID) says how far it was."
+        return result
+    }
+
     /// The last event of an originated job; `nil` while it is open.
     static func ending(of job: OriginatedJob) -> JobProgress? {
         result(of: job).map { ending($0, phase: job.status.rawValue, at: job.lastEventAt.value) }

@@ -257,7 +257,7 @@ struct NodeOpening: Sendable {
                         continue
                     }
                     rows[side] = row
-                    leftOut(row, reason, parts)
+                    leftOut(row, reason, isRestored: isRestored, parts)
                 }
             }
             if let grant = try intake.grant(TokenAmount(configuration.creditGrant), to: &core) {
@@ -265,7 +265,7 @@ struct NodeOpening: Sendable {
             }
             for (job, refund) in try intake.refunds(from: &core) {
                 writes.append(.ledger(LedgerRow(refund, jobID: job)))
-                cameBack(job, refund.amount, parts)
+                cameBack(job, refund.amount, isRestored: isRestored, parts)
             }
             for over in intake.leftOut where over.isOver {
                 guard var row = rows[over.side] else { continue }
@@ -300,16 +300,17 @@ struct NodeOpening: Sendable {
         return newest == row ? nil : newest
     }
 
-    private func leftOut(_ row: JobRow, _ reason: String, _ parts: NodeParts) {
-        parts.tallies.add("journals_left_out")
-        logger.error(
-            "A job is left out of the start.",
+    private func leftOut(_ row: JobRow, _ reason: String, isRestored: Bool, _ parts: NodeParts) {
+        if !isRestored { parts.tallies.add("journals_left_out") }
+        logger.log(
+            level: isRestored ? .notice : .error, "A job is left out of the start.",
             metadata: ["job": "\(row.jobID)", "role": "\(row.role.rawValue)", "reason": "\(reason)"])
     }
 
-    private func cameBack(_ job: JobID, _ tokens: TokenAmount, _ parts: NodeParts) {
-        parts.tallies.add("holds_given_back")
-        logger.error(
+    private func cameBack(_ job: JobID, _ tokens: TokenAmount, isRestored: Bool, _ parts: NodeParts) {
+        if !isRestored { parts.tallies.add("holds_given_back") }
+        logger.log(
+            level: isRestored ? .notice : .error,
             "Tokens that were held for a job come back, since nothing takes the job up any more.",
             metadata: ["job": "\(job)", "tokens": "\(tokens)"])
     }

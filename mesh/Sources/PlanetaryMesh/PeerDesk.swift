@@ -33,6 +33,13 @@ actor PeerDesk {
                 .invalidRequest, "\(asked.peer) is this node itself.", hint: "Name another peer; mesh peers lists them."
             )
         }
+        // The other form of a peer ID is a hash of a key, which no connection of a node ever proves.
+        guard order != .ban || (try? PublicKey(peerID: peer)) != nil else {
+            throw NodeServiceError(
+                .invalidRequest,
+                "\(asked.peer) names no Ed25519 key, so it is no node, and a ban would keep nobody away.",
+                hint: "Ban the peer ID that mesh peers --full prints, which begins with 12D3KooW.")
+        }
         await enter()
         defer { leave() }
         let before = await node.core.dealings.bans

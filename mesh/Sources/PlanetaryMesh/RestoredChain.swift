@@ -15,6 +15,8 @@ import Workflows
 enum RestoredChain {
     /// The setting that says when the chain began again, for as long as the home exists.
     private static let openedKey = "chain_opened_at"
+    /// The setting that says which event of a workflow was the last one of before.
+    private static let lastEventKey = "chain_opened_after_event"
     /// The most workflows that are ended; no node has more open ones.
     private static let workflowsMax = 1_024
 
@@ -31,9 +33,25 @@ enum RestoredChain {
 
     /// When the chain of receipts began again; nil if it never did.
     static func openedAt(in store: MeshStore) async throws(MeshStoreError) -> UnixMilliseconds? {
-        guard let bytes = try await store.setting(openedKey) else { return nil }
+        try await number(openedKey, in: store).map { UnixMilliseconds($0) }
+    }
+
+    /// Whether no other copy of this home can have signed the receipt of a workflow: it began here since. No clock has a
+    /// part in it.
+    static func isOfThisHome(_ workflow: CID, in store: MeshStore) async throws(MeshStoreError) -> Bool {
+        guard let last = try await number(lastEventKey, in: store) else { return true }
+        // Each of before has an event (`ending`).
+        return try await StoredWorkflows(store).firstEvent(of: workflow).map { $0 > last } ?? true
+    }
+
+    private static func number(_ key: String, in store: MeshStore) async throws(MeshStoreError) -> UInt64? {
+        guard let bytes = try await store.setting(key) else { return nil }
         guard bytes.count == 8 else { throw .recordCorrupt(table: "settings", row: 0) }
-        return UnixMilliseconds(bytes.reduce(0) { $0 << 8 | UInt64($1) })
+        return bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    private static func setting(_ key: String, _ number: UInt64) -> StoreWrite {
+        .setting(key: key, value: (0..<8).reversed().map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) })
     }
 
     /// Begins the chain again if the home was restored, and says what the next receipt follows then.
@@ -43,15 +61,14 @@ enum RestoredChain {
         after tip: CID?, _ identity: Identity, _ store: MeshStore, _ logger: Logger
     ) async throws -> (lastReceipt: CID?, openedAt: UnixMilliseconds?) {
         guard try await isPending(in: store) else { return (nil, try await openedAt(in: store)) }
-        // What is of before is told by this date: a clock behind the backup's must not make it seem new.
+        // A clock behind the backup's must not date the new chain before the old one.
         let now = max(NodeClock.wallClock, try await backedUpAt(in: store) ?? .init(0))
         let opening = try SignedObject.sign(
             ChainOpening(executorDID: identity.did, afterCID: tip, openedAt: now), with: identity)
-        let date = (0..<8).reversed().map { UInt8(truncatingIfNeeded: now.value >> (8 * UInt64($0))) }
         try await store.commit([
             .block(cid: opening.cid, bytes: opening.bytes, pinned: true), .root(opening.cid),
             .setting(key: NodeWrite.lastReceiptKey, value: opening.cid.bytes),
-            .setting(key: openedKey, value: date),
+            setting(openedKey, now.value),
         ])
         logger.notice(
             "This home was restored from a backup: the chain of receipts begins again, and what was under way ends.",
@@ -59,11 +76,15 @@ enum RestoredChain {
         return (opening.cid, now)
     }
 
-    /// What ends the workflows of before, and takes the mark away.
+    /// What ends the workflows of before, says which those are, and takes the mark away; nothing else may write to
+    /// journals of workflows meanwhile.
     static func ending(in store: MeshStore) async throws -> [StoreWrite] {
+        let workflows = StoredWorkflows(store)
         let cancelled = try WorkflowRun.entry(.cancelled)
-        return try await StoredWorkflows(store).newest(onlyOpen: true, limit: workflowsMax).map {
-            .workflowEvent(id: $0.id, bytes: cancelled)
-        } + [.setting(key: StoreCopy.restoredKey, value: [])]
+        let open = try await workflows.newest(onlyOpen: true, limit: workflowsMax)
+        // Each of before has an event by then; one that begins later has none.
+        let last = try await workflows.lastEvent() + UInt64(open.count)
+        return open.map { .workflowEvent(id: $0.id, bytes: cancelled) }
+            + [setting(lastEventKey, last), .setting(key: StoreCopy.restoredKey, value: [])]
     }
 }

@@ -366,10 +366,9 @@ actor WorkflowDesk {
 
     /// Whether no other copy of this home can have signed the receipt of a workflow.
     private func isOfThisHome(_ row: WorkflowRow) async throws(NodeServiceError) -> Bool {
-        let openedAt = try await stored { () throws(MeshStoreError) in
-            try await RestoredChain.openedAt(in: parts.store)
+        try await stored { () throws(MeshStoreError) in
+            try await RestoredChain.isOfThisHome(row.id, in: parts.store)
         }
-        return openedAt.map { $0.value < row.submittedAt } ?? true
     }
 
     /// Signs the receipt of a workflow that is over, and tells others of it once all is on the disk.

@@ -141,6 +141,15 @@ struct BackupTests {
         let now = try #require(try restored.job(job))
         #expect(now["phase"] as? String == "Failed")
         #expect((now["reason"] as? String)?.contains("restored from a backup") == true, "\(now)")
+        // Every command says the same of it.
+        let described = try restored.run(["describe", job])
+        #expect(
+            described.output.contains("restored from a backup") && !described.output.contains("running"), "\(described)"
+        )
+        let waited = try restored.run(["wait", job])
+        #expect(waited.status == 221 && waited.errors.contains("restored from a backup"), "\(waited)")
+        let cancelled = try restored.run(["cancel", job])
+        #expect(cancelled.errors.contains("was over already (failed"), "\(cancelled)")
         #expect(try wallet(restored).held == 0)
         #expect(try wallet(restored).free == before.free + before.held)
         try connect(restored, to: executor)

@@ -110,4 +110,84 @@ struct OwnerOrderTests {
             #expect(world.job(id)?.result == .failed)
         }
     }
+
+    // MARK: Bans
+
+    /// Has the originator ban an executor.
+    private func ban(_ index: Int, _ world: inout MarketWorld) {
+        let peer = world.parties[index].identity
+        world.parties[0].market.configuration.originator.deniedExecutors = [peer.did]
+        let (_, _, transition) = world.parties[0].market.drop(
+            peer.peerID, now: world.instant(of: 0), wallClock: world.calendar(of: 0))
+        world.carryOut(transition, of: 0)
+    }
+
+    /// The cheapest bid counts for nothing once its bidder is banned, and takes the place of none.
+    @Test func theBidOfABannedExecutorIsNoOffer() throws {
+        for executors in [1, 2] {
+            var world = MarketWorld(executors: executors) { index, configuration in
+                configuration.originator.sufficientBids = 2
+                configuration.executor?.basePrice = TokenAmount(UInt64(index * 1_000))
+            }
+            if executors == 2 { world.parties[2].isDown = true }
+            let id = try world.submit()
+            #expect(world.run(milliseconds: 900) { $0.job(id)?.bidCount == 1 })
+            ban(1, &world)
+            if executors == 2 { try world.restart(2) }
+            world.run(milliseconds: 60_000)
+            let job = try #require(world.job(id))
+            #expect(job.attempts.map(\.assignment.executorDID) == world.parties.dropFirst(2).map { $0.identity.did })
+            #expect(job.result == (executors == 1 ? .failed : .completedSuccessfully))
+        }
+    }
+
+    /// With one attempt allowed the job still goes to another.
+    @Test func aBanUsesUpNoAttempt() throws {
+        var world = MarketWorld(executors: 2) { _, configuration in configuration.originator.sufficientBids = 2 }
+        world.parties[1].run = .hang
+        let id = try world.submit(
+            MarketWorld.request { params in
+                var policy = params.executionPolicy ?? ExecutionPolicy()
+                policy.maxAttempts = 1
+                params.executionPolicy = policy
+            })
+        #expect(world.run(milliseconds: 5_000) { $0.job(id)?.status == .running })
+        let first = try #require(world.job(id)?.attempts.first?.assignment.executorDID)
+        let index = try #require(world.parties.firstIndex { $0.identity.did == first })
+        world.parties[3 - index].run = .succeed(fuel: 1_000)
+        ban(index, &world)
+        world.run(milliseconds: 60_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully)
+        #expect(job.attempts.map(\.end) == [.dropped, nil])
+    }
+
+    /// A slow executor that was banned is not asked again when its second copy fails.
+    @Test(arguments: [false, true]) func aBannedSlowOneIsNotAskedAgain(_ isBanned: Bool) throws {
+        var world = MarketWorld(executors: 2) { _, configuration in
+            configuration.originator.sufficientBids = 2
+            configuration.executor?.features.append(HedgedJob.feature)
+        }
+        (world.parties[1].run, world.parties[2].run) = (.hang, .hang)
+        let id = try world.submit(
+            MarketWorld.request { params in
+                params.timeoutSeconds = 120
+                var policy = params.executionPolicy ?? ExecutionPolicy()
+                policy.hedge = true
+                policy.require(HedgedJob.feature)
+                params.executionPolicy = policy
+            })
+        #expect(
+            world.run(milliseconds: 90_000) {
+                $0.job(id)?.liveAttempt?.isConfirmed ?? false && $0.job(id)?.attempts.count == 2
+            })
+        if isBanned { ban(1, &world) }
+        // The copy's executor fails, before the slow one's time is over.
+        let copy = try #require(world.job(id)?.liveAttempt)
+        let index = try #require(world.parties.firstIndex { $0.identity.did == copy.assignment.executorDID })
+        #expect(index == 2)
+        world.give(.runsGivenUp(reason: "the owner stopped it"), to: index)
+        world.run(milliseconds: 45_000)
+        #expect(world.names(of: 0).contains("attempt_resumed") == !isBanned)
+    }
 }

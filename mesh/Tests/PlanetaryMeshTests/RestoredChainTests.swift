@@ -48,4 +48,29 @@ struct RestoredChainTests {
         #expect(try await opening(second.lastReceipt, store) == again)
         try store.close()
     }
+
+    /// Dates say nothing: the clock may have been set back since.
+    @Test("Which workflows began before the restoration is known for good, by no clock")
+    func workflows() async throws {
+        let folder = try TestFolder()
+        let store = try MeshStore(path: folder.path + "/mesh.sqlite", owner: identity.did.text)
+        func workflow(_ number: UInt8, isOver: Bool) -> WorkflowRow {
+            WorkflowRow(
+                id: CID.hashing([number], codec: .dagCBOR), key: "\(number)", manifest: [number], status: "running",
+                isOver: isOver, submittedAt: 5)
+        }
+        // One is over, one is under way, and of one nothing has happened yet.
+        let (over, open, fresh) = (workflow(1, isOver: true), workflow(2, isOver: false), workflow(3, isOver: false))
+        try await store.commit([over, open, fresh].map { .workflow($0) })
+        try await store.commit([over, open].map { .workflowEvent(id: $0.id, bytes: [1]) })
+        for row in [over, open, fresh] { #expect(try await RestoredChain.isOfThisHome(row.id, in: store)) }
+        try await store.commit([.setting(key: StoreCopy.restoredKey, value: Array("1".utf8))])
+        _ = try await RestoredChain.open(after: nil, identity, store, logger)
+        try await store.commit(try await RestoredChain.ending(in: store))
+        for row in [over, open, fresh] { #expect(try await !RestoredChain.isOfThisHome(row.id, in: store)) }
+        let later = workflow(4, isOver: false)
+        try await store.commit([.workflow(later), .workflowEvent(id: later.id, bytes: [1])])
+        #expect(try await RestoredChain.isOfThisHome(later.id, in: store))
+        try store.close()
+    }
 }
