@@ -48,7 +48,7 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case shuttingDown = "shutting_down"
         /// The disk, or the space granted to the node, is full.
         case storageFull = "storage_full"
-        /// The database failed, is damaged or belongs to another node.
+        /// The database or a backup failed, is damaged, or is another node's.
         case storageFailed = "storage_failed"
         /// The home folder has no node in it, or something else is in its place.
         case notInitialised = "not_initialised"

@@ -1,3 +1,4 @@
+import MeshTypes
 package import Multiformats
 import OrderedCollections
 
@@ -23,6 +24,9 @@ package struct BanList: Hashable, Sendable {
             (self.peer, self.at, self.note) = (peer, at, note)
         }
     }
+
+    /// The answer to a message that was read before its sender was banned, or disconnected for its faults.
+    static let refusal = Refusal(.notAccepting, "this node takes no messages of this peer now")
 
     private var bans: OrderedDictionary<PeerID, Ban> = [:]
 

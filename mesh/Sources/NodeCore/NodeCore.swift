@@ -300,11 +300,7 @@ package struct NodeCore: Core {
         _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ networks: [AddressGroup],
         _ request: UInt64, _ moment: NodeMoment
     ) {
-        // It was read before its sender was banned or shunned.
-        guard !isShunned(peer, at: moment) else {
-            let refusal = Refusal(.notAccepting, "this node takes no messages of this peer now")
-            return effects.append(.answer(request: request, .refused(refusal)))
-        }
+        if isShunned(peer, at: moment) { return effects.append(.answer(request: request, .refused(BanList.refusal))) }
         let message: MeshProtocolMessage
         do {
             message = try MeshProtocolMessage.decode(bytes)

@@ -11,6 +11,8 @@ package enum BackupFile {
         package var smallBytesMax = 1 << 20
         /// The bytes of the list of sums.
         package var sumsBytesMax = 16 << 20
+        /// The number of a pack.
+        static let packNumberMax = Int(UInt32.max)
         /// The bytes that are read, hashed or written at once.
         package var chunkBytes = 1 << 20
 
@@ -47,7 +49,7 @@ package enum BackupFile {
         if [note, key, configuration, database, sums].contains(name) { return true }
         guard name.hasPrefix(packs + "/") else { return false }
         let number = name.dropFirst(packs.count + 1)
-        return Int(number).map { $0 > 0 && String($0) == number } ?? false
+        return Int(number).map { $0 > 0 && $0 <= Limits.packNumberMax && String($0) == number } ?? false
     }
 
     /// The header of a member.
@@ -60,7 +62,7 @@ package enum BackupFile {
         put("0000600\0", at: 100)
         put("0000000\0", at: 108)
         put("0000000\0", at: 116)
-        put(size(bytes), at: 124)
+        block.replaceSubrange(124..<136, with: size(bytes))
         put("00000000000\0", at: 136)
         put("        ", at: 148)
         put("0", at: 156)
@@ -70,10 +72,12 @@ package enum BackupFile {
         return block
     }
 
-    /// The largest member: eleven octal digits.
-    static let memberBytesMax = (1 << 33) - 1
-
-    private static func size(_ bytes: Int) -> String { octal(bytes, digits: 11) + "\0" }
+    /// A size of 8 GiB or more does not fit into eleven octal digits, and is written as tar writes it then: a first
+    /// byte of 0x80, and the number to the base of 256. Source: GNU tar's manual, "Extensions to the archive format".
+    private static func size(_ bytes: Int) -> [UInt8] {
+        if bytes < 1 << 33 { return Array((octal(bytes, digits: 11) + "\0").utf8) }
+        return [0x80, 0, 0, 0] + (0..<8).reversed().map { UInt8(truncatingIfNeeded: bytes >> (8 * $0)) }
+    }
 
     private static func octal(_ number: Int, digits: Int) -> String {
         let text = String(number, radix: 8)
@@ -89,8 +93,15 @@ package enum BackupFile {
         for index in 148..<156 { summed[index] = UInt8(ascii: " ") }
         guard let sum = number(block[148..<156]), sum == summed.reduce(0, { $0 + Int($1) }) else { return nil }
         let name = String(decoding: block[0..<100].prefix { $0 != 0 }, as: UTF8.self)
-        guard allows(name), let bytes = number(block[124..<136]) else { return nil }
+        guard allows(name), let bytes = size(block[124..<136]) else { return nil }
         return (name, bytes)
+    }
+
+    private static func size(_ field: ArraySlice<UInt8>) -> Int? {
+        guard field.first == 0x80 else { return number(field) }
+        let large = field.dropFirst()
+        guard large.prefix(3).allSatisfy({ $0 == 0 }) else { return nil }
+        return Int(exactly: large.dropFirst(3).reduce(0) { $0 << 8 | UInt64($1) })
     }
 
     private static func number(_ field: ArraySlice<UInt8>) -> Int? {

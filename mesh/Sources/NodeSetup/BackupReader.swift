@@ -80,15 +80,18 @@ package struct BackupReader {
         }
     }
 
-    /// Writes a file to a new one of mode 0600, with holes where it has zeros, and waits for the disk.
+    /// Writes a file to a new one of mode 0600, with holes where it has zeros, and waits for the disk. What was read
+    /// has to have its sum, too: the backup may have changed since it was verified.
     package func extract(
         _ member: BackupFile.Member, to place: String, progress: (Int) -> Void
     ) throws(NodeServiceError) {
         let descriptor = open(place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Self.unwritten(place, String(cString: strerror(errno))) }
         let output = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var sum = SHA256()
         do {
             try each(member) { part, offset in
+                sum.update(data: part)
                 if part.contains(where: { $0 != 0 }) {
                     try output.seek(toOffset: UInt64(offset))
                     try output.write(contentsOf: part)
@@ -96,7 +99,11 @@ package struct BackupReader {
                 progress(part.count)
             }
         } catch {
-            throw Self.unwritten(place, error.localizedDescription)
+            throw error is Fault
+                ? Self.refusal(path, error) : Self.unwritten(place, error.localizedDescription)
+        }
+        guard Self.hex(sum.finalize()) == sums[member.name] else {
+            throw Self.refusal(path, Fault("changed while it was read: \(member.name) does not have its sum"))
         }
         guard ftruncate(descriptor, off_t(member.bytes)) == 0, fsync(descriptor) == 0 else {
             throw Self.unwritten(place, String(cString: strerror(errno)))

@@ -7,13 +7,17 @@ package final class BackupWriter {
     private let path: String
     private let draft: String
     private let file: FileHandle
-    private let limits = BackupFile.Limits()
+    private let limits: BackupFile.Limits
     private var sums = ""
+    private var members = 0
     private var isFinished = false
 
     /// Begins a backup; refuses a place where something is, unless it is to be replaced.
-    package init(path: String, replacing: Bool) throws(NodeServiceError) {
+    package init(
+        path: String, replacing: Bool, limits: BackupFile.Limits = BackupFile.Limits()
+    ) throws(NodeServiceError) {
         self.path = path
+        self.limits = limits
         if !replacing, access(path, F_OK) == 0 {
             throw NodeServiceError(
                 .conflict, "There is something at \(path) already.",
@@ -83,9 +87,11 @@ package final class BackupWriter {
     }
 
     private func begin(_ name: String, _ count: Int) throws(NodeServiceError) {
-        guard count <= BackupFile.memberBytesMax else {
-            throw Self.refusal(path, "\(name) has more than \(BackupFile.memberBytesMax) bytes")
+        // The sums are one more.
+        guard name == BackupFile.sums || members + 1 < limits.membersMax else {
+            throw Self.refusal(path, "it would have more than \(limits.membersMax) files")
         }
+        members += 1
         try write(BackupFile.header(name, bytes: count))
     }
 

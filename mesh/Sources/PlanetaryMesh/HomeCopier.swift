@@ -58,6 +58,8 @@ package struct HomeCopier: Sendable {
             try writer.add(
                 "\(BackupFile.packs)/\(pack.number)", contentsOf: pack.path, bytes: pack.bytes, progress: added)
         }
+        // While the copy exists, the node deletes no pack that it names.
+        withExtendedLifetime(store) {}
         try writer.finish()
         return note
     }

@@ -36,8 +36,8 @@ enum RestoredChain {
         try await number(openedKey, in: store).map { UnixMilliseconds($0) }
     }
 
-    /// Whether no other copy of this home can have signed the receipt of a workflow: it began here since. No clock has a
-    /// part in it.
+    /// Whether no other copy of this home can have signed the receipt of a workflow: it began here since. No clock has
+    /// a part in it.
     static func isOfThisHome(_ workflow: CID, in store: MeshStore) async throws(MeshStoreError) -> Bool {
         guard let last = try await number(lastEventKey, in: store) else { return true }
         // Each of before has an event (`ending`).

@@ -73,6 +73,38 @@ import Testing
         #expect(FileManager.default.contentsEqual(atPath: source, andPath: place))
     }
 
+    /// Files of 8 GiB and more have another form of their size; other programs read both.
+    @Test(arguments: [0, 1, (1 << 33) - 1, 1 << 33, (1 << 33) + 512, 1 << 50]) func sizes(_ bytes: Int) throws {
+        let header = BackupFile.header(BackupFile.database, bytes: bytes)
+        let member = try #require(BackupFile.member(header))
+        #expect(member == (BackupFile.database, bytes))
+        try Data(header).write(to: URL(fileURLWithPath: path))
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["tar", "--list", "--verbose", "--file", path]
+        let output = Pipe()
+        (process.standardOutput, process.standardError) = (output, Pipe())
+        try process.run()
+        let listed = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(listed.contains(" \(bytes) ") && listed.contains("mesh.sqlite"), "\(listed)")
+        // No number is negative, or too large to be one.
+        var wrong = header
+        wrong.replaceSubrange(124..<136, with: [0x80, 0, 0, 0] + [UInt8](repeating: 0xFF, count: 8))
+        #expect(BackupFile.member(wrong) == nil)
+    }
+
+    @Test func whatChangesBetweenCheckAndCopyIsNoticed() throws {
+        try write()
+        let reader = try BackupReader(path: path)
+        try reader.verify { _, _ in }
+        try change { $0[reader.members[3].offset] ^= 1 }
+        let error = #expect(throws: NodeServiceError.self) {
+            try reader.extract(reader.members[3], to: folder.path + "/out") { _ in }
+        }
+        #expect(error?.message == "The backup \(path) changed while it was read: mesh.sqlite does not have its sum.")
+    }
+
     @Test func replacesNothingUnlessAsked() throws {
         try write()
         #expect(throws: NodeServiceError.self) { try BackupWriter(path: path, replacing: false) }
@@ -109,7 +141,7 @@ import Testing
         "Names that lead elsewhere, or that no home has, are refused",
         arguments: [
             "../key", "/etc/passwd", "mesh.sqlite-blocks/../x", "mesh.sqlite-blocks/01", "mesh.sqlite-blocks/0",
-            "mesh.sqlite-blocks/", "api-token", "mesh.sqlite-blocks/+1", "",
+            "mesh.sqlite-blocks/", "mesh.sqlite-blocks/4294967296", "api-token", "mesh.sqlite-blocks/+1", "",
         ])
     func names(_ name: String) throws {
         try write(Self.small + [(name, [1])])
@@ -131,6 +163,12 @@ import Testing
         #expect(fault(limits: limits) == nil)
         limits.membersMax = 5
         #expect(fault(limits: limits) == "The backup \(path) has more than 5 files.")
+        // What is not read is not written either.
+        let writer = try BackupWriter(path: path, replacing: true, limits: limits)
+        let error = #expect(throws: NodeServiceError.self) {
+            for (name, bytes) in Self.small + [("mesh.sqlite-blocks/4", [1])] { try writer.add(name, bytes) }
+        }
+        #expect(error?.message == "The backup \(path) cannot be written: it would have more than 5 files.")
         limits = BackupFile.Limits()
         limits.sumsBytesMax = 10
         #expect(fault(limits: limits) == "The backup \(path) has a SHA256SUMS of more than 10 bytes.")
