@@ -232,9 +232,10 @@ extension JobEvent {
     private func receiptLine(_ signed: SignedObject<ExecutionReceipt>, _ what: String) -> String {
         let receipt = signed.body
         let fuel = GroupedNumber.of(receipt.resourceUsage.fuel)
+        let outputs = receipt.outputBlocks.count { $0 != receipt.readCID }
         return "\(what): \(signed.cid.text) by \(receipt.executorDID.short): "
             + "\(PlainText.sanitized(receipt.outcome.description)), \(fuel) fuel, "
-            + "\(receipt.outputBlocks.count { $0 != receipt.readCID }) outputs, price \(receipt.price)."
+            + "\(outputs == 1 ? "1 output" : "\(outputs) outputs"), price \(receipt.price)."
     }
 
     private func settlementLine(_ settlement: Settlement) -> String {

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import NodeAPI
+import NodeSetup
 
 /// `mesh`: the command line of a node. A program that links the node provides it for `mesh up`.
 package struct Mesh: AsyncParsableCommand {

@@ -188,6 +188,13 @@ package struct ConfigurationFile: Sendable {
         return (try? JSONDecoder().decode(ConfigurationValue.self, from: data)) ?? .group([:])
     }()
 
+    /// The setting that a misspelt key was meant to be: by its whole name, or by its name in a group.
+    private static func likely(_ key: String) -> String? {
+        if let whole = Spelling.likely(key, among: keys) { return whole }
+        let names = keys.map { String($0.split(separator: ".").last ?? "") }
+        return Spelling.likely(key, among: names).flatMap { names.firstIndex(of: $0) }.map { keys[$0] }
+    }
+
     static func rule(of key: String) throws(NodeServiceError) -> ConfigurationRule {
         if let rule = rules.first(where: { $0.key == key })?.rule { return rule }
         let inner = keys.filter { $0.hasPrefix("\(key).") }
@@ -197,6 +204,8 @@ package struct ConfigurationFile: Sendable {
                 "It is a group, with \(inner.joined(separator: ", "))."
             } else if !meant.isEmpty {
                 "Name its group too: \(meant.joined(separator: " or "))."
+            } else if let likely = likely(key) {
+                "Did you mean \(likely)? mesh config list shows all settings."
             } else {
                 "mesh config list shows all settings."
             }

@@ -85,6 +85,15 @@ struct OperatingCommandTests {
         #expect(running.contains(/executor.price_per_million_fuel +9 +option +at once/), "\(running)")
         #expect(running.contains(/executor.nice +0 +file +at a restart/), "\(running)")
         #expect(node.log.contains("MESH_EXECUTR_NICE sets nothing"), "\(node.log)")
+        // The command's own environment does not say so, but the node does.
+        for (key, source) in [
+            ("executor.price_base", "the variable MESH_EXECUTOR_PRICE_BASE"),
+            ("executor.price_per_million_fuel", "an option of mesh up"),
+        ] {
+            let vain = try node.run(["config", "set", key, "12"])
+            #expect(vain.errors.contains("was started with \(source), which comes before the file"), "\(vain)")
+        }
+        #expect(try !node.run(["config", "set", "log_level", "debug"]).errors.contains("was started with"))
         let bad = try NodeProcess.command(["up"] + home, environment: ["MESH_EXECUTOR_NICE": "99"])
         #expect(bad.status == 234 && bad.errors.contains("The variable MESH_EXECUTOR_NICE cannot be used"), "\(bad)")
     }

@@ -1,6 +1,7 @@
 import Multiformats
 import NodeAPI
 import NodeAPITesting
+import NodeSetup
 import Testing
 
 @testable import MeshCLI

@@ -82,6 +82,12 @@ struct ConfigurationFileTests {
         #expect(message { try file.set("nice", to: ["1"]) }.contains("executor.nice"))
         #expect(message { try file.set("executor", to: ["1"]) }.contains("It is a group, with executor.enabled"))
         #expect(message { _ = try file.setting("colour") }.contains("\"colour\" is no setting"))
+        for (key, meant) in [
+            ("executor.pice_base", "executor.price_base"), ("lissten", "listen"), ("pricebase", "executor.price_base"),
+        ] {
+            let error = #expect(throws: NodeServiceError.self) { _ = try file.setting(key) }
+            #expect(error?.hint?.hasPrefix("Did you mean \(meant)?") == true, "\(error as Any)")
+        }
         #expect(message { try file.reset("colour") }.contains("\"colour\" is no setting"))
         #expect(file.settings == before)
     }

@@ -80,6 +80,9 @@ struct ConfigGroup: AsyncParsableCommand {
             if let source = overriding?.source, source == .environment { told.overriddenBy = source.rawValue }
             // Another change may have come between, so the node is asked in any case.
             if faults.isEmpty { told.running = await ConfigGroup.reload(home) }
+            if case .success? = told.running, told.overriddenBy == nil {
+                told.startedWith = await ConfigGroup.startedWith(key, home)
+            }
             if global.json {
                 try console.json(told)
             } else {
@@ -207,6 +210,13 @@ struct ConfigGroup: AsyncParsableCommand {
         return (settings ?? []).filter(\.isOutdated)
     }
 
+    /// Where the node that runs has the value of a key from, if that comes before its file: its options, or its
+    /// environment, which may be another than that of this command.
+    static func startedWith(_ key: String, _ home: NodeHome) async -> String? {
+        let setting = try? await client(of: home).settings().first { $0.key == key }
+        return setting.map(\.source).flatMap { ["environment", "option"].contains($0) ? $0 : nil }
+    }
+
     /// Has a node that runs read its settings again; nil if none runs.
     static func reload(_ home: NodeHome) async -> Result<SettingsReload, NodeServiceError>? {
         do {
@@ -293,6 +303,8 @@ struct ConfigChange: Encodable {
     var running: Result<SettingsReload, NodeServiceError>?
     /// Where another value of the key comes from that comes before this one.
     var overriddenBy: String?
+    /// Where the node that runs has another value from that comes before this one.
+    var startedWith: String?
 
     init(setting: ConfigurationFile.Setting, faults: [String]) {
         self.setting = setting
@@ -310,6 +322,12 @@ struct ConfigChange: Encodable {
         if !faults.isEmpty {
             notes.append("No node can use the file yet: \(faults.joined(separator: "; ")).")
         }
+        if let startedWith {
+            let what =
+                startedWith == "option"
+                ? "an option of mesh up" : "the variable \(ConfigurationLayers.variable(of: setting.key))"
+            notes.append("The node that runs was started with \(what), which comes before the file until it stops.")
+        }
         switch running {
         case .success(let reload): notes += ConfigGroup.lines(reload)
         case .failure(let error): notes.append("The node that runs did not take it: \(error)")
@@ -322,6 +340,7 @@ struct ConfigChange: Encodable {
         case setting, faults, applied
         case needsRestart = "needs_restart"
         case overriddenBy = "overridden_by"
+        case startedWith = "started_with"
     }
 
     /// Writes what was changed, and what follows from it.
@@ -334,6 +353,7 @@ struct ConfigChange: Encodable {
         let isUnknown = if case .failure = running { true } else { false }
         try container.encode(isUnknown || !(reload?.needsRestart ?? []).isEmpty, forKey: .needsRestart)
         try container.encodeIfPresent(overriddenBy, forKey: .overriddenBy)
+        try container.encodeIfPresent(startedWith, forKey: .startedWith)
     }
 }
 

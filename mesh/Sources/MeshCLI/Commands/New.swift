@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import NodeAPI
+import NodeSetup
 
 /// `mesh new`: begins a job in a language of one's choice.
 struct New: MeshCommand {

@@ -1,10 +1,10 @@
 /// Finds what a misspelt word was meant to be.
-enum Spelling {
+package enum Spelling {
     /// The longest word that is compared; a longer one is no misspelt name.
     private static let charactersMax = 32
 
     /// The name that is most like a word, if one is like it: it begins the same or few letters differ.
-    static func likely(_ word: String, among names: [String]) -> String? {
+    package static func likely(_ word: String, among names: [String]) -> String? {
         let word = word.lowercased()
         guard !word.isEmpty, word.count <= charactersMax else { return nil }
         if word.count >= 2, let longer = names.first(where: { $0.hasPrefix(word) || word.hasPrefix($0) }) {
