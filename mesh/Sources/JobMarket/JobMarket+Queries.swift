@@ -17,6 +17,8 @@ extension JobMarket {
 
     /// What receipts say about executors.
     package var reputation: ReputationBook { context.reputation }
+    /// What it found of executors when it ran their jobs again.
+    package var records: TrackRecords { context.records }
 
     /// What is counted besides the journal.
     package var counters: MarketCounters { context.counters }

@@ -91,7 +91,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .peerUnreachable: "a peer could not be reached"
         case .timedOut: "the node did not answer in time, or the job was not over (mesh wait)"
         case .tooLarge: "a file or request is above a limit"
-        case .conflict: "the idempotency key or the file is taken, or what to remove is needed"
+        case .conflict: "the key or the file is taken, or what to remove is needed"
         case .fileFailed: "a local file could not be read or written"
         case .usage: "the command line is invalid, or asks for something impossible"
         case .internalError: "a fault of mesh itself"

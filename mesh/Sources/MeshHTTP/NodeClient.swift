@@ -124,6 +124,10 @@ package struct NodeClient: NodeService {
         try await post("/v1/peers", body: PeerAddress(address: address))
     }
 
+    package func reputation(of executor: String?) async throws(NodeServiceError) -> ReputationView {
+        try await get(executor.map { "/v1/reputation?of=\(JobQueryItems.encoded($0))" } ?? "/v1/reputation")
+    }
+
     package func bans() async throws(NodeServiceError) -> [PeerBan] { try await get("/v1/bans") }
 
     package func obey(

@@ -204,6 +204,12 @@ struct NodeRoutes: Sendable {
             return try json(await service.connect(asked.address))
         }
         table.get(
+            "/v1/reputation", "What this node thinks of executors, and why of one", query: [.init("of", .text)],
+            answer: .json(ReputationView.self)
+        ) { request, _ in
+            try json(await service.reputation(of: request.uri.queryParameters["of"].map(String.init)))
+        }
+        table.get(
             "/v1/bans", "The peers that the owner banned, the oldest ban first", answer: .json([PeerBan].self)
         ) { _, _ in try json(await service.bans()) }
         for order in PeerOrder.allCases {

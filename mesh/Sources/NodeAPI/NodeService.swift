@@ -70,6 +70,9 @@ package protocol NodeService: Sendable {
     func peers() async throws(NodeServiceError) -> [PeerView]
     /// Connects to an address and returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView
+    /// What this node thinks of executors by its own evidence: of all of whom it has any, or of one, which is named by
+    /// its DID or peer ID, with each receipt that counts.
+    func reputation(of executor: String?) async throws(NodeServiceError) -> ReputationView
     /// Whom the owner banned, the oldest ban first.
     func bans() async throws(NodeServiceError) -> [PeerBan]
     /// Obeys an order about a peer; returns once that is durable, and what it has changed.

@@ -165,6 +165,20 @@ package struct ScriptedNode: NodeService {
 
     package func peers() async throws(NodeServiceError) -> [PeerView] { try answer([Samples.peer]) }
 
+    package func reputation(of executor: String?) async throws(NodeServiceError) -> ReputationView {
+        var subject = ReputationView.Subject(
+            did: executor ?? Samples.peer.did ?? "", score: 250, isProven: true, receipts: ["fulfilled": 1])
+        (subject.good, subject.prior) = (1_000, 3_000)
+        if executor != nil {
+            subject.reasons = [
+                ReputationView.Reason(
+                    receiptCID: Samples.receiptCID.text, assignmentCID: Samples.receiptCID.text, verdict: "fulfilled",
+                    at: 1, weight: 1_000, isReset: false)
+            ]
+        }
+        return try answer(ReputationView(at: 1, subjects: [subject]))
+    }
+
     package func bans() async throws(NodeServiceError) -> [PeerBan] {
         try answer([PeerBan(peerID: Samples.peer.peerID, did: Samples.peer.did, at: 1, note: "spam")])
     }

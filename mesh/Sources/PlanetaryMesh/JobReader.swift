@@ -14,6 +14,21 @@ struct JobReader: Sendable {
         /// The events that are readable, in order.
         var events: [JobEvent] = []
         var lines: [JobExplanation.Line] = []
+
+        /// The answer to who waits for the end of a job that has none here.
+        func endless(_ jobID: CID) -> NodeServiceError {
+            let reason = view.reason.isEmpty ? "" : ": \(view.reason)"
+            return NodeServiceError(
+                .storageFailed, "The journal of the job \(jobID) cannot be read, so it has no end here\(reason).",
+                hint: "See mesh explain \(jobID) for what is left of it, and run it again under another key.")
+        }
+    }
+
+    /// The answer to who cancels a job of somebody else.
+    static func isOnlyBid(_ jobID: CID) -> NodeServiceError {
+        NodeServiceError(
+            .invalidRequest, "This node only bid on the job \(jobID); it cannot cancel it.",
+            hint: "The node that asked for the job can.")
     }
 
     let store: MeshStore

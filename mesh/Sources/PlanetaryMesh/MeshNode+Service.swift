@@ -89,9 +89,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         if let job = core.market.view(of: JobID(jobID)) {
             if !job.outcome.isUnderWay { return JobCancellation(job: marked(job), wasOver: true) }
             if job.role == JobSide.executor.rawValue, job.outcome == .bidding {
-                throw NodeServiceError(
-                    .invalidRequest, "This node only bid on the job \(jobID); it cannot cancel it.",
-                    hint: "The node that asked for the job can.")
+                throw JobReader.isOnlyBid(jobID)
             }
             let isOrdered = await cancel(JobID(jobID))
             return JobCancellation(job: try await self.job(jobID), wasOver: !isOrdered)
@@ -152,10 +150,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         // Of a job whose journal a start could not read, nobody will ever tell anything more.
         if result == nil, recalled.view.role == JobSide.originator.rawValue, core.market.originatedJob(id) == nil {
             board.abandon(follower, of: id)
-            let reason = recalled.view.reason.isEmpty ? "" : ": \(recalled.view.reason)"
-            throw NodeServiceError(
-                .storageFailed, "The journal of the job \(jobID) cannot be read, so it has no end here\(reason).",
-                hint: "See mesh explain \(jobID) for what is left of it, and run it again under another key.")
+            throw recalled.endless(jobID)
         }
         if let result {
             past.append(JobStory.ending(result, phase: past.last?.phase ?? "", at: past.last?.at ?? 0))
@@ -317,6 +312,10 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
     package func peers() async throws(NodeServiceError) -> [PeerView] {
         let known = try await neighbourhood.peers(banned: core.dealings.bans.peers)
         return known.map { PeerView($0, core, at: moment) }
+    }
+
+    package func reputation(of executor: String?) async throws(NodeServiceError) -> ReputationView {
+        try ReputationView(core.market, of: executor, at: moment.wallClock)
     }
 
     package func bans() async throws(NodeServiceError) -> [PeerBan] { PeerDesk.views(of: core.dealings.bans) }

@@ -115,7 +115,7 @@ actor PeerDesk {
     }
 
     /// The peer of a DID or a peer ID.
-    private static func peer(named text: String) throws(NodeServiceError) -> PeerID {
+    static func peer(named text: String) throws(NodeServiceError) -> PeerID {
         if let did = try? DID(parsing: text) { return did.peerID }
         if let peer = try? PeerID(parsing: text) { return peer }
         throw NodeServiceError(

@@ -118,6 +118,19 @@ package struct ReputationBook: Hashable, Sendable {
         return 1000 * good / (good + bad + Self.priorWeight)
     }
 
+    /// How the score of a subject at a date comes about.
+    package func account(of subject: DID, at date: UnixMilliseconds) -> ReputationAccount {
+        let items = (evidence[subject] ?? []).map { item in
+            ReputationAccount.Item(
+                evidence: item, decayed: decayed(ageMilliseconds: date.milliseconds(since: item.at)),
+                penalty: Self.penalty(item.verdict), isReset: !counts(item))
+        }
+        return ReputationAccount(subject: subject, items: items, prior: Self.priorWeight)
+    }
+
+    /// Everybody with evidence, who was rated first first.
+    package var subjects: [DID] { Array(evidence.keys) }
+
     /// Whether a verified receipt shows that the subject once did its part; a fresh key has none.
     package func isProven(_ subject: DID) -> Bool {
         evidence[subject]?.contains { $0.verdict == .fulfilled && counts($0) } ?? false

@@ -57,6 +57,11 @@ package struct TrackRecords: Hashable, Sendable {
         if records.count > limits.executorsMax { records.removeFirst() }
     }
 
+    /// Right results of an executor since the last wrong one, and what was paid for them.
+    package func record(of executor: DID) -> (count: UInt64, worth: UInt64) {
+        records[executor].map { ($0.count, $0.worth) } ?? (0, 0)
+    }
+
     /// Notes that a result was wrong: what was right before does not count any more.
     package mutating func wasWrong(_ executor: DID) { records.removeValue(forKey: executor) }
 

@@ -41,6 +41,9 @@ import Testing
             #expect(try await node.verifyReceipt(Samples.receiptCID) == Samples.report)
             #expect(try await node.replayReceipt(Samples.receiptCID) == Samples.report)
             #expect(try await node.peers() == [Samples.peer])
+            #expect(try await node.reputation(of: nil).subjects.first?.reasons == nil)
+            let asked = try await node.reputation(of: "did:key:z6Mk&=?").subjects.first
+            #expect(asked?.did == "did:key:z6Mk&=?" && asked?.reasons?.count == 1)
             #expect(try await node.connect(address).addresses == [address.text])
             #expect(try await node.wallet(entriesLimit: 5) == Samples.wallet)
             #expect(try await node.add(bytes) == AddedFile(cid: cid.text, size: 6))

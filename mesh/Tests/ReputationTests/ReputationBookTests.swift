@@ -36,6 +36,32 @@ struct ReputationBookTests {
         #expect(scores.count == 1)
     }
 
+    /// Whoever adds up what the account says gets the score, and sees what a fraud took away.
+    @Test(arguments: 1...20 as ClosedRange<UInt64>) func anAccountAddsUpToTheScore(_ seed: UInt64) throws {
+        var dice = SeededGenerator(seed: seed)
+        let subject = try did(1)
+        var book = ReputationBook()
+        for number in 0..<UInt8.random(in: 0...60, using: &dice) {
+            let verdict = ReputationVerdict.allCases[[0, 0, 0, 0, 1, 2].randomElement(using: &dice) ?? 0]
+            book.record(
+                ReputationEvidence(
+                    subject: subject, payer: try did(10 + number % 5),
+                    assignmentCID: CID.hashing([number, 1], codec: .dagCBOR),
+                    receiptCID: CID.hashing([number], codec: .dagCBOR), verdict: verdict,
+                    at: UnixMilliseconds(UInt64.random(in: 0...10_000_000_000, using: &dice))))
+        }
+        let now = UnixMilliseconds(10_000_000_000)
+        let account = book.account(of: subject, at: now)
+        #expect(account.score == book.score(of: subject, at: now), "seed \(seed)")
+        #expect(account.items.map(\.evidence) == book.evidence(about: subject))
+        let frauds = account.items.filter { $0.evidence.verdict == .invalid }.map(\.evidence.at)
+        for item in account.items {
+            let isReset = item.evidence.verdict == .fulfilled && frauds.contains { $0 >= item.evidence.at }
+            #expect(item.isReset == isReset && (item.weight == 0) == isReset, "seed \(seed)")
+        }
+        #expect(book.account(of: try did(2), at: now).score == 0)
+    }
+
     @Test func reputationGrowsFallsAndDecays() throws {
         let subject = try did(1)
         var book = ReputationBook()

@@ -247,7 +247,7 @@ const limit = (offer, name) => offer.limits.find((each) => each.name === name)?.
 // MARK: Reputation
 
 export async function reputation({ container, signal }) {
-  const parts = [h("div"), h("div")];
+  const parts = [h("div"), h("div"), h("div")];
   const drawNodes = panel(parts[0], (nodes) => card("Conduct as this node knows it", table("Reputation", [
     { title: "Node", nowrap: true, cell: (each) => node(each.did) }, { title: "Region", cell: (each) => (
         each.region ? tame(each.region, 60) : "") },
@@ -256,8 +256,13 @@ export async function reputation({ container, signal }) {
       "span", { class: "pill bad" }, number(each.misbehaviours)) : "0") },
     { title: "Proofs against it", num: true, cell: (each) => (each.proofs ? h(
       "span", { class: "pill bad" }, number(each.proofs)) : "0") },
+    { title: "Why", cell: (each) => action("Why", async () => {
+        const { subjects } = await get(`/v1/reputation?of=${encodeURIComponent(each.did)}`, signal);
+        show(parts[1], why(subjects[0]));
+        parts[1].scrollIntoView({ block: "nearest" });
+      }, { key: `why ${each.did}`, reads: true }) },
   ], nodes, "No other node is known yet."), { flush: true }));
-  const drawProofs = panel(parts[1], (proofs) => card("Proofs that a receipt says what is not so", table("Proofs",
+  const drawProofs = panel(parts[2], (proofs) => card("Proofs that a receipt says what is not so", table("Proofs",
     [
       { title: "Made", nowrap: true, cell: (proof) => at(proof.made_at) }, { title: "Against", nowrap: true,
         cell: (proof) => node(proof.executor_did) },
@@ -287,5 +292,26 @@ export async function reputation({ container, signal }) {
   show(container, head("Reputation",
     "From 0 to 1000, from receipts that this node verified itself: it grows with results that hold, and " +
     "falls to nothing when a second run finds something else. Nobody else's opinion counts."), h(
-  "div", { class: "stack" }, parts[0], parts[1]));
+  "div", { class: "stack" }, parts[0], parts[1], parts[2]));
+}
+
+/** How the score of one node comes about, receipt by receipt. */
+function why(subject) {
+  const sum = `${number(subject.good)} / (${number(subject.good)} + ${number(subject.bad)} + ${
+    number(subject.prior)})`;
+  return card(`Why ${short(subject.did)} has ${number(subject.score)}`, [
+    facts([
+      ["Score", `${number(subject.score)} = 1,000 × ${sum}`],
+      ["Found right here", `${plural(subject.right_results, "result")} in a row, paid with ${
+        tokens(subject.right_worth)}; the next is checked with ${subject.checked_permille / 10} % at adaptive`],
+    ]),
+    table("Receipts that count", [
+      { title: "Receipt", nowrap: true, cell: (each) => cid(each.receipt_cid, "the receipt's CID") },
+      { title: "Shows", cell: (each) => h("span", { class: `pill ${each.verdict === "fulfilled" ? "good" :
+            "bad"}` }, each.verdict) },
+      { title: "Ended", nowrap: true, cell: (each) => at(each.at) },
+      { title: "Weighs", num: true, cell: (each) => (each.reset ? "0, taken by a later invalid one" :
+          `${each.verdict === "fulfilled" ? "" : "−"}${number(each.weight)}`) },
+    ], subject.reasons ?? [], "There is no receipt of it here."),
+  ], { id: "why" });
 }

@@ -7,23 +7,13 @@ struct NamedPeer: ParsableArguments {
     @Argument(help: "The peer: its DID, its peer ID, or its name in mesh peers.")
     var peer: String
 
-    /// The longest beginning of a name that a listing shows in place of what it leaves out.
-    private static let ellipsis = "…"
-
     /// What the node is asked for: a name that the listing gives is that of one peer alone.
     func ordered(_ node: NodeClient, note: String? = nil) async throws(NodeServiceError) -> OrderedPeer {
-        let name = peer.hasPrefix(Self.ellipsis) ? String(peer.dropFirst()) : peer
+        let name = peer.hasPrefix(ShownName.ellipsis) ? String(peer.dropFirst()) : peer
         // Nothing that begins so is the end of a name.
         if name.hasPrefix("did:") || name.hasPrefix("12D3") { return OrderedPeer(peer: name, note: note) }
         let known = try await node.peers().map { $0.did ?? $0.peerID }
-        let meant = known.filter { Readable.short($0) == "\(Self.ellipsis)\(name)" }
-        guard let first = meant.first else { return OrderedPeer(peer: name, note: note) }
-        guard meant.count == 1 else {
-            throw NodeServiceError(
-                .invalidRequest, "\(meant.count) peers are called \(Self.ellipsis)\(name).",
-                hint: "Give the DID of the one that you mean; mesh peers --full prints it.")
-        }
-        return OrderedPeer(peer: first, note: note)
+        return OrderedPeer(peer: try ShownName.meant(by: name, among: known) ?? name, note: note)
     }
 
     /// Gives the node an order about the peer, and prints what that has changed.

@@ -1,0 +1,94 @@
+/// What a node thinks of executors, by what it found itself.
+package struct ReputationView: Hashable, Sendable, Codable {
+    /// What of this node's evidence says of one executor.
+    package struct Subject: Hashable, Sendable, Codable {
+        /// Its DID.
+        package var did: String
+        /// From 0 to 1,000; 1,000 × good / (good + bad + prior).
+        package var score: UInt64
+        /// Whether a verified receipt shows that it once did its part.
+        package var isProven: Bool
+        /// Receipts by what they showed: `fulfilled`, `abandoned`, `invalid`.
+        package var receipts: [String: UInt64]
+        /// The weight of what speaks for it; a fresh receipt has 1,000.
+        package var good: UInt64
+        /// The weight of what speaks against it.
+        package var bad: UInt64
+        /// What a newcomer has to outweigh.
+        package var prior: UInt64
+        /// Its results that this node ran again and found right, since the last wrong one.
+        package var rightResults: UInt64
+        /// What was paid for these, in tokens.
+        package var rightWorth: UInt64
+        /// How likely its next result is checked at the level adaptive, in thousandths, if no more is at stake than
+        /// these were worth on average.
+        package var checkedPermille: UInt64
+        /// Each receipt that counts into the score, the newest first; only where one executor was asked for.
+        package var reasons: [Reason]?
+
+        package init(did: String, score: UInt64, isProven: Bool, receipts: [String: UInt64]) {
+            self.did = did
+            self.score = score
+            self.isProven = isProven
+            self.receipts = receipts
+            good = 0
+            bad = 0
+            prior = 0
+            rightResults = 0
+            rightWorth = 0
+            checkedPermille = 1_000
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case did, score, receipts, good, bad, prior, reasons
+            case isProven = "proven"
+            case rightResults = "right_results"
+            case rightWorth = "right_worth"
+            case checkedPermille = "checked_permille"
+        }
+    }
+
+    /// A receipt, and what it weighs.
+    package struct Reason: Hashable, Sendable, Codable {
+        /// The receipt.
+        package var receiptCID: String
+        /// The assignment that it answers, which counts once.
+        package var assignmentCID: String
+        /// What it showed: `fulfilled`, `abandoned` or `invalid`.
+        package var verdict: String
+        /// When the run ended, in milliseconds since the Unix epoch.
+        package var at: UInt64
+        /// What it weighs now; a fresh fulfilled receipt 1,000.
+        package var weight: UInt64
+        /// Whether a later invalid receipt took it away.
+        package var isReset: Bool
+
+        package init(
+            receiptCID: String, assignmentCID: String, verdict: String, at: UInt64, weight: UInt64, isReset: Bool
+        ) {
+            self.receiptCID = receiptCID
+            self.assignmentCID = assignmentCID
+            self.verdict = verdict
+            self.at = at
+            self.weight = weight
+            self.isReset = isReset
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case verdict, at, weight
+            case receiptCID = "receipt_cid"
+            case assignmentCID = "assignment_cid"
+            case isReset = "reset"
+        }
+    }
+
+    /// As of when, in milliseconds since the Unix epoch.
+    package var at: UInt64
+    /// The executors, the best first.
+    package var subjects: [Subject]
+
+    package init(at: UInt64, subjects: [Subject]) {
+        self.at = at
+        self.subjects = subjects
+    }
+}

@@ -1,0 +1,47 @@
+import JobMarket
+import MeshTypes
+import Multiformats
+import NodeAPI
+import PeerIdentity
+import Reputation
+import SignedObjects
+
+extension ReputationView {
+    /// What a market's evidence says at a date: of all whom it knows, or of one, with the reasons.
+    init(_ market: JobMarket, of text: String?, at date: UnixMilliseconds) throws(NodeServiceError) {
+        self.init(at: date.value, subjects: [])
+        if let text {
+            let peer = try PeerDesk.peer(named: text)
+            guard let did = (try? PublicKey(peerID: peer))?.did else {
+                throw NodeServiceError(
+                    .invalidRequest, "\(peer) names no Ed25519 key, so no executor has it.",
+                    hint: "mesh peers --full prints the DID of each peer.")
+            }
+            subjects = [Subject(did, market, at: date, isWhole: true)]
+        } else {
+            subjects = market.reputation.subjects.map { Subject($0, market, at: date, isWhole: false) }
+                .sorted { ($1.score, $0.did) < ($0.score, $1.did) }
+        }
+    }
+}
+
+extension ReputationView.Subject {
+    fileprivate init(_ did: DID, _ market: JobMarket, at date: UnixMilliseconds, isWhole: Bool) {
+        let account = market.reputation.account(of: did, at: date)
+        var receipts: [String: UInt64] = [:]
+        for item in account.items { receipts[item.evidence.verdict.rawValue, default: 0] += 1 }
+        self.init(
+            did: did.text, score: account.score, isProven: market.reputation.isProven(did), receipts: receipts)
+        (good, bad, prior) = (account.good, account.bad, account.prior)
+        (rightResults, rightWorth) = market.records.record(of: did)
+        checkedPermille = market.records.permille(
+            of: did, stake: rightWorth / max(1, rightResults), rates: market.configuration.originator.trackRates)
+        guard isWhole else { return }
+        reasons = account.items.map { item in
+            ReputationView.Reason(
+                receiptCID: item.evidence.receiptCID.text, assignmentCID: item.evidence.assignmentCID.text,
+                verdict: item.evidence.verdict.rawValue, at: item.evidence.at.value, weight: item.weight,
+                isReset: item.isReset)
+        }
+    }
+}
