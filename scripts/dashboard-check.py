@@ -334,6 +334,10 @@ class Net:
             raise RuntimeError(f"mesh {' '.join(arguments)}: {done.stderr.decode()}")
         return done.stdout.decode()
 
+    def answers(self, node=0):
+        home = str(self.base / f"node-{node}")
+        return subprocess.run([self.program, "status", "--home", home], capture_output=True).returncode == 0
+
     def link(self, node=0, *options):
         return json.loads(self.mesh("dashboard", "--json", *options, node=node))["url"]
 
@@ -737,6 +741,8 @@ class Check:
         self.click("Stop the node")
         self.click("Stop the node", within="dialog")
         self.browser.wait("document.getElementById('live').className.includes('off')", "that the node is gone", 60)
+        # Between the end of its events and its own, a node says that it is stopping.
+        self.browser.until(lambda: not self.net.answers(), "that nobody listens any more", 60)
         self.go("#/jobs")
         self.shows("does not answer")
         self.failures.expect(True, "a node that stopped: the page says so")
