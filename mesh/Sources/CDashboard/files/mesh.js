@@ -302,8 +302,10 @@ function why(subject) {
   return card(`Why ${short(subject.did)} has ${number(subject.score)}`, [
     facts([
       ["Score", `${number(subject.score)} = 1,000 × ${sum}`],
-      ["Found right here", `${plural(subject.right_results, "result")} in a row, paid with ${
-        tokens(subject.right_worth)}; the next is checked with ${subject.checked_permille / 10} % at adaptive`],
+      ["Found right here", subject.right_results === 0 ?
+        "no result since the last wrong one: at adaptive, all are checked" :
+        `${plural(subject.right_results, "result")} in a row, paid with ${tokens(subject.right_worth)
+        }; at adaptive, ${subject.checked_permille / 10} % are checked`],
     ]),
     table("Receipts that count", [
       { title: "Receipt", nowrap: true, cell: (each) => cid(each.receipt_cid, "the receipt's CID") },
