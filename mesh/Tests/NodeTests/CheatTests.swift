@@ -25,6 +25,8 @@ struct CheatTests {
         var level = "replay"
         /// What its settlement says.
         var verdict = SettlementVerdict.refuted
+        /// The fuel that the job may use, where it is not the usual.
+        var maxFuel: UInt64?
 
         var description: String { "\(outcome), \(fuel) fuel, \(level)" }
     }
@@ -65,6 +67,8 @@ struct CheatTests {
             // Nobody else can see that it came too soon.
             Lie(outcome: .limitExceeded(.wallClock), fuel: 1, isProved: false),
             Lie(outcome: .limitExceeded(.wallClock), fuel: 1, isProved: false, level: "none"),
+            // More than any machine burns in a moment, so that the job's whole budget would be due for nothing.
+            Lie(outcome: .exited(code: 0), fuel: 900_000_000_000, level: "none", maxFuel: 1_000_000_000_000),
         ]
         // So many liars at one originator leave no room for another stranger beside an executor that proved itself.
         for start in stride(from: 0, to: lies.count, by: 3) {
@@ -79,6 +83,7 @@ struct CheatTests {
                 try await HostilePeer.meeting([mesh.originator]) { peer in
                     let job = try await mesh.submit(Self.module()) { submission in
                         submission.verification = lie.level
+                        submission.limits.maxFuel = lie.maxFuel ?? submission.limits.maxFuel
                         submission.policy.sufficientBids = 2
                         submission.policy.bidWindowMilliseconds = 20_000
                     }

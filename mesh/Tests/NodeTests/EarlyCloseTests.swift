@@ -23,11 +23,11 @@ struct EarlyCloseTests {
     }
 
     private func run(
-        _ prices: [UInt64], window: UInt64, _ body: (NodeMesh) async throws -> Void
+        _ prices: [UInt64], window: UInt64, deadline: UInt64 = 30_000, _ body: (NodeMesh) async throws -> Void
     ) async throws {
         func configure(_: Int, _ configuration: inout NodeConfiguration) {
             configuration.originator.bidWindowMilliseconds = window
-            configuration.originator.biddingDeadlineMilliseconds = 30_000
+            configuration.originator.biddingDeadlineMilliseconds = deadline
         }
         try await NodeMesh.run(prices: prices, configure: configure, body)
     }
@@ -71,6 +71,22 @@ struct EarlyCloseTests {
                 try await mesh.originator.explain(job).lines.contains { $0.text.contains("full") }
             }
             _ = try await mesh.originator.cancel(job)
+        }
+    }
+
+    @Test("A job without a bid is announced again where an executor said that it would bid, and goes to it then")
+    func fullAtFirst() async throws {
+        try await run([10], window: 300, deadline: 1_500) { mesh in
+            try await know(1, mesh)
+            await mesh.nodes[0].fill()
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            try await eventually("it is announced again") {
+                try await mesh.originator.explain(job).lines.contains { $0.text.contains("Announced again") }
+            }
+            let told = try await mesh.originator.explain(job).lines.map(\.text)
+            #expect(told.contains { $0.contains("full") }, "\(told)")
+            await mesh.nodes[0].empty()
+            #expect(try await mesh.result(of: job).ending == .succeeded)
         }
     }
 
@@ -141,6 +157,9 @@ extension MeshNode {
         core.market.configuration.executor?.concurrentRunsMax = 0
         core.market.configuration.executor?.queuedRunsMax = 0
     }
+
+    /// Has a place for a job again.
+    fileprivate func empty() { core.market.configuration.executor?.concurrentRunsMax = 1 }
 
     fileprivate func waits(milliseconds: UInt64) {
         core.market.configuration.originator.bidWindowMilliseconds = milliseconds

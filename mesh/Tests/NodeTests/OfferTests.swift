@@ -44,6 +44,17 @@ struct OfferTests {
             #expect(view.job?.pastRuns == 0 && view.job?.usualFuel == nil)
             #expect(try await mesh.originator.jobs(limit: 10).isEmpty, "nothing was submitted")
 
+            #expect(view.job?.checks == nil, "nothing is checked")
+            submission.verification = "quorum:2/3"
+            submission.budget = 1_000
+            let checks = try #require(try await mesh.originator.offers(for: submission).job?.checks)
+            #expect(checks.verification == "quorum:2/3" && checks.executorsMax == 3 && checks.agreeing == 2)
+            #expect(checks.priceMax == 3_000 && checks.ownFuelMax == 2_000_000)
+            submission.verification = "spot:10%"
+            let spot = try #require(try await mesh.originator.offers(for: submission).job?.checks)
+            #expect(spot.executorsMax == 1 && spot.agreeing == nil && spot.priceMax == 1_000)
+            submission.verification = nil
+
             submission.policy.regions = ["eu"]
             submission.budget = 1
             let narrow = try await mesh.originator.offers(for: submission)

@@ -41,6 +41,22 @@ struct SoughtExecutorTests {
 
     @Test("Features of an executor lead to it in the DHT, through a node that tells nobody of it")
     func feature() async throws {
+        try await expectFound(
+            by: OfferKeys.feature("fpga"), of: { $0.executor.features = ["fpga"] },
+            asking: { $0.policy.requiredFeatures = ["fpga"] })
+    }
+
+    @Test("So does its region")
+    func region() async throws {
+        try await expectFound(
+            by: OfferKeys.region("antarctica"), of: { $0.region = "antarctica" },
+            asking: { $0.policy.regions = ["antarctica"] })
+    }
+
+    /// Has an executor run a job that asks for what it alone offers, of an originator that nobody told of it.
+    private func expectFound(
+        by key: CID, of offer: (inout NodeConfiguration) -> Void, asking ask: (inout JobSubmission) -> Void
+    ) async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
         defer { try? FileManager.default.removeItem(at: folder) }
         let hub = try await open(folder, "hub", by: nil) { _ in }
@@ -48,11 +64,10 @@ struct SoughtExecutorTests {
         try await NodeMesh.running([hub]) {
             let executor = try await open(folder, "executor", by: hub) { configuration in
                 configuration.executor.isEnabled = true
-                configuration.executor.features = ["fpga"]
+                offer(&configuration)
             }
             let originator = try await open(folder, "originator", by: hub) { $0.listen = [] }
             try await NodeMesh.running([executor, originator]) {
-                let key = OfferKeys.feature("fpga")
                 try await eventually("the executor says what it offers") {
                     let providers = (try? await hub.dht.findProviders(key, limit: 2)) ?? []
                     return providers.map(\.peerID) == [executor.identity.peerID]
@@ -61,9 +76,7 @@ struct SoughtExecutorTests {
                 #expect(common?.isEmpty ?? true, "everybody has it, so it leads to nobody")
                 try await eventually("the originator has joined") { await !originator.dht.routingTable().isEmpty }
                 let mesh = NodeMesh(nodes: [hub, executor, originator])
-                let job = try await mesh.submit(try Assembler.command("nop")) { submission in
-                    submission.policy.requiredFeatures = ["fpga"]
-                }
+                let job = try await mesh.submit(try Assembler.command("nop"), ask)
                 let result = try await mesh.result(of: job)
                 #expect(result.ending == .succeeded, "\(result)")
                 #expect(result.executorDID == executor.identity.did.text)
