@@ -219,3 +219,8 @@ printf '  %-10s %s\n' \
     pipeline "$(field workflow.stages.0.items <"$folder/workflow.json") jobs for the pages, and one over all that they made; its receipt covers all of it" \
     caught "mallory, by comparison and a run at alice's; proved by $proof" \
     took "$((SECONDS - started_at)) seconds, with the start of five nodes"
+
+if [ -n "${DEMO_SECONDS_MAX:-}" ] && [ $((SECONDS - started_at)) -gt "$DEMO_SECONDS_MAX" ]; then
+    echo "demo: it took more than the $DEMO_SECONDS_MAX seconds that DEMO_SECONDS_MAX allows" >&2
+    exit 1
+fi
