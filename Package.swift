@@ -85,6 +85,7 @@ let network: [Target] = [
     libp2p("Kademlia", ["Determinism", "Multiformats", External.collections]),
     libp2p("Bitswap", ["Determinism", "Multiformats", External.collections]),
     libp2p("Peers", ["Determinism", "Multiformats", External.collections]),
+    libp2p("MulticastDNS", ["Determinism", "Multiformats", "Peers", External.collections]),
     // What waits.
     libp2p(
         "LibP2P",
@@ -96,8 +97,8 @@ let network: [Target] = [
     libp2p(
         "P2PServices",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "Peers", "LibP2P",
-            External.collections, External.logging, External.nioConcurrency, External.nioCore,
+            "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "Peers", "MulticastDNS",
+            "LibP2P", External.collections, External.logging, External.nioConcurrency, External.nioCore,
         ]),
     libp2p(
         "P2PTesting",
@@ -117,10 +118,11 @@ let networkTests: [Target] = [
         "LibP2PTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-            "Kademlia", "Bitswap", "P2PTesting", "Peers", "LibP2P", "P2PServices", External.collections,
-            External.crypto, External.logging, External.nioConcurrency, External.nioCore, External.nioEmbedded,
-            External.nioPosix,
+            "Kademlia", "Bitswap", "P2PTesting", "Peers", "MulticastDNS", "LibP2P", "P2PServices",
+            External.collections, External.crypto, External.logging, External.nioConcurrency, External.nioCore,
+            External.nioEmbedded, External.nioPosix,
         ]),
+    libp2pTests("MulticastDNSTests", ["Determinism", "Multiformats", "Peers", "MulticastDNS", "P2PTesting"]),
     libp2pTests("MultiformatsTests", ["Determinism", "Multiformats", "P2PTesting"]),
     libp2pTests("MultistreamTests", ["Determinism", "Multiformats", "Multistream", "P2PTesting", External.nioCore]),
     libp2pTests(
@@ -259,9 +261,7 @@ let tests: [Target] = [
     meshTests(
         "EconomicsTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
-    meshTests(
-        "GuestFilesTests",
-        ["Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CoVM", "mesh"]),
+    meshTests("GuestFilesTests", ["Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CoVM", "mesh"]),
     meshTests("IPLDTests", ["Determinism", "Multiformats", "P2PTesting", "IPLD"]),
     meshTests(
         "JobMarketTests",

@@ -23,6 +23,9 @@ struct MeshPeer: AsyncParsableCommand {
     @Option(help: "The DHT's protocol.")
     var dhtProtocol = "/icn/kad/1.0.0"
 
+    @Flag(help: "Look for peers on the local network, and be found there.")
+    var mdns = false
+
     @Option(help: "What to log on standard error: trace, debug, info, notice, warning, error or critical.")
     var logLevel = "warning"
 
@@ -41,7 +44,8 @@ struct MeshPeer: AsyncParsableCommand {
             identity: identity, swarm: swarm, shelf: shelf,
             gossip: GossipService(host: swarm, identity: identity, logger: logger),
             dht: KademliaService(host: swarm, configuration: dht, validators: [.publicKeys], logger: logger),
-            bitswap: BitswapService(host: swarm, store: shelf, logger: logger))
+            bitswap: BitswapService(host: swarm, store: shelf, logger: logger),
+            discovery: mdns ? LocalDiscoveryService(swarm: swarm, logger: logger) : nil)
         try await services.serve(LineChannel())
     }
 

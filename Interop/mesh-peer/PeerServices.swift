@@ -13,6 +13,7 @@ struct PeerServices: Sendable {
     let gossip: GossipService
     let dht: KademliaService
     let bitswap: BitswapService
+    let discovery: LocalDiscoveryService?
 
     /// Why a command was not carried out.
     struct CommandFailure: Error, CustomStringConvertible {
@@ -27,6 +28,7 @@ struct PeerServices: Sendable {
             group.addTask { await bitswap.run() }
             try await swarm.listen()
             group.addTask { try await swarm.run() }
+            if let discovery { group.addTask { await discovery.run() } }
             await lines.send(
                 PeerNotice(
                     event: "ready", peerId: identity.peerID.text, addrs: await listenTexts(),

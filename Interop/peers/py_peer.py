@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """A py-libp2p 0.8.1 peer behind the JSON-lines front end of `peerlib.py`; see `go_peer.py` for the lines.
 
-    python py_peer.py --seed 2 [--listen MULTIADDR] [--dht-prefix /ipfs] [--log-level DEBUG]
+    python py_peer.py --seed 2 [--listen MULTIADDR] [--dht-prefix /ipfs] [--mdns] [--log-level DEBUG]
 
 Commands: id connect disconnect peers conn identify ping subscribe unsubscribe publish topic-peers dht-add-peer
-dht-validator dht-put dht-get provide find-providers find-peer handle-echo open-stream add-block bitswap-get quit
+dht-validator dht-put dht-get provide find-providers find-peer handle-echo open-stream add-block bitswap-get mdns-peers quit
 """
 import argparse
 import base64
+import functools
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ from libp2p.bitswap import BitswapClient
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.discovery.mdns import mdns
 from libp2p.host.ping import PingService
 from libp2p.identity.identify.identify import parse_identify_response
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
@@ -105,10 +107,13 @@ class PyPeer:
         self.arguments = arguments
         seed = arguments.seed if arguments.seed is not None else int.from_bytes(os.urandom(31), "big")
         key_pair = create_new_key_pair(seed.to_bytes(32, "big"))
+        if arguments.mdns:  # on loopback alone, and not through the interface that leads to the internet
+            mdns.Zeroconf = functools.partial(mdns.Zeroconf, interfaces=["127.0.0.1"])
         self.host = new_host(
             key_pair=key_pair,
             sec_opt={NOISE: NoiseTransport(key_pair, noise_privkey=create_noise_key_pair().private_key)},
             muxer_opt=create_yamux_muxer_option(),
+            enable_mDNS=arguments.mdns,
             listen_addrs=[multiaddr.Multiaddr(arguments.listen)],
         )
         self.router = GossipSub(
@@ -177,6 +182,9 @@ class PyPeer:
             return {"peer_id": str(host.get_id()), "addrs": [str(address) for address in host.get_addrs()]}
         if name == "connect":
             return await host.connect(info_from_p2p_addr(multiaddr.Multiaddr(request["addr"])))
+        if name == "mdns-peers":
+            own = host.get_id()
+            return {"peers": [str(peer) for peer in host.get_peerstore().peers_with_addrs() if peer != own]}
         if name == "disconnect":
             return await host.disconnect(peer)
         if name == "peers":
@@ -282,6 +290,7 @@ def main():
     parser.add_argument("--seed", type=int)
     parser.add_argument("--listen", default="/ip4/127.0.0.1/tcp/0")
     parser.add_argument("--dht-prefix", default="/ipfs")
+    parser.add_argument("--mdns", action="store_true")
     parser.add_argument("--log-level", default="CRITICAL")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=arguments.log_level)

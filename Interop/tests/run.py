@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "Interop", "peers"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import checks  # noqa: E402  (the folders above have to be known first)
+import mdns_checks  # noqa: E402
 import peerlib  # noqa: E402
 import triangle_checks  # noqa: E402
 import wire_checks  # noqa: E402
@@ -102,6 +103,7 @@ async def run(arguments):
             await session(runner, subject, other, dialer, "/ip4/127.0.0.1/tcp/0")
         await session(runner, subject, other, subject, "/ip6/::1/tcp/0")
     if subject == "mesh":
+        await mdns_checks.run_all(runner)
         await triangle_checks.run_all(runner)
         await wire_checks.run_all(runner)
     print(f"{runner.passed} passed, {runner.failed} failed", flush=True)

@@ -15,8 +15,8 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .types: ["MeshTypes", "GuestFiles"]
         case .cores:
             [
-                "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers", "Economics",
-                "Reputation", "Receipts", "JobMarket", "NodeCore", "Workflows",
+                "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers",
+                "MulticastDNS", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore", "Workflows",
             ]
         case .shells:
             [
@@ -45,7 +45,7 @@ enum ImportChecks {
     /// What stands in libp2p/, and knows nothing of the mesh.
     static let networkTargets: Set<String> = [
         "Determinism", "Multiformats", "PeerIdentity", "Multistream", "Noise", "Yamux", "Identify", "GossipSub",
-        "Kademlia", "Bitswap", "Peers", "LibP2P", "P2PServices", "P2PTesting",
+        "Kademlia", "Bitswap", "Peers", "MulticastDNS", "LibP2P", "P2PServices", "P2PTesting",
     ]
     /// Remembers what pure functions gave: shared and locked, but nobody can tell it from the function itself.
     static let memoFile = "libp2p/Sources/Multiformats/Memo.swift"

@@ -105,10 +105,15 @@ struct CounterGroup {
             ]
         ),
         (
-            "Peers", ["swarm_", "peers_", "messages_", "misbehaviours"],
+            "Peers", ["swarm_", "peers_", "messages_", "misbehaviours", "mdns_"],
             [
                 "peers_looked_for": "lost peers looked for", "peers_shunned": "peers shunned",
                 "messages_unknown": "messages of unknown kinds", "messages_unread": "messages that did not read",
+                "mdns_sent": "messages sent to look for nodes on the local network",
+                "mdns_received": "messages of nodes on the local network",
+                "mdns_dropped": "such messages that came too fast",
+                "mdns_malformed": "such messages that did not read", "mdns_found": "nodes found on the local network",
+                "mdns_finds_dropped": "nodes found there too fast",
                 "misbehaviours": "faults of peers", "misbehaviours_not_written": "faults of peers, not written down",
             ]
         ),

@@ -24,6 +24,9 @@ struct DevnetPlan: Sendable {
             let rank = index - (nodes - executors)
             // A user who ends a devnet wants it to be over.
             configuration.drainSeconds = 0
+            // They listen on loopback alone, so they look for each other there alone, and for no other devnet's.
+            configuration.findsLocalNodes = true
+            configuration.localNetwork = network(base)
             configuration.executor.isEnabled = rank >= 0
             if rank >= 0 {
                 configuration.region = regions[rank % regions.count]
@@ -33,6 +36,12 @@ struct DevnetPlan: Sendable {
             return DevnetPlan(
                 index: index, home: NodeHome(path: base + "/node-\(index)"), configuration: configuration)
         }
+    }
+
+    /// What sets a devnet apart from others on this machine: 16 characters of hex that follow from its folder.
+    static func network(_ base: String) -> String {
+        let digest = Multihash.sha256(of: Array(URL(filePath: base).standardized.path.utf8)).digest
+        return digest.prefix(8).map { byte in String(byte >> 4, radix: 16) + String(byte & 0xF, radix: 16) }.joined()
     }
 
     /// Makes the home folder; one from an earlier devnet keeps its key, its jobs, and its configuration, which its

@@ -24,6 +24,13 @@ indirect enum ConfigurationRule: Sendable {
         ("listen", .list(address)),
         ("announce", .list(address)),
         ("bootstrap", .list(address)),
+        ("mdns", .flag),
+        (
+            "mdns_network",
+            .text("1 to 32 of the characters 0 to 9 and a to f") { text in
+                (1...32).contains(text.utf8.count) && text.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) }
+            }
+        ),
         ("executor", executor),
         ("originator", originator),
         ("region", name),

@@ -10,6 +10,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var announce: [Multiaddr] = []
     /// Peers to stay connected to: dialed at the start, and again whenever lost.
     package var bootstrap: [Multiaddr] = []
+    /// Whether to look for nodes on the local network, and be found there (mDNS).
+    package var findsLocalNodes = false
+    /// What sets the nodes of one mesh apart from others that look around on the same network, in hex; nil for all.
+    package var localNetwork: String?
     /// Whether to run jobs for others, and on which terms.
     package var executor = Executor()
     /// How long the owner's jobs wait for bids.
@@ -422,6 +426,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(listen, forKey: .listen)
         try container.encode(announce, forKey: .announce)
         try container.encode(bootstrap, forKey: .bootstrap)
+        try container.encode(findsLocalNodes, forKey: .findsLocalNodes)
+        try container.encode(localNetwork, forKey: .localNetwork)
         try container.encode(executor, forKey: .executor)
         try container.encode(originator, forKey: .originator)
         try container.encode(region, forKey: .region)
@@ -436,6 +442,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
 
     private enum CodingKeys: String, CodingKey {
         case listen, announce, bootstrap, executor, originator, region, gateway, api, limits
+        case findsLocalNodes = "mdns"
+        case localNetwork = "mdns_network"
         case creditGrant = "credit_grant"
         case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
@@ -448,6 +456,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.listen, into: &listen)
         try container.read(.announce, into: &announce)
         try container.read(.bootstrap, into: &bootstrap)
+        try container.read(.findsLocalNodes, into: &findsLocalNodes)
+        localNetwork = try container.decodeIfPresent(String.self, forKey: .localNetwork)
         try container.read(.executor, into: &executor)
         try container.read(.originator, into: &originator)
         region = try container.decodeIfPresent(String.self, forKey: .region)

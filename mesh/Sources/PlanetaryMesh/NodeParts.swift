@@ -38,6 +38,12 @@ struct NodeParts: Sendable {
         group.addTask { [dht] in await dht.run() }
         group.addTask { [bitswap] in await bitswap.run() }
         group.addTask { [peerService] in await peerService.run() }
+        if configuration.findsLocalNodes {
+            let discovery = LocalDiscoveryService(
+                swarm: swarm, network: configuration.localNetwork, logger: logger,
+                onCount: { [tallies] in tallies.add($0) })
+            group.addTask { await discovery.run() }
+        }
         group.addTask { [self] in await offerAddedBlocks() }
     }
 

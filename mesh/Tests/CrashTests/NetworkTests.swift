@@ -189,6 +189,42 @@ struct NetworkTests {
         #expect(!explained.contains("attempt 2"), "the run was never given up: \(explained)")
     }
 
+    @Test("Two nodes on one network that know no address find each other and do a job; one of another mesh stays alone")
+    func findsLocalNodes() throws {
+        let folder = URL(fileURLWithPath: "/tmp/mw-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let networks = try Networks()
+        var nodes: [NodeProcess] = []
+        defer { for node in nodes { node.kill() } }
+        for (name, role) in [("executor", "--executor"), ("originator", "--no-executor"), ("other", "--executor")] {
+            let node = try NodeProcess(name, in: folder, [role], listen: "/ip4/0.0.0.0/tcp/4001")
+            try node.configure("mdns", true)
+            if name == "other" { try node.configure("mdns_network", "07e5") }
+            let machine = try networks.addMachine()
+            try networks.move(machine, to: "10.77.0.\(nodes.count + 5)")
+            node.namespace = machine
+            nodes.append(node)
+            try node.start()
+            try node.waitUntilUp()
+        }
+        func peers(of node: NodeProcess) throws -> Int? {
+            let status = try node.run(["status", "--json"]).json() as? [String: Any]
+            return (status?["connected_peers"] as? NSNumber)?.intValue
+        }
+        for node in nodes.prefix(2) {
+            try eventually("\(node.home.lastPathComponent) has found the other") { try peers(of: node) == 1 }
+        }
+        let module = folder.appendingPathComponent("short.wasm")
+        try Data(CountdownModule.bytes(rounds: 1000)).write(to: module)
+        let finished = try nodes[1].run(["run", module.path, "--sufficient-bids", "1", "--json"])
+        let result = (try finished.json() as? [String: Any])?["result"] as? [String: Any]
+        #expect(result?["ending"] as? String == "succeeded", "\(finished.errors)")
+        let executor = try #require(try nodes[0].run(["status", "--json"]).json() as? [String: Any])
+        #expect(result?["executor_did"] as? String == executor["did"] as? String)
+        #expect(try peers(of: nodes[2]) == 0)
+    }
+
     private func addresses(of node: NodeProcess) throws -> [String] {
         let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
         return try #require(status["addresses"] as? [String])

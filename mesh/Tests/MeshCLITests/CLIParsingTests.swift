@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import NodeAPI
 import NodeAPITesting
+import NodeSetup
 import P2PTesting
 import Testing
 
@@ -183,6 +184,15 @@ import Testing
         #expect(stopped.hint?.contains("the same --base-dir") == true)
         let silent = DevnetProcesses.ending("signal 9", isStop: false, lastLine: nil)
         #expect(silent.message == "signal 9, its log is empty.")
+    }
+
+    @Test func theNodesOfADevnetLookForEachOtherAndForNoOtherDevnets() throws {
+        let (one, other) = ("/tmp/one", "/tmp/other")
+        let plans = DevnetPlan.plans(nodes: 3, executors: 2, base: one)
+        #expect(plans.allSatisfy { $0.configuration.findsLocalNodes && $0.configuration.refusal == nil })
+        #expect(Set(plans.map(\.configuration.localNetwork)) == [DevnetPlan.network(one)])
+        #expect(DevnetPlan.network(one) != DevnetPlan.network(other) && DevnetPlan.network(one).count == 16)
+        #expect(DevnetPlan.network("/tmp/x/../one/") == DevnetPlan.network(one))
     }
 
     @Test func aNodeOfADevnetIsKnownByItsParent() {

@@ -41,6 +41,8 @@ import Testing
         (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, api, bootstrap, credit_grant, "),
         (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are allowed_originators, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
+        (#"{"mdns": "yes"}"#, "mdns is \"yes\", and must be true or false"),
+        (#"{"mdns_network": "Home"}"#, "mdns_network is \"Home\", and must be 1 to 32 of the characters 0 to 9"),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
         (
             #"{"executor": {"jobs_at_once": 0}}"#,
@@ -224,7 +226,8 @@ import Testing
                 #expect((setting.value as? NSNumber)?.uint64Value == told, "\(key)")
             } else if setting.value is NSNumber {
                 // Only flags, and what the machine decides, have defaults in words.
-                #expect(cells[1].hasPrefix("true"), "\(key): \(cells[1])")
+                #expect(cells[1].hasPrefix("true") || cells[1] == "false", "\(key): \(cells[1])")
+                if key == "mdns" { #expect(setting.value as? Bool == (cells[1] == "true")) }
             }
             guard case .count(let range) = setting.rule else { continue }
             let ends = cells[2].replacing("from ", with: "").components(separatedBy: " to ").compactMap(Self.number)
@@ -258,7 +261,7 @@ import Testing
             "executor.allowed_originators": [identity.did.text], "executor.denied_originators": [identity.did.text],
             "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],
             "originator.verification": ["replay"], "gateway.listen": ["/ip4/127.0.0.1/tcp/1"],
-            "api.listen": ["127.0.0.1:1"],
+            "api.listen": ["127.0.0.1:1"], "mdns_network": ["c0ffee"],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

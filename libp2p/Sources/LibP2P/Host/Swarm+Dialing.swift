@@ -1,5 +1,5 @@
 public import Multiformats
-import Peers
+package import Peers
 
 /// A task that waits for a dial made by `run`.
 struct DialWaiter: Sendable {
@@ -22,6 +22,17 @@ extension Swarm {
             throw .dialFailed(["\(limit) dials of \(peer) failed within a minute; no further one is made for now"])
         }
         try await dial(peer, known)
+    }
+
+    /// Connects to a peer that somebody at a known distance claims to be at these addresses, the best first: as far as
+    /// that one may name them, and as often as hearsay is dialed.
+    package func connect(
+        to peer: PeerID, foundAt addresses: [Multiaddr], from author: AddressReach
+    ) async throws(OpenStreamError) {
+        let admitted = policy.admitted(addresses, from: author)
+        // Of hearsay the newest is dialed first.
+        if !admitted.isEmpty { book.addresses.add(admitted.reversed(), for: peer, isConnected: isConnected) }
+        try await connect(to: peer, addresses: [])
     }
 
     private func dial(_ peer: PeerID, _ known: [Multiaddr]) async throws(OpenStreamError) {

@@ -94,8 +94,11 @@ struct InitReport: Encodable {
     let executor: Bool
     let priceBase: UInt64
     let pricePerMillionFuel: UInt64
+    /// Whether it looks for nodes on the local network.
+    let mdns: Bool
     /// The usual port, where another program has it.
     let takenPort: UInt16?
+    private let option: String
 
     init(_ home: NodeHome, _ configuration: NodeConfiguration, _ identity: Identity?, takenPort: UInt16?) {
         self.home = home.path
@@ -105,11 +108,13 @@ struct InitReport: Encodable {
         executor = configuration.executor.isEnabled
         priceBase = configuration.executor.priceBase
         pricePerMillionFuel = configuration.executor.pricePerMillionFuel
+        mdns = configuration.findsLocalNodes
         self.takenPort = takenPort
+        option = home.option
     }
 
     private enum CodingKeys: String, CodingKey {
-        case home, did, listen, executor
+        case home, did, listen, executor, mdns
         case peerID = "peer_id"
         case priceBase = "price_base"
         case pricePerMillionFuel = "price_per_million_fuel"
@@ -137,6 +142,11 @@ struct InitReport: Encodable {
                 isMoved
                     ? "\(taken), so the node gets the next free one."
                     : "\(taken), and so are the next ones: set a free one under \"listen\" in config.json.")
+        }
+        if !mdns {
+            notes.append(
+                "It looks for no nodes on the local network. To have it find them, and be found, run mesh config set "
+                    + "mdns true\(option).")
         }
         if executor {
             notes.append(

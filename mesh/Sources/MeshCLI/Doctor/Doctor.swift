@@ -151,7 +151,8 @@ struct Doctor {
             if hasPeers { return .ok("bootstrap", "no peer is named, and none is needed now") }
             return .warn(
                 "bootstrap", "the node knows nobody to begin with",
-                "Name a node that you know: mesh config set bootstrap ADDRESS. If others come to it, leave it so."
+                "Name a node that you know: mesh config set bootstrap ADDRESS. For those of the local network: mesh "
+                    + "config set mdns true. If others come to it, leave it so."
             )
         }
         guard !tried.isEmpty else {

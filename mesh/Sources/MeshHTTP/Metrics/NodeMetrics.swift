@@ -175,6 +175,9 @@ struct NodeMetrics {
         Grouped(
             prefix: "swarm_", metric: "mesh_swarm_events_total", label: "event",
             help: "What the network refused, closed or opened, by what it was."),
+        Grouped(
+            prefix: "mdns_", metric: "mesh_mdns_events_total", label: "event",
+            help: "What came of looking for nodes on the local network, by what it was."),
     ]
 
     /// Counters with a metric each.

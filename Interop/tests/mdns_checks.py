@@ -1,0 +1,80 @@
+"""Peers that are told nothing of each other find each other by mDNS, by real packets on port 5353 over loopback: ours,
+py-libp2p's, and python-zeroconf alone. The go-libp2p daemon is built without mDNS.
+"""
+import asyncio
+import socket
+
+import zeroconf
+
+import checks
+
+SERVICE = "_p2p._udp.local."
+
+
+async def find_each_other(ours, theirs):
+    """Each has the other's address from the answers alone; who dials first proves the key to the other."""
+    await theirs.until("mdns-peers", lambda reply: ours.identifier in reply["peers"])
+    await checks.sees(ours, theirs)
+    await checks.sees(theirs, ours)
+
+
+def announcement(peer):
+    """What zeroconf tells about a peer that knows nothing of mDNS itself; the first of its addresses has no peer."""
+    port = int(peer.address.split("/tcp/")[1].split("/")[0])
+    return zeroconf.ServiceInfo(
+        SERVICE,
+        f"told-by-zeroconf.{SERVICE}",
+        port=port,
+        properties={b"dnsaddr": peer.address.encode()},
+        server="told-by-zeroconf.local.",
+        addresses=[socket.inet_aton("127.0.0.1")],
+    )
+
+
+async def found_by_zeroconf(ours, theirs):
+    """Ours dials whom zeroconf announces, and zeroconf resolves ours to a name with its port and its addresses."""
+    with zeroconf.Zeroconf(interfaces=["127.0.0.1"]) as resolver:
+        await asyncio.to_thread(resolver.register_service, announcement(theirs))
+        await checks.sees(ours, theirs)
+        seen = set()
+
+        class Listener(zeroconf.ServiceListener):
+            def add_service(self, zc, kind, name):
+                seen.add(name)
+
+            def update_service(self, zc, kind, name):
+                seen.add(name)
+
+        zeroconf.ServiceBrowser(resolver, SERVICE, listener=Listener())
+        for _ in range(20):
+            for name in list(seen):
+                info = await asyncio.to_thread(resolver.get_service_info, SERVICE, name, 3000)
+                told = info and info.properties.get(b"dnsaddr", b"").decode()
+                if told and told.endswith(ours.identifier):
+                    checks.expect(told.split("/p2p/")[0] == ours.address.split("/p2p/")[0], f"it tells {told}")
+                    checks.expect(f"/tcp/{info.port}/" in told, f"port {info.port}, but {told}")
+                    checks.expect("127.0.0.1" in info.parsed_addresses(), str(info))
+                    return
+            await asyncio.sleep(0.5)  # zeroconf asks ever more seldom, and says nothing when it has found nobody
+        raise AssertionError(f"zeroconf has not found {ours.identifier}, only {seen}")
+
+
+async def run_all(runner):
+    for name, order, body, options in (
+        ("mdns: mesh, then py: they find each other", ("mesh", "py"), find_each_other, ("--mdns",)),
+        ("mdns: py, then mesh: they find each other", ("py", "mesh"), find_each_other, ("--mdns",)),
+        ("mdns: mesh finds whom zeroconf announces, and is found", ("mesh", "py"), found_by_zeroconf, ()),
+    ):
+        if not runner.wants(name):
+            continue
+        peers = {}
+        try:
+            for kind in order:
+                seed, own = (1201, ("--mdns",)) if kind == "mesh" else (1202, options)
+                peers[kind] = await runner.start(kind, seed, *own)
+            await runner.check(name, lambda: body(peers["mesh"], peers["py"]))
+        except Exception as error:  # a peer that does not start fails the check, not the run
+            await runner.check(name, lambda error=error: runner.re_raise(error))
+        finally:
+            for peer in peers.values():
+                await peer.stop()
