@@ -38,10 +38,13 @@ final class LiveLine: Sendable {
     }
 
     /// A line that the next one replaces; nothing without a terminal.
-    func show(_ line: String) {
+    func show(_ line: String) { show(fitting: { _ in line }) }
+
+    /// The same for a line that is made to fit into so many columns.
+    func show(fitting line: (Int) -> String) {
         guard !isQuiet, isInteractive else { return }
-        let safe = Terminal.safe(line)
         let most = max(10, Terminal.columns(STDERR_FILENO) - 1)
+        let safe = Terminal.safe(line(most))
         let text = safe.count > most ? String(safe.prefix(most - 1)) + "…" : safe
         state.withLock { state in
             guard !state.isInModulesLine else { return }

@@ -92,7 +92,7 @@ struct WorkflowFollower {
             told[stage.id] = stage.status
             if stage.status.isSettled { line.keep("stage    " + WorkflowWords.stage(stage)) }
         }
-        line.show(WorkflowWords.standing(view))
+        line.show(fitting: { WorkflowWords.standing(view, columns: $0) })
     }
 }
 
@@ -108,13 +108,26 @@ enum WorkflowWords {
         return words
     }
 
-    /// How far the stages are that are under way, and what it has cost.
-    static func standing(_ view: WorkflowView) -> String {
+    /// How far the stages are that are under way, and what it has cost. Stages that do not fit are counted: what it has
+    /// cost stays in sight.
+    static func standing(_ view: WorkflowView, columns: Int) -> String {
         let stages = view.stages.filter { !$0.status.isSettled && $0.status != .waiting }.map { stage in
             stage.items == 0 ? "\(stage.id) …" : "\(stage.id) \(stage.done + stage.failed)/\(stage.items)"
         }
         let left = view.left.map { ", left of the budget \(Readable.tokens($0))" } ?? ""
-        return stages.joined(separator: "  ") + "  paid \(Readable.tokens(view.paid))\(left)"
+        let paid = "paid \(Readable.tokens(view.paid))"
+        func line(_ shown: Int, _ cost: String) -> String {
+            let more = stages.count - shown
+            let rest = more == 0 ? [] : ["+\(more) \(more == 1 ? "stage" : "stages")"]
+            return (stages.prefix(shown) + rest + [cost]).joined(separator: "  ")
+        }
+        for cost in [paid + left, paid] {
+            for shown in (min(1, stages.count)...stages.count).reversed() {
+                let line = line(shown, cost)
+                if line.count <= columns { return line }
+            }
+        }
+        return line(0, paid)
     }
 
     /// A table of items; where results of earlier jobs served, with those who had run these.

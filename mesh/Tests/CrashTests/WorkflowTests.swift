@@ -118,7 +118,51 @@ struct WorkflowTests {
         let three = try mesh.module("three.wasm", GuestModules.command("(call $exit (i32.const 3))"))
         let failed = try mesh.originator.run(["map", three, "--each", pattern])
         #expect(failed.status == 217 && failed.output.contains("a.csv"), "\(failed.errors)")
+        try expectFailedItemAlone(pattern, mesh)
         #expect(try mesh.originator.run(["map", module, "--each", mesh.folder.path + "/*.none"]).status == 246)
+    }
+
+    /// An item of a map fails, and resume runs it again, and it alone.
+    private func expectFailedItemAlone(_ pattern: String, _ mesh: CrashMesh) throws {
+        let beginsWithB = """
+            (i32.store (i32.const 0) (i32.const 100)) (i32.store (i32.const 4) (i32.const 1))
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (if (i32.eq (i32.load8_u (i32.const 100)) (i32.const 98)) (then (call $exit (i32.const 3))))
+            """
+        let module = try mesh.module("no-b.wasm", GuestModules.command(beginsWithB))
+        let mapped = try mesh.originator.run(["map", module, "--each", pattern])
+        #expect(mapped.status == 217, "\(mapped.output)\(mapped.errors)")
+        let before = try shown("last", mesh.originator).items
+        #expect(before.map { $0["phase"] as? String } == ["done", "failed"], "\(before)")
+        #expect(before.map { $0["exit_code"] as? Int } == [0, 3], "\(before)")
+        let resumed = try mesh.originator.run(["workflow", "resume", "last"])
+        #expect(resumed.status == 217 || resumed.status == 0, "\(resumed.errors)")
+        let after = try shown("last", mesh.originator).items
+        #expect(after.map { $0["phase"] as? String } == ["done", "failed"], "\(after)")
+        let jobs = [before, after].map { items in items.map { $0["job_id"] as? String } }
+        #expect(jobs[0][0] == jobs[1][0] && jobs[0][1] != jobs[1][1], "\(jobs)")
+    }
+
+    @Test("Of many stages under way a narrow terminal shows the first, how many more, and what they cost")
+    func standing() throws {
+        let mesh = try CrashMesh()
+        try mesh.originator.start()
+        try mesh.waitUntilConnected()
+        _ = try mesh.module("endless.wasm", GuestModules.command("(loop $l br $l)"))
+        let stages = (1...8).map { "  - {id: number-\($0), module: endless.wasm, job_budget: 2000000}" }
+        let plan = mesh.folder.appendingPathComponent("wide.yaml")
+        try Data("version: 1\nbudget: 90000000\nstages:\n\(stages.joined(separator: "\n"))\n".utf8).write(to: plan)
+        let run = try TerminalProcess(
+            ["workflow", "run", plan.path, "--home", mesh.originator.home.path], columns: 60)
+        try run.wait(until: "stages that do not fit are counted") { screen in
+            guard let line = screen.lines.last else { return false }
+            return line.hasPrefix("number-1 0/1") && line.contains(" stages  paid 0 tokens") && line.contains("  +")
+        }
+        try run.type(TerminalProcess.interruptKey)
+        let finished = try run.finish()
+        #expect(finished.status == 214, "\(finished.screen.text)")
+        #expect(!finished.screen.printed.contains("number-1 0/1  number-2 0/1  number-3 0/1  number-4 0/1"))
+        #expect(finished.screen.text.contains("number-8"), "the page at the end has all of them")
     }
 
     @Test("What was checked once serves again, where that is asked for: nothing runs, nothing is paid, strangers agree")
@@ -215,6 +259,13 @@ struct WorkflowTests {
         let second = try shown("last", mesh.originator).items
         #expect(
             first.count == 1 && second.count == 1 && first[0]["job_id"] as? String != second[0]["job_id"] as? String)
+        let checked = folder.appendingPathComponent("checked.json")
+        try Data(
+            #"{"version": 1, "verify": "replay", "stages": [{"id": "three", "module": "three.wasm"}], "outputs": {}}"#
+                .utf8
+        ).write(to: checked)
+        let detached = try mesh.originator.run(["workflow", "run", checked.path, "--detach"])
+        #expect(detached.status == 0 && detached.errors.contains("check    each job of three: "), "\(detached.errors)")
         let long = folder.appendingPathComponent("long.yaml")
         let definition = """
             version: 1

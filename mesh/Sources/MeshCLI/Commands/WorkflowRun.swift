@@ -45,7 +45,7 @@ extension WorkflowGroup {
             var definition = try await DefinitionFile(file).definition().resolved(
                 besides: file, on: node, TransferLine(console, quiet: quiet))
             if let memo { definition.serve(memo) }
-            await WorkflowChecks.tell(definition, on: node, quiet: quiet || detach, console)
+            await WorkflowChecks.tell(definition, on: node, quiet: quiet, console)
             let begun = try await node.begin(
                 WorkflowSubmission(definition: definition, key: key ?? UUID().uuidString))
             if detach {
