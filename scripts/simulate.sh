@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
 # jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
-# a core; and a round against each strategy of a liar. A seed that fails prints what was violated, and the command that plays it again.
+# a core; and a round of 1,000 jobs against each strategy of a liar (`make strategies` plays five, and asks for their
+# means). A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-200} rounds=${2:-20}
@@ -32,7 +33,7 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
 }
 
 {
-    parts strategy 1 --strategies --jobs 300
+    echo "strategy 1 1 --strategies --jobs 1000"
     parts composite "$seeds" --composite 50 --silent
     parts rounds "$rounds" --nodes 16 --jobs 6 --pauses 3
 } | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||

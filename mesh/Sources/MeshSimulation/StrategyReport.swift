@@ -16,11 +16,11 @@ package struct StrategyReport: Hashable, Sendable {
     /// The seed of the round.
     package let seed: UInt64
     /// Jobs that have a result.
-    package private(set) var results: UInt64 = 0
+    package internal(set) var results: UInt64 = 0
     /// Jobs without one.
-    package private(set) var failed: UInt64 = 0
+    package internal(set) var failed: UInt64 = 0
     /// Results that count although they are not what the job gives.
-    package private(set) var wrong: UInt64 = 0
+    package internal(set) var wrong: UInt64 = 0
     /// Results that the cheats gave before the round, as somebody who is honest.
     package let resultsBefore: UInt64
     /// Executors at once.
@@ -28,23 +28,23 @@ package struct StrategyReport: Hashable, Sendable {
     /// Cheats among them.
     package let cheats: UInt64
     /// Runs of executors.
-    package private(set) var runs: UInt64 = 0
+    package internal(set) var runs: UInt64 = 0
     /// Runs of the originator, to check them.
-    package private(set) var checks: UInt64 = 0
+    package internal(set) var checks: UInt64 = 0
     /// Receipts of cheats that came.
-    package private(set) var cheatsReceipts: UInt64 = 0
+    package internal(set) var cheatsReceipts: UInt64 = 0
     /// Receipts that were refuted.
-    package private(set) var refuted: UInt64 = 0
+    package internal(set) var refuted: UInt64 = 0
     /// Receipts of cheats that were paid.
-    package private(set) var cheatsPaid: UInt64 = 0
+    package internal(set) var cheatsPaid: UInt64 = 0
     /// What a cheat earned on average.
-    package private(set) var cheatEarned: UInt64 = 0
+    package internal(set) var cheatEarned: UInt64 = 0
     /// What an honest executor earned on average.
-    package private(set) var honestEarned: UInt64 = 0
+    package internal(set) var honestEarned: UInt64 = 0
     /// Keys that the cheats used.
     package let keys: Int
     /// What does not hold; empty in a good round.
-    package private(set) var violations: [String] = []
+    package internal(set) var violations: [String] = []
 
     init(_ network: borrowing VirtualNetwork<MarketNode>, of scenario: StrategyScenario, keys: Int) {
         (strategy, level, seed) = (scenario.strategy, scenario.level, scenario.seed)
@@ -110,9 +110,11 @@ package struct StrategyReport: Hashable, Sendable {
         if issued != found { violations.append("\(issued) tokens issued, \(found) found") }
         if failed > 0 { violations.append("\(failed) jobs have no result") }
         // One of a small round shows nothing, nor what few results cost.
-        if wrong > 1, wrongPerMillion > 1_000 { violations.append("more than one wrong result in 1,000 counts") }
-        // What the first results of strangers and the lies of a cheat cost weighs more in a short round.
-        let most = results < 1_000 ? 150 : 100
+        if wrong > 1, wrongPerMillion > StrategyMeans.wrongPerMillionMax {
+            violations.append("more than one wrong result in 1,000 counts")
+        }
+        let isShort = results < StrategyMeans.longRoundMin
+        let most = isShort ? StrategyMeans.moreWorkPermilleMaxOfShort : StrategyMeans.moreWorkPermilleMax
         if strategy.isBoundedByDraw, results >= 300, moreWorkPermille > most {
             violations.append("more than \(most) of 1,000 results were run again")
         }
@@ -148,15 +150,10 @@ package struct StrategyReport: Hashable, Sendable {
 }
 
 extension StrategyScenario.Strategy {
-    /// Whether the draw alone bounds what checks cost, once the honest executors are known: not where several run each
-    /// job, nor where each new key costs some runs.
-    fileprivate var isBoundedByDraw: Bool {
-        switch self {
-        case .copier, .cheapAndLazy, .honestNewcomer: false
-        default: true
-        }
-    }
+    /// Whether the draw bounds what checks cost, once the honest executors are known: not where several run each job,
+    /// and whatever all of them claim of it in the same way is run once more.
+    var isBoundedByDraw: Bool { self != .copier }
 
-    /// How much more than others somebody may earn by chance who is honest most of the time, in thousandths.
-    fileprivate var chancePermille: UInt64 { self == .wrongAtOnePercent || self == .wrongAfterAWhile ? 250 : 0 }
+    /// How much more than others somebody may earn in a round by chance who is honest most of the time, in thousandths.
+    var chancePermille: UInt64 { self == .wrongAtOnePercent || self == .wrongAfterAWhile ? 250 : 0 }
 }

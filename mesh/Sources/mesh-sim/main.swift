@@ -101,14 +101,20 @@ struct MeshSimulator: ParsableCommand {
 
     private func play(_ strategies: [StrategyScenario.Strategy]) throws {
         var isGood = true
-        for number in 0..<seeds {
-            for strategy in strategies {
+        for strategy in strategies {
+            var reports: [StrategyReport] = []
+            for number in 0..<seeds {
                 var scenario = StrategyScenario(strategy, seed: seed &+ number)
                 (scenario.jobs, scenario.keys) = (jobs, keys)
                 let report = try scenario.run()
                 print(report.summary)
                 isGood = isGood && report.violations.isEmpty
+                reports.append(report)
             }
+            guard reports.count > 1 else { continue }
+            let means = StrategyMeans(reports)
+            print(means.summary)
+            isGood = isGood && means.violations.isEmpty
         }
         if !isGood { throw ExitCode(1) }
     }
