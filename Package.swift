@@ -256,7 +256,7 @@ let tests: [Target] = [
         "CrashTests",
         [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
-            "NodeAPITesting", External.grdb, External.logging, "mesh",
+            "NodeAPITesting", "Workflows", External.grdb, External.logging, "mesh",
         ]),
     meshTests(
         "EconomicsTests",

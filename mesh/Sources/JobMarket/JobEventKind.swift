@@ -115,55 +115,175 @@ package enum JobEventKind: Hashable, Sendable {
 }
 
 extension JobEventKind {
+    /// The names for the journal.
+    package enum Name: String, CaseIterable, Sendable {
+        // MARK: Originator
+        /// A user submitted the job.
+        case submitted
+        /// The result is to be checked, as the manifest hides.
+        case verificationChosen = "verification_chosen"
+        /// The outputs of a receipt are here, and it is checked before it counts.
+        case verificationBegan = "verification_began"
+        /// The check found nothing wrong, or the owner ended it.
+        case verificationEnded = "verification_ended"
+        /// A receipt that was refuted, or could not be checked, is not paid; `settlement` tells its executor so.
+        case paymentRefused = "payment_refused"
+        /// Other executors are to do the same work, as these jobs.
+        case replicasMade = "replicas_made"
+        /// It is a replica of this job.
+        case replicaOf = "replica_of"
+        /// What was found of a replica of it, and the proof where it was refuted.
+        case replicaJudged = "replica_judged"
+        /// The job was published, and bidding began.
+        case announced
+        /// A bid was judged; `refusal` says why it was not acceptable.
+        case bidReceived = "bid_received"
+        /// A better bid replaced a kept one, since a job keeps a limited number.
+        case bidDisplaced = "bid_displaced"
+        /// A bidder committed to a bid, which is shown later.
+        case bidCommitted = "bid_committed"
+        /// No more commitments are taken; the bids are to be shown.
+        case bidsSealed = "bids_sealed"
+        /// No acceptable bid is in, and this is what keeps the executors that are known.
+        case executorsJudged = "executors_judged"
+        /// Bids were ranked, best first.
+        case biddingClosed = "bidding_closed"
+        /// The price cannot be held while other jobs hold so much; retried when something is released.
+        case fundsAwaited = "funds_awaited"
+        /// A bid was taken up.
+        case assignmentMade = "assignment_made"
+        /// The executor accepted the assignment.
+        case assignmentConfirmed = "assignment_confirmed"
+        /// An attempt ended without a result that counts.
+        case attemptEnded = "attempt_ended"
+        /// The executor reported the state of the run.
+        case statusReported = "status_reported"
+        /// A valid receipt came; its outputs are being fetched.
+        case receiptAccepted = "receipt_accepted"
+        /// The outputs of this receipt were complete first, so it counts.
+        case receiptChosen = "receipt_chosen"
+        /// A receipt came after the result, or got its outputs later than another; `settlement` tells its executor so.
+        case lateReceipt = "late_receipt"
+        /// The user cancelled a job that an executor has.
+        case cancellationRequested = "cancellation_requested"
+        /// The outputs of the accepted receipt are here: the job has its result.
+        case resultReached = "result_reached"
+        /// The accepted receipt is paid.
+        case settled
+        /// The job ended without a receipt that counts.
+        case failed
+        /// The job was cancelled without a receipt that counts.
+        case cancelled
+        /// The executor knows of its settlement, or the time to tell it is over.
+        case settlementDelivered = "settlement_delivered"
+        /// The second executor came to nothing: the slow one's run is waited for again.
+        case attemptResumed = "attempt_resumed"
+        /// No other executor checks the job's result, and why; so this node does.
+        case checkerMissing = "checker_missing"
+        /// So many executors failed the job that this node runs it itself before it ends.
+        case trialBegan = "trial_began"
+        /// That run came to an end, so that others have the job as long as it has attempts; or it did not, and why.
+        case trialEnded = "trial_ended"
+        // MARK: Both
+        /// The anchored DAG has the receipt.
+        case anchored
+        /// The new heads were published, or their time is over.
+        case anchorPublished = "anchor_published"
+        /// Nothing is left to do; the journal ends here.
+        case closed
+        // MARK: Executor
+        /// A bid was made.
+        case bidMade = "bid_made"
+        /// The bid failed; the journal ends here.
+        case bidClosed = "bid_closed"
+        /// The node accepted the assignment of its bid; the run waits for a place.
+        case assignmentAccepted = "assignment_accepted"
+        /// The node fetches module and inputs, then runs the module; repeated after a restart.
+        case executionStarted = "execution_started"
+        /// The run progressed.
+        case executionProgressed = "execution_progressed"
+        /// The originator, or this node, asked the run to stop.
+        case stopRequested = "stop_requested"
+        /// The run ended and its receipt is signed.
+        case receiptSigned = "receipt_signed"
+        /// The originator has the receipt, refuses it, or could not be reached in time.
+        case receiptDelivered = "receipt_delivered"
+        /// The originator settled the receipt.
+        case settlementReceived = "settlement_received"
+        /// The settlement did not come in time.
+        case settlementOverdue = "settlement_overdue"
+
+        /// Whose journals can hold it.
+        package var roles: [JobRole] {
+            switch self {
+            case .anchored, .anchorPublished, .closed:
+                [.originator, .executor]
+            case .bidMade, .bidClosed, .assignmentAccepted, .executionStarted, .executionProgressed,
+                .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived, .settlementOverdue:
+                [.executor]
+            case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused,
+                .replicasMade, .replicaOf, .replicaJudged, .announced, .bidReceived, .bidDisplaced, .bidCommitted,
+                .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited, .assignmentMade,
+                .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
+                .lateReceipt, .cancellationRequested, .resultReached, .settled, .failed, .cancelled,
+                .settlementDelivered, .attemptResumed, .checkerMissing, .trialBegan, .trialEnded:
+                [.originator]
+            }
+        }
+    }
+
     /// The name for the journal.
-    package var name: String {
+    package var name: String { label.rawValue }
+
+    /// Which of all events it is.
+    private var label: Name {
         switch self {
-        case .submitted: "submitted"
-        case .verificationChosen: "verification_chosen"
-        case .verificationBegan: "verification_began"
-        case .verificationEnded: "verification_ended"
-        case .paymentRefused: "payment_refused"
-        case .replicasMade: "replicas_made"
-        case .replicaOf: "replica_of"
-        case .replicaJudged: "replica_judged"
-        case .announced: "announced"
-        case .bidReceived: "bid_received"
-        case .bidDisplaced: "bid_displaced"
-        case .bidCommitted: "bid_committed"
-        case .bidsSealed: "bids_sealed"
-        case .executorsJudged: "executors_judged"
-        case .biddingClosed: "bidding_closed"
-        case .fundsAwaited: "funds_awaited"
-        case .assignmentMade: "assignment_made"
-        case .assignmentConfirmed: "assignment_confirmed"
-        case .attemptEnded: "attempt_ended"
-        case .statusReported: "status_reported"
-        case .receiptAccepted: "receipt_accepted"
-        case .receiptChosen: "receipt_chosen"
-        case .lateReceipt: "late_receipt"
-        case .cancellationRequested: "cancellation_requested"
-        case .resultReached: "result_reached"
-        case .settled: "settled"
-        case .failed: "failed"
-        case .cancelled: "cancelled"
-        case .settlementDelivered: "settlement_delivered"
-        case .anchored: "anchored"
-        case .anchorPublished: "anchor_published"
-        case .closed: "closed"
-        case .bidMade: "bid_made"
-        case .bidClosed: "bid_closed"
-        case .assignmentAccepted: "assignment_accepted"
-        case .executionStarted: "execution_started"
-        case .executionProgressed: "execution_progressed"
-        case .stopRequested: "stop_requested"
-        case .receiptSigned: "receipt_signed"
-        case .receiptDelivered: "receipt_delivered"
-        case .settlementReceived: "settlement_received"
-        case .settlementOverdue: "settlement_overdue"
-        case .attemptResumed: "attempt_resumed"
-        case .checkerMissing: "checker_missing"
-        case .trialBegan: "trial_began"
-        case .trialEnded: "trial_ended"
+        case .submitted: .submitted
+        case .verificationChosen: .verificationChosen
+        case .verificationBegan: .verificationBegan
+        case .verificationEnded: .verificationEnded
+        case .paymentRefused: .paymentRefused
+        case .replicasMade: .replicasMade
+        case .replicaOf: .replicaOf
+        case .replicaJudged: .replicaJudged
+        case .announced: .announced
+        case .bidReceived: .bidReceived
+        case .bidDisplaced: .bidDisplaced
+        case .bidCommitted: .bidCommitted
+        case .bidsSealed: .bidsSealed
+        case .executorsJudged: .executorsJudged
+        case .biddingClosed: .biddingClosed
+        case .fundsAwaited: .fundsAwaited
+        case .assignmentMade: .assignmentMade
+        case .assignmentConfirmed: .assignmentConfirmed
+        case .attemptEnded: .attemptEnded
+        case .statusReported: .statusReported
+        case .receiptAccepted: .receiptAccepted
+        case .receiptChosen: .receiptChosen
+        case .lateReceipt: .lateReceipt
+        case .cancellationRequested: .cancellationRequested
+        case .resultReached: .resultReached
+        case .settled: .settled
+        case .failed: .failed
+        case .cancelled: .cancelled
+        case .settlementDelivered: .settlementDelivered
+        case .anchored: .anchored
+        case .anchorPublished: .anchorPublished
+        case .closed: .closed
+        case .bidMade: .bidMade
+        case .bidClosed: .bidClosed
+        case .assignmentAccepted: .assignmentAccepted
+        case .executionStarted: .executionStarted
+        case .executionProgressed: .executionProgressed
+        case .stopRequested: .stopRequested
+        case .receiptSigned: .receiptSigned
+        case .receiptDelivered: .receiptDelivered
+        case .settlementReceived: .settlementReceived
+        case .settlementOverdue: .settlementOverdue
+        case .attemptResumed: .attemptResumed
+        case .checkerMissing: .checkerMissing
+        case .trialBegan: .trialBegan
+        case .trialEnded: .trialEnded
         }
     }
 

@@ -6,18 +6,22 @@ import Synchronization
 /// `MESH_CRASH_AFTER` and `MESH_CRASH_BEFORE` hold `role:event` as in the journal, for example
 /// `originator:assignment_made`; the role `plan` stands for the journals of workflows, and `*` for any role or event.
 /// `*:*:3` means the third such write. The process kills itself by SIGKILL right after the event is durable, or right
-/// before it is written, in either case before anything that follows from it, and says so on standard error. So a test
-/// can restart it in exactly this state. Without the variables there is no crash point.
+/// before it is written, in either case before anything that follows from it, and says so on standard error: the side,
+/// and for each event `role:event:kind:state` (`CrashPoint.Event`). So a test can restart it in exactly this state.
+/// Without the variables there is no crash point.
 final class CrashPoint: Sendable {
     /// On which side of the write the process dies.
     enum Side: String {
         case before, after
     }
 
-    /// An event, named as in its journal.
+    /// An event, named as in its journal, with the kind of job or workflow whose it is, and the state in which the
+    /// write leaves that one.
     struct Event: Sendable {
         let role: String
         let name: String
+        let kind: String
+        let state: String
     }
 
     let side: Side
@@ -56,7 +60,7 @@ final class CrashPoint: Sendable {
 
     /// Ends this process as a power cut would, and says at which write.
     func die(_ events: [Event]) {
-        let names = events.map { " \($0.role):\($0.name)" }.joined()
+        let names = events.map { " \($0.role):\($0.name):\($0.kind):\($0.state)" }.joined()
         FileHandle.standardError.write(Data("crash \(side.rawValue)\(names)\n".utf8))
         kill(getpid(), SIGKILL)
     }

@@ -55,7 +55,7 @@ final class NodeDisk: Sendable {
             return false
         }
         for case .receipt(let row) in writes where row.isVerified == true { receipts.insert(row.cid) }
-        let events = CrashPoint.ofProcess == nil ? [] : write.events.map { CrashPoint.Event($0) }
+        let events = CrashPoint.ofProcess == nil ? [] : CrashPoint.Event.all(of: write)
         return store.enqueue(writes, of: events, urgency: CommitUrgency(write.haste)) { [self] result in
             switch result {
             case .success:
@@ -114,27 +114,4 @@ extension MeshStore {
         }
         return false
     }
-}
-
-extension CrashPoint.Event {
-    /// An event of a job.
-    fileprivate init(_ event: JobEvent) { self.init(role: event.role.rawValue, name: event.kindName) }
-
-    /// An event of a workflow's plan.
-    init(_ event: PlanEvent) {
-        let name =
-            switch event {
-            case .listed: "listed"
-            case .contentFailed: "content_failed"
-            case .ended: "ended"
-            case .gathered: "gathered"
-            case .cancelled: "cancelled"
-            case .resumed: "resumed"
-            case .receiptSigned: "receipt_signed"
-            }
-        self.init(plan: name)
-    }
-
-    /// An event of a workflow, by its name.
-    init(plan name: String) { self.init(role: "plan", name: name) }
 }

@@ -158,7 +158,7 @@ actor WorkflowDesk {
         open[signed.cid] = Open(row: row, run: run)
         do throws(NodeServiceError) {
             // What is written later is on the disk later: no job is there before its workflow.
-            try await commit([.workflow(row)], of: CrashPoint.Event(plan: "begun")) {
+            try await commit([.workflow(row)], of: CrashPoint.Event(.begun, leaving: run.plan.status)) {
                 for effect in effects { workIn.yield((signed.cid, effect)) }
             }
         } catch {
@@ -307,7 +307,8 @@ actor WorkflowDesk {
         open[id] = known
         for effect in effects { workIn.yield((id, effect)) }
         changed(id)
-        try await commit([write, .workflow(known.row(of: known.plan.status))], of: CrashPoint.Event(event))
+        let status = known.plan.status
+        try await commit([write, .workflow(known.row(of: status))], of: CrashPoint.Event(event, leaving: status))
         return try await view(id)
     }
 
@@ -377,7 +378,8 @@ actor WorkflowDesk {
             open[id] = nil
             changed(id)
             return try await commit(
-                [.workflow(over.row(of: over.plan.status))], of: CrashPoint.Event(PlanEvent.cancelled))
+                [.workflow(over.row(of: over.plan.status))],
+                of: CrashPoint.Event(PlanEvent.cancelled, leaving: over.plan.status))
         }
         let receipt: SignedObject<WorkflowReceipt>
         let pages: [(cid: CID, bytes: [UInt8])]
@@ -396,7 +398,7 @@ actor WorkflowDesk {
         try await commit(
             blocks.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: id) } + [
                 .root(receipt.cid), .workflowEvent(id: id, bytes: bytes), .workflow(over.row(of: over.plan.status)),
-            ], of: CrashPoint.Event(event))
+            ], of: CrashPoint.Event(event, leaving: over.plan.status))
         // It may have been resumed meanwhile.
         if open[id]?.plan.isClosed == true { open[id] = nil }
         changed(id)
@@ -435,14 +437,14 @@ actor WorkflowDesk {
     /// - Parameter work: the result that this leaves, or that served.
     private func tell(_ id: CID, _ event: PlanEvent, _ work: WorkRow? = nil) {
         // In its place, since a copy would have all its items.
-        guard let effects = open[id]?.run.tell(event) else { return }
+        guard let effects = open[id]?.run.tell(event), let status = open[id]?.plan.status else { return }
         let bytes: [UInt8]
         do {
             bytes = try Self.encoded(event)
         } catch {
             return end.fail(error)
         }
-        let event = CrashPoint.Event(event)
+        let event = CrashPoint.Event(event, leaving: status)
         let writes = [StoreWrite.workflowEvent(id: id, bytes: bytes)] + [work].compactMap { $0.map(StoreWrite.work) }
         let goesOn = parts.store.enqueue(writes, of: [event], urgency: .idle) { [end] result in
             if case .failure(let error) = result { end.fail(NodeServiceError(storage: error)) }

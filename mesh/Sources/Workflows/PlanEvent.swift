@@ -124,6 +124,41 @@ package enum PlanEvent: Hashable, Sendable, Codable {
     }
 }
 
+extension PlanEvent {
+    /// The names of all writes of a workflow's journal.
+    package enum Name: String, CaseIterable, Sendable {
+        /// The manifest, with which the journal begins.
+        case begun
+        /// What a folder of a fan-out has in it.
+        case listed
+        /// A folder cannot be listed, or outputs not be gathered.
+        case contentFailed = "content_failed"
+        /// A job ended.
+        case ended
+        /// The outputs of a fan-out's items are folders now.
+        case gathered
+        /// The owner cancels the workflow.
+        case cancelled
+        /// The owner has what failed run again.
+        case resumed
+        /// The receipt of the workflow's end is signed.
+        case receiptSigned = "receipt_signed"
+    }
+
+    /// Its name.
+    package var name: Name {
+        switch self {
+        case .listed: .listed
+        case .contentFailed: .contentFailed
+        case .ended: .ended
+        case .gathered: .gathered
+        case .cancelled: .cancelled
+        case .resumed: .resumed
+        case .receiptSigned: .receiptSigned
+        }
+    }
+}
+
 /// What a plan wants done. All of it may be done again: after a crash it is.
 package enum PlanEffect: Hashable, Sendable {
     /// List a folder.

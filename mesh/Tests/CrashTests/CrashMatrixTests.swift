@@ -2,36 +2,19 @@ import Foundation
 import Testing
 
 /// Nodes that die at every write: before it, and right after it is durable. It takes minutes, and all of the machine,
-/// so it runs by itself (`make crash-matrix`).
+/// so it runs by itself (`make crash-matrix`). Its suites together visit every event that a journal can hold.
 @Suite(
     "Nodes killed at every write", .serialized,
-    .enabled("make crash-matrix runs it") { ProcessInfo.processInfo.environment["MESH_CRASH_MATRIX"] != nil })
+    .enabled("make crash-matrix runs it") { ProcessInfo.processInfo.environment["MESH_CRASH_MATRIX"] != nil },
+    CrashPlaces())
 struct CrashMatrixTests {
-    /// A side of a write at which a node killed itself, as it said on standard error.
-    private struct Death: Hashable, CustomStringConvertible {
-        let side: String
-        /// What was written.
-        let events: [String]
-        var description: String { "\(side) \(events)" }
-
-        static func all(in log: String) -> [Death] {
-            log.split(separator: "\n").compactMap { line in
-                let words = line.split(separator: " ").map(String.init)
-                guard words.count > 2, words[0] == "crash" else { return nil }
-                return Death(side: words[1], events: Array(words[2...]))
-            }
-        }
-    }
-
-    /// How often the originator dies at the least; as often before a write as after one.
-    private static let deathsMin = 200
-
-    /// A workflow with jobs of every kind: one, one for each file, one done twice, one that fails, one run again here.
+    /// A workflow with jobs of every kind: simple, one for each file, one that fails, done twice, done again by another
+    /// one, with public bids, with leave for a second copy, and run again here.
     private func plan(_ mesh: CrashMesh) throws -> String {
         let folder = mesh.folder.appendingPathComponent("plan")
         let parts = folder.appendingPathComponent("parts")
         try FileManager.default.createDirectory(at: parts, withIntermediateDirectories: true)
-        for number in 0..<6 { try Data("part \(number)".utf8).write(to: parts.appendingPathComponent("p\(number)")) }
+        for number in 0..<2 { try Data("part \(number)".utf8).write(to: parts.appendingPathComponent("p\(number)")) }
         try Data("begin".utf8).write(to: folder.appendingPathComponent("begin.txt"))
         try Data(GuestModules.command(GuestModules.copying)).write(to: folder.appendingPathComponent("copy.wasm"))
         let three = try GuestModules.command("(call $exit (i32.const 3))")
@@ -47,9 +30,14 @@ struct CrashMatrixTests {
               - {id: failing, module: three.wasm, job_budget: 1000000, on_failure: skip}
               - {id: each, module: copy.wasm, job_budget: 1000000, for_each: {folder: inputs.parts}, stdin: item}
               - {id: voted, module: copy.wasm, job_budget: 9000000, stdin: stages.first.stdout, verify: "quorum:2/2"}
+              - {id: again, module: copy.wasm, job_budget: 9000000, stdin: stages.first.stdout,
+                 verify: "replay@executor"}
+              - {id: open, module: copy.wasm, job_budget: 1000000, stdin: stages.first.stdout,
+                 policy: {public_bids: true}}
+              - {id: twice, module: copy.wasm, job_budget: 1000000, stdin: stages.first.stdout, policy: {hedge: true}}
               - {id: last, module: copy.wasm, job_budget: 1000000, mounts: [{path: /in, from: stages.each.stdout}],
                  stdin: stages.voted.stdout, verify: replay}
-            outputs: {text: stages.last.stdout, all: stages.each.stdout}
+            outputs: {text: stages.last.stdout, all: stages.each.stdout, same: stages.again.stdout}
 
             """
         let file = folder.appendingPathComponent("plan.yaml")
@@ -75,9 +63,25 @@ struct CrashMatrixTests {
     }
 
     /// At which write the next life ends: at the first, but what a restart writes anew must not end all of them.
-    private static func writes(until deaths: [Death]) -> Int {
+    private static func writes(until deaths: [CrashPlace]) -> Int {
         let last = deaths.last?.events
         return 1 + deaths.reversed().prefix { $0.events == last }.count / 4
+    }
+
+    /// Lets a node die at one write in each life, before and after it by turns, until all is over.
+    ///
+    /// - Parameter step: goes on with what the node is to do while it is up; whether all is over.
+    private func sweep(_ node: NodeProcess, _ step: (_ life: Int) throws -> Bool) throws {
+        for life in 1... {
+            let deaths = CrashPlace.all(in: node.log)
+            try #require(life < 1_000, "no end; it died at \(deaths.suffix(20))")
+            let point = "*:*:\(Self.writes(until: deaths))"
+            if life.isMultiple(of: 2) { try node.start(crashAfter: point) } else { try node.start(crashBefore: point) }
+            while !node.waitForCrash(seconds: 0.1) {
+                try #require(node.processID != nil, "\(node.log.suffix(2_000))")
+                if try step(life) { return }
+            }
+        }
     }
 
     @Test("An originator that dies before and after every write of a workflow ends it, and pays every job once")
@@ -86,24 +90,12 @@ struct CrashMatrixTests {
         let plan = try plan(mesh)
         let node = mesh.originator
         var id: String?
-        var lives = 0
-        life: while true {
-            lives += 1
-            let deaths = Death.all(in: node.log)
-            try #require(lives < 1_000, "no end; it died at \(deaths.suffix(20))")
-            let point = "*:*:\(Self.writes(until: deaths))"
-            if lives.isMultiple(of: 2) { try node.start(crashAfter: point) } else { try node.start(crashBefore: point) }
-            while !node.waitForCrash(seconds: id == nil ? 0.1 : 2) {
-                try #require(node.isRunning, "\(node.log.suffix(2_000))")
-                if let id {
-                    if try workflow(id, node)?["over"] as? Bool == true, try isIdle(node) { break life }
-                } else {
-                    let begun = try node.run(["workflow", "run", plan, "--detach", "--key", "k"])
-                    if begun.status == 0 { id = begun.output.trimmingCharacters(in: .newlines) }
-                }
-            }
+        try sweep(node) { _ in
+            if let id { return try workflow(id, node)?["over"] as? Bool == true && isIdle(node) }
+            let begun = try node.run(["workflow", "run", plan, "--detach", "--quiet", "--key", "k"])
+            if begun.status == 0 { id = begun.output.trimmingCharacters(in: .newlines) }
+            return false
         }
-        let deaths = Death.all(in: node.log)
         let name = try #require(id)
         let ends = try #require(try workflow(name, node))
         #expect(ends["status"] as? String == "succeeded", "\(ends)")
@@ -122,15 +114,36 @@ struct CrashMatrixTests {
         let outputs = try #require(ends["outputs"] as? [[String: Any]])
         let text = try #require(outputs.first { $0["name"] as? String == "text" }?["cid"] as? String)
         #expect(try node.run(["cat", text]).output == "begin")
-        let planEvents = ["begun", "listed", "ended", "gathered", "receipt_signed"].map { "plan:\($0)" }
-        // A quick run reports no status.
-        let names = CrashTests.originatorEvents.filter { $0 != "status_reported" }
-        let checks = ["verification_chosen", "replicas_made", "verification_began", "verification_ended"]
-        for event in planEvents + (names + checks).map({ "originator:\($0)" }) {
-            #expect(deaths.contains { $0.events.contains(event) }, "no death at \(event)")
+    }
+
+    @Test("The originator of an interactive job dies before and after every write of it; it ends, and is paid once")
+    func everyWriteOfASession() throws {
+        let mesh = try CrashMesh()
+        let node = mesh.originator
+        let module = try mesh.module("copy.wasm", GuestModules.command(GuestModules.copying))
+        var id: String?
+        var attached: (life: Int, command: RunningCommand)?
+        try sweep(node) { life in
+            guard let job = id else {
+                let begun = try node.run(["run", "-i", module, "--detach", "--idempotency-key", "k"])
+                if begun.status == 0 { id = begun.output.trimmingCharacters(in: .newlines) }
+                return false
+            }
+            if try RareWrite.isOver(job, node) { return true }
+            // The end of the input ends the module; until then it waits for it.
+            if attached?.life != life, try node.job(job)?["phase"] as? String == "AwaitingInputs" {
+                attached = (life, try RunningCommand(["attach", job, "--home", node.home.path]))
+            }
+            return false
         }
-        print("\(jobs.count) jobs, \(deaths.count) deaths at \(Set(deaths).count) places")
-        #expect(deaths.count >= Self.deathsMin)
+        let job = try #require(id)
+        let ended = try node.run(["wait", job])
+        #expect(ended.status == 0, "\(ended.output)\(ended.errors)")
+        let paid = try node.movements("settle", jobID: job)
+        #expect(paid.count == 1)
+        try eventually("the executor has what was paid") {
+            try mesh.executors.flatMap { try $0.movements("income", jobID: job) } == paid
+        }
     }
 
     /// Every event of an executor's journal, in the order of a job that goes well.

@@ -173,7 +173,9 @@ final class NodeProcess: Sendable {
         if process.isRunning { return false }
         process.waitUntilExit()
         self.process = nil
-        return process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+        guard process.terminationReason == .uncaughtSignal, process.terminationStatus == SIGKILL else { return false }
+        if let place = CrashPlace.all(in: log).last { CrashPlaces.saw(place) }
+        return true
     }
 
     /// Runs a command for this node.

@@ -1,0 +1,108 @@
+import Foundation
+import JobMarket
+import MeshTypes
+import Synchronization
+import Testing
+import Workflows
+
+/// A write at which a node killed itself, as it said on standard error.
+struct CrashPlace: Hashable, CustomStringConvertible {
+    /// An event of the write.
+    struct Event: Hashable {
+        /// Whose journal it belongs to, with its name: `originator:settled`.
+        let name: String
+        /// What kind of job, or a workflow.
+        let kind: String
+        /// The state in which the write leaves that.
+        let state: String
+    }
+
+    /// `before` or `after` the write.
+    let side: String
+    let events: [Event]
+
+    /// What makes a death another one: the side, and of each event the journal, the kind of job, and the name. Two
+    /// jobs of a kind are no two pairs, nor is a job that dies twice at a write.
+    var pair: String { "\(side) " + events.map { "\($0.name)@\($0.kind)" }.joined(separator: " ") }
+
+    var description: String { "\(side) " + events.map { "\($0.name):\($0.kind):\($0.state)" }.joined(separator: " ") }
+
+    /// All that a log tells of, in order.
+    static func all(in log: String) -> [CrashPlace] { log.split(separator: "\n").compactMap { CrashPlace(line: $0) } }
+
+    /// - Parameter line: a line of a log; nil if it tells of none.
+    init?(line: Substring) {
+        let words = line.split(separator: " ")
+        guard words.count > 2, words[0] == "crash" else { return nil }
+        side = String(words[1])
+        events = words[2...].compactMap { word in
+            let parts = word.split(separator: ":").map(String.init)
+            guard parts.count == 4 else { return nil }
+            return Event(name: "\(parts[0]):\(parts[1])", kind: parts[2], state: parts[3])
+        }
+        guard events.count == words.count - 2 else { return nil }
+    }
+
+    /// Whether the write has an event.
+    func has(_ name: String) -> Bool { events.contains { $0.name == name } }
+}
+
+/// Where nodes died in all tests of a suite, which together have to visit every event of the journals.
+struct CrashPlaces: SuiteTrait, TestScoping {
+    /// How many pairs they visit at the least.
+    static let pairsMin = 200
+
+    private static let visited = Mutex<[CrashPlace]>([])
+
+    /// Notes that a node killed itself.
+    static func saw(_ place: CrashPlace) { visited.withLock { $0.append(place) } }
+
+    /// Events at which no test kills a node, and why.
+    private static let excusedEvents = [
+        "originator:bid_displaced": "a job keeps 64 bids, so 65 executors would have to bid for it",
+        "executor:settlement_overdue": "an originator may settle up to 600 s after it had the receipt",
+    ]
+
+    /// States of an originator's job in which no write has to leave it here, and why.
+    private static let excusedStates: [JobStatus: String] = [
+        .preparingExecution: "an executor reports what lasts, and small modules are fetched and compiled at once",
+        .producingOutputs: "it is reported where outputs wait for the disk, and those of these jobs are small",
+        .completed: "the write of a result settles and anchors it as well, which leaves the job ReceiptAnchored",
+        .receiptGenerated: "an executor's own state: its originator has the receipt, or knows of none",
+    ]
+
+    /// Every event that a journal can hold, by the types.
+    static var catalogue: [String] {
+        JobEventKind.Name.allCases.flatMap { name in name.roles.map { "\($0.rawValue):\(name.rawValue)" } }
+            + PlanEvent.Name.allCases.map { "plan:\($0.rawValue)" }
+    }
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        Self.visited.withLock { $0 = [] }
+        try await function()
+        let places = Self.visited.withLock(\.self)
+        let pairs = Set(places.map(\.pair))
+        print("\(places.count) deaths, \(pairs.count) pairs, \(Set(places).count) with their states")
+        // Who runs a part of the tests does not visit all.
+        if ProcessInfo.processInfo.environment["MESH_CRASH_MATRIX"] == "part" {
+            return print(pairs.sorted().joined(separator: "\n"))
+        }
+        #expect(pairs.count >= Self.pairsMin)
+        for name in Self.catalogue {
+            let sides = Set(places.filter { $0.has(name) }.map(\.side))
+            let isExcused = Self.excusedEvents[name] != nil
+            #expect(isExcused ? sides.count < 2 : sides.count == 2, "\(name): no death on both sides, but \(sides)")
+        }
+        let states = Set(
+            places.flatMap(\.events).filter { $0.name.hasPrefix("originator:") }.map(\.state))
+        for state in JobStatus.allCases where Self.excusedStates[state] == nil {
+            #expect(states.contains(state.rawValue), "no death leaves a job \(state.rawValue)")
+        }
+        let plans = Set(places.flatMap(\.events).filter { $0.name.hasPrefix("plan:") }.map(\.state))
+        for status in WorkflowStatus.allCases {
+            #expect(plans.contains(status.rawValue), "no death leaves a workflow \(status.rawValue)")
+        }
+    }
+}
