@@ -40,6 +40,9 @@ package struct NodeStatus: Hashable, Sendable, Codable {
 
     /// Where its API listens on TCP, as a URL; nil if it does not.
     package var apiAddress: String?
+    /// When a home that was restored from a backup began the chain of its receipts again, in milliseconds since the
+    /// Unix epoch; nil if it is no such home, or the node is of an older version.
+    package var restoredAtMilliseconds: UInt64?
     /// The jobs under way, by this node's side of them and their phase; nil from a node of an older version.
     package var jobs: [JobCount]?
     /// What happened to jobs since the start, by this node's side of them; nil from a node of an older version.
@@ -215,6 +218,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case keyWarning = "key_warning"
         case runIsolation = "run_isolation"
         case apiAddress = "api_address"
+        case restoredAtMilliseconds = "restored_at_ms"
     }
 }
 

@@ -67,6 +67,7 @@ struct NodeReport: Sendable {
         status.journalWarning = journalWarning
         status.jobs = figures.openJobs
         status.events = figures.events
+        status.restoredAtMilliseconds = ((try? await RestoredChain.openedAt(in: parts.store)) ?? nil)?.value
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status

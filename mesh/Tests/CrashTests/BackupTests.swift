@@ -150,6 +150,11 @@ struct BackupTests {
         #expect(waited.status == 221 && waited.errors.contains("restored from a backup"), "\(waited)")
         let cancelled = try restored.run(["cancel", job])
         #expect(cancelled.errors.contains("was over already (failed"), "\(cancelled)")
+        let status = try #require(try restored.run(["status", "--json"]).json() as? [String: Any])
+        #expect((status["restored_at_ms"] as? NSNumber)?.uint64Value ?? 0 > 1_700_000_000_000)
+        #expect(try restored.run(["status"]).output.contains("restored          from a backup; its receipts began"))
+        let executorStatus = try executor.run(["status"]).output
+        #expect(!executorStatus.contains("from a backup"), "\(executorStatus)")
         #expect(try wallet(restored).held == 0)
         #expect(try wallet(restored).free == before.free + before.held)
         try connect(restored, to: executor)

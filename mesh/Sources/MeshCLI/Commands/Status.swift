@@ -40,6 +40,9 @@ struct Status: MeshCommand {
         if let storage = status.storage { facts += self.facts(of: storage) }
         if let gateway = status.gateway { facts.append(("gateway", words(of: gateway))) }
         if let address = status.apiAddress { facts.append(("API", address)) }
+        if let at = status.restoredAtMilliseconds {
+            facts.append(("restored", "from a backup; its receipts began again at \(Readable.date(at))"))
+        }
         if let warning = status.clockWarning { facts.append(("clock", warning)) }
         if let warning = status.keyWarning { facts.append(("key", warning)) }
         if let warning = status.journalWarning { facts.append(("journal", warning)) }
