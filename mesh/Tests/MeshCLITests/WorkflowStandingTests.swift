@@ -40,7 +40,7 @@ import Workflows
         let left = "paid 1,200 tokens, left of the budget 9,000 tokens"
         #expect(try line(2, 9_000, 80) == "stage-1 0/4  stage-2 0/4  \(left)")
         #expect(try line(3, 9_000, 80) == "stage-1 0/4  +2 stages  \(left)")
-        #expect(try line(3, 9_000, 60) == "stage-1 0/4  stage-2 0/4  +1 stage  paid 1,200 tokens")
+        #expect(try line(3, 9_000, 55) == "stage-1 0/4  stage-2 0/4  +1 stage  paid 1,200 tokens")
         #expect(try line(3, nil, 41) == "stage-1 0/4  +2 stages  paid 1,200 tokens")
         #expect(try line(3, nil, 30) == "+3 stages  paid 1,200 tokens")
     }
