@@ -180,9 +180,11 @@ extension CrashMatrixTests {
             } end: { node, key in
                 let id = try #require(try submit(node, key))
                 let ended = try node.run(["wait", id])
-                #expect(ended.status == 0, "\(ended.output)\(ended.errors)")
+                // One that stood still for longer than its executor's lease is nobody's to wait for, nor to pay.
+                let isLost = ended.status == 221 && event == "originator:attempt_resumed"
+                #expect(ended.status == 0 || isLost, "\(ended.output)\(ended.errors)")
                 try eventually("the job is over") { try RareWrite.isOver(id, node) }
-                #expect(try node.movements("settle", jobID: id).count == 1)
+                #expect(try node.movements("settle", jobID: id).count == (isLost ? 0 : 1))
                 #expect(try held(id, node) == 0)
             }
         }
@@ -198,7 +200,7 @@ extension CrashMatrixTests {
             }.play(mesh)
         }
 
-        @Test("A slow run whose second copy failed is waited for again, whenever the originator dies at that")
+        @Test("A slow run whose second copy failed is waited for again, or lost, whenever the originator dies at that")
         func resumed() throws {
             let mesh = try CrashMesh()
             let node = mesh.originator

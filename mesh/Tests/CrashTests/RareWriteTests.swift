@@ -138,7 +138,7 @@ extension CrashMatrixTests {
             } end: { node, key in
                 let id = try #require(try begun(node, key, plan))
                 func jobs() throws -> Int {
-                    try #require(try node.run(["jobs", "--json"]).json() as? [[String: Any]]).count
+                    try #require(try node.run(["jobs", "--json", "--limit", "1000"]).json() as? [Any]).count
                 }
                 // Where the order was written, it is carried out without being given again.
                 let before = try jobs()
