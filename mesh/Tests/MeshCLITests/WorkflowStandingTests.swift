@@ -1,4 +1,5 @@
 import MeshTypes
+import Multiformats
 import NodeAPI
 import Testing
 import Workflows
@@ -10,7 +11,8 @@ import Workflows
     /// A workflow of which so many stages run.
     private func view(_ count: Int, budget: UInt64?) throws -> WorkflowView {
         var stages = ""
-        for number in 1...count { stages += "- {id: stage-\(number), module: m\(number).wasm, job_budget: 10}\n" }
+        let module = CID.hashing([1], codec: .raw).text
+        for number in 1...count { stages += "- {id: stage-\(number), module: \(module), job_budget: 10}\n" }
         let text = "version: 1\n\(budget.map { "budget: \($0)\n" } ?? "")stages:\n\(stages)"
         let definition = try DefinitionReader().definition(DefinitionFile("x").tree(Array(text.utf8)))
         var view = WorkflowView(
