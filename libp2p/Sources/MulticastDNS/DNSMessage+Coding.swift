@@ -106,6 +106,7 @@ extension DNSMessage {
 /// Reads the parts of a message, none of them beyond its end.
 private struct DNSReader {
     private let all: [UInt8]
+    private var labelsRead = 0
     var position = 0
 
     init(_ bytes: [UInt8]) { all = bytes }
@@ -116,10 +117,13 @@ private struct DNSReader {
         return Array(all[position..<position + count])
     }
 
-    mutating func number() throws(DNSMessageError) -> UInt16 {
-        let two = try bytes(2)
-        return UInt16(two[0]) << 8 | UInt16(two[1])
+    mutating func byte() throws(DNSMessageError) -> UInt8 {
+        guard position < all.count else { throw .truncated }
+        defer { position += 1 }
+        return all[position]
     }
+
+    mutating func number() throws(DNSMessageError) -> UInt16 { UInt16(try byte()) << 8 | UInt16(try byte()) }
 
     func end(after count: Int) throws(DNSMessageError) -> Int {
         guard count <= all.count - position else { throw .truncated }
@@ -131,7 +135,7 @@ private struct DNSReader {
         var texts: [[UInt8]] = []
         while position < end {
             guard texts.count < DNSMessage.Limits.textsMax else { throw .tooMuch }
-            let count = Int(try bytes(1)[0])
+            let count = Int(try byte())
             guard count <= end - position else { throw .badRecord }
             let text = try bytes(count)
             if !text.isEmpty { texts.append(text) }
@@ -144,7 +148,7 @@ private struct DNSReader {
         var labels: [[UInt8]] = []
         var (after, pointers, length, bound) = (Int?.none, 0, 1, position)
         while true {
-            let first = try bytes(1)[0]
+            let first = try byte()
             switch first {
             case 0:
                 if let after { position = after }
@@ -152,10 +156,12 @@ private struct DNSReader {
                 return name
             case 1...63:
                 length += Int(first) + 1
+                labelsRead += 1
                 guard length <= DNSName.bytesMax else { throw .tooMuch }
+                guard labelsRead <= DNSMessage.Limits.labelsMax else { throw .tooManyLabels }
                 labels.append(try bytes(Int(first)))
             case 0xC0...:
-                let target = Int(first & 0x3F) << 8 | Int(try bytes(1)[0])
+                let target = Int(first & 0x3F) << 8 | Int(try byte())
                 pointers += 1
                 guard target < bound, pointers <= DNSMessage.Limits.pointersMax else { throw .badName }
                 after = after ?? position

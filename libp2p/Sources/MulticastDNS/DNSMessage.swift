@@ -15,6 +15,8 @@ package struct DNSMessage: Hashable, Sendable {
         package static let textBytesMax = 255
         /// Pointers followed while one name is read.
         package static let pointersMax = 16
+        /// Labels of all names of one message, those that pointers lead to each time anew.
+        package static let labelsMax = 1_024
     }
 
     /// The types of records that are read.
@@ -102,6 +104,8 @@ package enum DNSMessageError: Error, Hashable, Sendable, CustomStringConvertible
     case truncated
     /// It, a name, a text or a number of them is beyond its limit.
     case tooMuch
+    /// Its names have more labels, all together, than are read.
+    case tooManyLabels
     /// A name points forward, or at too many others.
     case badName
     /// A record is not as long as its type wants it.
@@ -114,6 +118,7 @@ package enum DNSMessageError: Error, Hashable, Sendable, CustomStringConvertible
         switch self {
         case .truncated: "the message ends too early"
         case .tooMuch: "the message holds more than one may"
+        case .tooManyLabels: "the names in the message have more labels than are read"
         case .badName: "a name in the message leads nowhere"
         case .badRecord: "a record in the message is not as long as it should be"
         case .notUnderstood: "the message neither asks nor answers"

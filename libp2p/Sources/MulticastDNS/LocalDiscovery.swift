@@ -19,6 +19,8 @@ package struct LocalDiscovery: Core {
         package var namesMax = 256
         /// Messages that it reads in a second, of all links; further ones are dropped unread.
         package var messagesPerSecondMax = 200
+        /// Messages of a second that it reads of one machine; further ones of it are dropped unread.
+        package var messagesPerSourcePerSecondMax = 50
         /// Finds that it reports in a minute; further ones are dropped.
         package var findsPerMinuteMax = 64
         /// Finds of a minute that one machine told of; further ones of it are dropped.
@@ -57,16 +59,26 @@ package struct LocalDiscovery: Core {
         package let bytes: [UInt8]
         /// Whether it is this machine, or another one of the link.
         package let reach: AddressReach
+        /// The subnets of the link, outside of which it has nobody dialed.
+        package let subnets: [Subnet]
 
-        package init(_ bytes: [UInt8], reach: AddressReach) { (self.bytes, self.reach) = (bytes, reach) }
+        package init(_ bytes: [UInt8], reach: AddressReach, subnets: [Subnet]) {
+            (self.bytes, self.reach, self.subnets) = (bytes, reach, subnets)
+        }
+
+        /// Whether it can say that somebody is at an address: of the link, or of loopback if it is this machine.
+        func mayName(_ address: Multiaddr) -> Bool {
+            guard let distance = address.reach, distance >= reach else { return false }
+            return distance == .loopback || subnets.contains { address.isIn($0) }
+        }
     }
 
     /// What the shell has to do.
     package enum Action: Hashable, Sendable {
         /// Send a message to the group of a link.
         case send([UInt8], on: Link)
-        /// Somebody claims that a peer is at these addresses; how near that one is says which ones it may name.
-        case found(PeerID, [Multiaddr], from: AddressReach)
+        /// Somebody claims that a peer is at these addresses.
+        case found(PeerID, [Multiaddr], from: Source)
     }
 
     /// What is counted.
@@ -118,9 +130,8 @@ package struct LocalDiscovery: Core {
     private var generator: SeededGenerator
     private var links: [Link: State] = [:]
     private var known: OrderedDictionary<[UInt8], Known> = [:]
-    private var messages: Allowance
-    private var finds: Allowance
-    private var findsBySource: [[UInt8]: Int] = [:]
+    private var messages: SharedAllowance
+    private var finds: SharedAllowance
     /// How often what happened.
     package private(set) var counters: [Counter: UInt64] = [:]
 
@@ -133,8 +144,10 @@ package struct LocalDiscovery: Core {
         self.limits = limits
         generator = SeededGenerator(seed: seed)
         names = DiscoveryNames(network: network, using: &generator)
-        messages = Allowance(max: limits.messagesPerSecondMax, milliseconds: 1_000)
-        finds = Allowance(max: limits.findsPerMinuteMax, milliseconds: 60_000)
+        messages = SharedAllowance(
+            max: limits.messagesPerSecondMax, perSourceMax: limits.messagesPerSourcePerSecondMax, milliseconds: 1_000)
+        finds = SharedAllowance(
+            max: limits.findsPerMinuteMax, perSourceMax: limits.findsPerSourcePerMinuteMax, milliseconds: 60_000)
     }
 
     /// The name under which it is found, for tests.
@@ -163,7 +176,7 @@ package struct LocalDiscovery: Core {
         _ bytes: [UInt8], on link: Link, from source: Source, now: MonotonicInstant
     ) -> [Action] {
         guard links[link] != nil else { return [] }
-        guard messages.take(now: now) else {
+        guard messages.take(for: source.bytes, now: now) else {
             count(.dropped)
             return []
         }
@@ -192,6 +205,12 @@ package struct LocalDiscovery: Core {
         return actions
     }
 
+    /// A find that the shell had no room for: it is reported again when it is next told.
+    package mutating func dropped(_ peer: PeerID) {
+        count(.findsDropped)
+        known.removeAll { $0.value.peer == peer }
+    }
+
     /// When it next asks or answers; nil without a link.
     package var nextDeadline: MonotonicInstant? {
         links.values.map { min($0.askAt, $0.answerAt ?? $0.askAt) }.min()
@@ -210,7 +229,8 @@ package struct LocalDiscovery: Core {
     package func checkInvariants() {
         precondition(links.count <= limits.linksMax, "\(links.count) links")
         precondition(known.count <= limits.namesMax, "\(known.count) names")
-        precondition(findsBySource.count <= limits.findsPerMinuteMax, "\(findsBySource.count) sources")
+        precondition(finds.sourcesCount <= limits.findsPerMinuteMax, "\(finds.sourcesCount) sources of finds")
+        precondition(messages.sourcesCount <= limits.messagesPerSecondMax, "\(messages.sourcesCount) sources")
     }
 
     // MARK: Decisions
@@ -256,20 +276,22 @@ package struct LocalDiscovery: Core {
         var actions: [Action] = []
         for record in message.answers + message.additions {
             if case .pointer(let name) = record.content, record.name == names.service, record.lifeSeconds == 0,
-                let label = name.label(below: names.service)
+                let label = name.label(below: names.service), let before = known[label],
+                now.milliseconds(since: before.toldAt) >= limits.repeatMilliseconds
             {
+                // Sooner, anybody could have a find reported again and again by taking it back.
                 known[label] = nil
             }
             guard case .texts(let texts) = record.content, record.lifeSeconds > 0, record.name != names.instance,
                 let label = record.name.label(below: names.service),
-                let (peer, addresses) = claim(in: texts, from: source.reach), peer != own
+                let (peer, addresses) = claim(in: texts, from: source), peer != own
             else { continue }
             if let before = known[label], before.peer == peer, before.addresses == addresses,
                 now.milliseconds(since: before.toldAt) < limits.repeatMilliseconds
             {
                 continue
             }
-            guard mayFind(source, now: now) else {
+            guard finds.take(for: source.bytes, now: now) else {
                 count(.findsDropped)
                 continue
             }
@@ -277,13 +299,13 @@ package struct LocalDiscovery: Core {
             if known.count >= limits.namesMax { known.removeFirst() }
             known[label] = Known(peer: peer, addresses: addresses, toldAt: now)
             count(.found)
-            actions.append(.found(peer, addresses, from: source.reach))
+            actions.append(.found(peer, addresses, from: source))
         }
         return actions
     }
 
-    /// The peer that texts name first, and its addresses: those of machines, no further inside than their author.
-    private func claim(in texts: [[UInt8]], from reach: AddressReach) -> (PeerID, [Multiaddr])? {
+    /// The peer that texts name first, and its addresses: those that their author may name.
+    private func claim(in texts: [[UInt8]], from source: Source) -> (PeerID, [Multiaddr])? {
         var peer: PeerID?
         var addresses: [Multiaddr] = []
         for text in texts where addresses.count < limits.addressesMax {
@@ -291,41 +313,37 @@ package struct LocalDiscovery: Core {
                 peer == nil || peer == named
             else { continue }
             let plain = address.withoutPeerID().unmapped
-            guard let distance = plain.reach, distance >= reach, !addresses.contains(plain) else { continue }
+            guard source.mayName(plain), !addresses.contains(plain) else { continue }
             peer = named
             addresses.append(plain)
         }
         return peer.map { ($0, addresses) }
     }
-
-    private mutating func mayFind(_ source: Source, now: MonotonicInstant) -> Bool {
-        if finds.isOver(now: now) { findsBySource = [:] }
-        guard findsBySource[source.bytes, default: 0] < limits.findsPerSourcePerMinuteMax, finds.take(now: now) else {
-            return false
-        }
-        findsBySource[source.bytes, default: 0] += 1
-        return true
-    }
 }
 
-/// So many of something in each stretch of time.
-private struct Allowance: Sendable {
+/// So many of something in each stretch of time, and so many of them for one machine.
+private struct SharedAllowance: Sendable {
     let max: Int
+    let perSourceMax: Int
     let milliseconds: Int64
     private var since: MonotonicInstant?
     private var taken = 0
+    private var bySource: [[UInt8]: Int] = [:]
 
-    init(max: Int, milliseconds: Int64) { (self.max, self.milliseconds) = (max, milliseconds) }
-
-    /// Whether the stretch that began last is over.
-    func isOver(now: MonotonicInstant) -> Bool {
-        since.map { now.milliseconds(since: $0) >= milliseconds } ?? true
+    init(max: Int, perSourceMax: Int, milliseconds: Int64) {
+        (self.max, self.perSourceMax, self.milliseconds) = (max, perSourceMax, milliseconds)
     }
 
-    mutating func take(now: MonotonicInstant) -> Bool {
-        if isOver(now: now) { (since, taken) = (now, 0) }
-        guard taken < max else { return false }
+    /// The machines that took any in this stretch; no more than may be taken.
+    var sourcesCount: Int { bySource.count }
+
+    mutating func take(for source: [UInt8], now: MonotonicInstant) -> Bool {
+        if since.map({ now.milliseconds(since: $0) >= milliseconds }) ?? true {
+            (since, taken, bySource) = (now, 0, [:])
+        }
+        guard taken < max, bySource[source, default: 0] < perSourceMax else { return false }
         taken += 1
+        bySource[source, default: 0] += 1
         return true
     }
 }

@@ -17,10 +17,10 @@ package actor LocalDiscoveryService {
         package var port = 5_353
         /// Connections from which on nobody is dialed for having been found.
         package var connectionsWanted = 8
-        /// Dials under way at once; further finds are left for the next time that they are told.
+        /// Dials under way at once, one of each machine that told of somebody; further finds wait.
         package var dialsAtOnceMax = 4
-        /// How long a dial may take, in milliseconds.
-        package var dialMilliseconds: Int64 = 10_000
+        /// Finds that wait to be dialed; further ones are dropped, and taken when they are told again.
+        package var findsWaitingMax = 64
         /// Messages that wait to be read; further ones are lost.
         package var messagesWaitingMax = 256
         /// How often the links of the machine are looked at, in milliseconds.
@@ -38,7 +38,7 @@ package actor LocalDiscoveryService {
     private struct Find: Sendable {
         let peer: PeerID
         let addresses: [Multiaddr]
-        let reach: AddressReach
+        let source: LocalDiscovery.Source
     }
 
     private let swarm: Swarm
@@ -48,11 +48,14 @@ package actor LocalDiscoveryService {
     private let onCount: @Sendable (String) -> Void
     private var core: LocalDiscovery
     private var alarm = DeadlineAlarm(resolutionMilliseconds: 10)
-    private var sockets: [LocalDiscovery.Link: (link: MulticastLink, socket: MulticastSocket)] = [:]
+    /// The sockets, for tests to end one.
+    private(set) var sockets: [LocalDiscovery.Link: (link: MulticastLink, socket: MulticastSocket)] = [:]
     private var refused: Set<MulticastLink> = []
     private var told: [LocalDiscovery.Counter: UInt64] = [:]
     private let datagrams: JobQueue<Datagram>
-    private var dialing: Set<PeerID> = []
+    /// The machines that told of whom is dialed now.
+    private var dialing: [PeerID: [UInt8]] = [:]
+    private var waiting: [Find] = []
     private let dials: JobQueue<Find>
 
     /// A service that does nothing until `run`.
@@ -99,7 +102,8 @@ package actor LocalDiscoveryService {
         let own = await swarm.listenAddresses()
         let reachesBeyond = own.contains { $0.reach ?? .loopback > .loopback }
         let current = MulticastLink.current().filter { $0.isLoopback || reachesBeyond }.prefix(linksMax)
-        for (id, (link, socket)) in sockets where !current.contains(link) {
+        for (id, (link, socket)) in sockets where !current.contains(link) || !socket.isOpen {
+            if !socket.isOpen { onCount("mdns_sockets_lost") }
             sockets[id] = nil
             await socket.close()
         }
@@ -107,7 +111,7 @@ package actor LocalDiscoveryService {
         for link in current where sockets[link.id] == nil { await open(link) }
         var announced: [LocalDiscovery.Link: [Multiaddr]] = [:]
         for (id, (link, _)) in sockets {
-            announced[id] = own.filter { $0.reach.map { link.isLoopback || $0 > .loopback } ?? false }
+            announced[id] = own.filter(link.announces)
         }
         core.linksChanged(announced, now: SwarmClock.now)
         alarm.arm(for: core.nextDeadline)
@@ -117,10 +121,10 @@ package actor LocalDiscoveryService {
         do {
             let socket = try await MulticastSocket.open(
                 on: link, port: limits.port, bytesMax: DNSMessage.Limits.messageBytesMax
-            ) { [datagrams, port = limits.port] bytes, sender, sentFrom in
-                // What another port sends is no multicast DNS (RFC 6762, 6), and who is not of the link has no say.
-                guard sentFrom == port, let reach = link.reach(of: sender) else { return }
-                let source = LocalDiscovery.Source(sender, reach: reach)
+            ) { [datagrams] bytes, sender in
+                // Who is not of the link has no say; its port may be any, as rust-libp2p's is.
+                guard let reach = link.reach(of: sender) else { return }
+                let source = LocalDiscovery.Source(sender, reach: reach, subnets: link.addresses)
                 _ = datagrams.start(Datagram(bytes: bytes, link: link, source: source))
             }
             sockets[link.id] = (link, socket)
@@ -147,10 +151,14 @@ package actor LocalDiscoveryService {
         for action in actions {
             switch action {
             case .send(let bytes, let link): sockets[link]?.socket.send(bytes)
-            case .found(let peer, let addresses, let reach):
-                logger.debug("peer found on a link", metadata: ["peer": "\(peer)", "reach": "\(reach)"])
-                guard dialing.count < limits.dialsAtOnceMax, dialing.insert(peer).inserted else { continue }
-                _ = dials.start(Find(peer: peer, addresses: addresses, reach: reach))
+            case .found(let peer, let addresses, let source):
+                logger.debug("peer found on a link", metadata: ["peer": "\(peer)", "reach": "\(source.reach)"])
+                if waiting.count < limits.findsWaitingMax {
+                    waiting.append(Find(peer: peer, addresses: addresses, source: source))
+                    startDials()
+                } else {
+                    core.dropped(peer)
+                }
             }
         }
         for (counter, count) in core.counters {
@@ -159,15 +167,33 @@ package actor LocalDiscoveryService {
         }
     }
 
-    /// The handshake shows whether it is that peer; what was claimed is worth nothing before.
+    /// The finds under way and those that wait, for tests.
+    var findsTaken: (dialing: Int, waiting: Int) { (dialing.count, waiting.count) }
+
+    /// Dials whoever waits longest, one of each source at a time: one that names silent machines holds up no others.
+    private func startDials() {
+        while dialing.count < limits.dialsAtOnceMax,
+            let next = waiting.firstIndex(where: { find in
+                dialing[find.peer] == nil && !dialing.values.contains(find.source.bytes)
+            })
+        {
+            let find = waiting.remove(at: next)
+            dialing[find.peer] = find.source.bytes
+            _ = dials.start(find)
+        }
+    }
+
+    /// The handshake shows whether it is that peer; what was claimed is worth nothing before. Its place is free only
+    /// when all attempts are over, each of which has its own time.
     private func dial(_ find: Find) async {
-        defer { dialing.remove(find.peer) }
+        defer {
+            dialing[find.peer] = nil
+            startDials()
+        }
         let peer = find.peer
         guard !swarm.isConnected(peer), await swarm.connectedPeers().count < limits.connectionsWanted else { return }
         do {
-            try await withDeadline(milliseconds: limits.dialMilliseconds) { [swarm] in
-                try await swarm.connect(to: peer, foundAt: find.addresses, from: find.reach)
-            }
+            try await swarm.connect(to: peer, foundAt: find.addresses, from: find.source.reach)
         } catch {
             logger.debug(
                 "a peer that was found did not answer",

@@ -61,6 +61,14 @@ extension Multiaddr {
         }
     }
 
+    /// Whether this is an IP address in a subnet.
+    package func isIn(_ subnet: Subnet) -> Bool {
+        switch components.first {
+        case .ip4(let bytes), .ip6(let bytes): subnet.contains(bytes)
+        default: false
+        }
+    }
+
     /// This address, with an IPv4-mapped IPv6 address replaced by the IPv4 address it means.
     package var unmapped: Multiaddr {
         guard case .ip6(let bytes)? = components.first, Self.isMapped(bytes) else { return self }

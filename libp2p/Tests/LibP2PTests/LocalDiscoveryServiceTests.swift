@@ -19,18 +19,18 @@ struct LocalDiscoveryServiceTests {
     /// Services of swarms, with what each counted, until the body ends.
     private func withServices(
         _ swarms: [Swarm], limits: Limits,
-        _ body: @Sendable ([NIOLockedValueBox<[String: Int]>]) async throws -> Void
+        _ body: @Sendable ([LocalDiscoveryService], [NIOLockedValueBox<[String: Int]>]) async throws -> Void
     ) async throws {
         let counts = swarms.map { _ in NIOLockedValueBox<[String: Int]>([:]) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for (swarm, counted) in zip(swarms, counts) {
-                let service = LocalDiscoveryService(
+            let services = zip(swarms, counts).map { swarm, counted in
+                LocalDiscoveryService(
                     swarm: swarm, limits: limits, logger: Logger(label: "test"),
                     onCount: { name in counted.withLockedValue { $0[name, default: 0] += 1 } })
-                group.addTask { await service.run() }
             }
+            for service in services { group.addTask { await service.run() } }
             defer { group.cancelAll() }
-            try await body(counts)
+            try await body(services, counts)
         }
     }
 
@@ -44,7 +44,7 @@ struct LocalDiscoveryServiceTests {
     @Test("Nodes on one machine that know nobody find each other and are connected")
     func findEachOther() async throws {
         try await withSwarms(3) { swarms in
-            try await withServices(swarms, limits: limits(port: 35_301)) { counts in
+            try await withServices(swarms, limits: limits(port: 35_301)) { _, counts in
                 try await eventually("all are connected") {
                     for swarm in swarms where await swarm.connectedPeers().count < 2 { return false }
                     return true
@@ -57,37 +57,159 @@ struct LocalDiscoveryServiceTests {
         }
     }
 
-    @Test("A node with enough connections, or with as many dials under way as it may have, dials nobody for a find")
+    /// Accepts and says nothing, so that dials go on until it closes them.
+    private final class Silent: Sendable {
+        private let listener: any Channel
+        private let accepted: NIOLockedValueBox<[any Channel]>
+        let address: Multiaddr
+
+        init() async throws {
+            let accepted = NIOLockedValueBox<[any Channel]>([])
+            self.accepted = accepted
+            listener = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .childChannelInitializer { channel in
+                    accepted.withLockedValue { $0.append(channel) }
+                    return channel.eventLoop.makeSucceededVoidFuture()
+                }.bind(host: "127.0.0.1", port: 0).get()
+            address = try #require(TCPTransport.multiaddr(listener.localAddress))
+        }
+
+        var count: Int { accepted.withLockedValue { $0.count } }
+
+        func closeAccepted() { for channel in accepted.withLockedValue(\.self) { channel.close(promise: nil) } }
+
+        func close() async throws {
+            closeAccepted()
+            try await listener.close()
+        }
+    }
+
+    /// Sends to the group of loopback from an address of this machine and a port of its own, as rust-libp2p does.
+    private struct Speaker: Sendable {
+        private let channel: any Channel
+        private let group: SocketAddress
+
+        init(from host: String, port: Int) async throws {
+            let interface = ChannelOptions.Types.SocketOption(level: .ip, name: .ip_multicast_if)
+            channel = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                // 127.0.0.1 in the network's order.
+                .channelOption(interface, value: .init(Int32(0x7F00_0001).bigEndian))
+                .bind(host: host, port: 0).get()
+            group = try SocketAddress(ipAddress: "224.0.0.251", port: port)
+        }
+
+        func send(_ bytes: [UInt8]) {
+            channel.writeAndFlush(
+                AddressedEnvelope(remoteAddress: group, data: ByteBuffer(bytes: bytes)), promise: nil)
+        }
+
+        func close() async throws { try await channel.close() }
+    }
+
+    @Test("Dials under way are one of each source and bounded; further finds wait, and go when a dial is really over")
     func dialsAreBounded() async throws {
-        // Accepts and says nothing, so that a dial goes on.
-        let accepted = NIOLockedValueBox(0)
-        let silent = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .childChannelInitializer { channel in
-                accepted.withLockedValue { $0 += 1 }
-                return channel.eventLoop.makeSucceededVoidFuture()
-            }.bind(host: "127.0.0.1", port: 0).get()
-        let address = try #require(TCPTransport.multiaddr(silent.localAddress))
-        for (port, wanted, expected) in [(35_302, 8, 1), (35_303, 0, 0)] {
-            accepted.withLockedValue { $0 = 0 }
-            let limits = limits(port: port) {
-                $0.connectionsWanted = wanted
-                $0.dialsAtOnceMax = 1
-            }
-            try await withSwarms(1) { swarms in
-                try await withServices(swarms, limits: limits) { counts in
-                    let link = try #require(MulticastLink.current().first { $0.isLoopback })
-                    let speaker = try await MulticastSocket.open(on: link, port: port, bytesMax: 9_000) { _, _, _ in }
-                    try await eventually("both claims are taken") {
-                        for number in 1...2 { speaker.send(try claim(number, at: address)) }
-                        return counts[0].withLockedValue { $0["mdns_found"] ?? 0 >= 2 }
+        let silent = try await Silent()
+        let limits = limits(port: 35_302) {
+            $0.dialsAtOnceMax = 2
+            $0.findsWaitingMax = 2
+        }
+        try await withSwarms(1) { swarms in
+            try await withServices(swarms, limits: limits) { services, counts in
+                // Whoever claims, the finds under way and those that wait then. The last one is dropped.
+                let steps = [(2, 1, 1, 0), (2, 2, 1, 1), (3, 3, 2, 1), (4, 4, 2, 2), (5, 5, 2, 2)]
+                var speakers: [Speaker] = []
+                for host in 2...5 { speakers.append(try await Speaker(from: "127.0.0.\(host)", port: 35_302)) }
+                for (host, number, dialing, waiting) in steps {
+                    let message = try claim(number, at: silent.address)
+                    let speaker = speakers[host - 2]
+                    try await eventually("claim \(number) is taken") {
+                        speaker.send(message)
+                        return counts[0].withLockedValue { $0["mdns_found"] ?? 0 >= number }
                     }
-                    try await eventually("who may be dialed is") { accepted.withLockedValue { $0 } == expected }
-                    await speaker.close()
+                    let taken = await services[0].findsTaken
+                    #expect(taken.dialing == dialing && taken.waiting == waiting, "claim \(number): \(taken)")
                 }
+                #expect(counts[0].withLockedValue { $0["mdns_finds_dropped"] ?? 0 >= 1 })
+                try await eventually("two are dialed") { silent.count == 2 }
+                silent.closeAccepted()
+                try await eventually("those that waited are dialed") { silent.count == 4 }
+                silent.closeAccepted()
+                let dropped = (speakers[3], try claim(5, at: silent.address))
+                try await eventually("the one that was dropped is dialed when it is told again") {
+                    dropped.0.send(dropped.1)
+                    return silent.count == 5
+                }
+                for speaker in speakers { try await speaker.close() }
             }
-            #expect(accepted.withLockedValue { $0 } == expected)
         }
         try await silent.close()
+    }
+
+    @Test("A node with enough connections dials nobody for a find")
+    func enoughConnections() async throws {
+        let silent = try await Silent()
+        try await withSwarms(1) { swarms in
+            try await withServices(swarms, limits: limits(port: 35_303) { $0.connectionsWanted = 0 }) {
+                services, counts in
+                let speaker = try await Speaker(from: "127.0.0.2", port: 35_303)
+                let messages = [try claim(1, at: silent.address), try claim(2, at: silent.address)]
+                try await eventually("both claims are taken") {
+                    for message in messages { speaker.send(message) }
+                    return counts[0].withLockedValue { $0["mdns_found"] ?? 0 >= 2 }
+                }
+                // A dial would go on for as long as nothing is said.
+                try await eventually("both are done with") {
+                    let taken = await services[0].findsTaken
+                    return taken.dialing == 0 && taken.waiting == 0
+                }
+                try await speaker.close()
+            }
+        }
+        #expect(silent.count == 0)
+        try await silent.close()
+    }
+
+    @Test("A socket that an error of the network ended is counted and opened again")
+    func lostSocket() async throws {
+        let limits = limits(port: 35_304) {
+            $0.connectionsWanted = 0
+            $0.linksMilliseconds = 20
+        }
+        try await withSwarms(1) { swarms in
+            try await withServices(swarms, limits: limits) { services, counts in
+                try await eventually("there is a socket") { await services[0].sockets.count == 1 }
+                for (_, socket) in await services[0].sockets.values { await socket.close() }
+                try await eventually("it is missed") {
+                    counts[0].withLockedValue { $0["mdns_sockets_lost"] == 1 }
+                }
+                let speaker = try await Speaker(from: "127.0.0.2", port: 35_304)
+                let message = try claim(1, at: try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/1"))
+                try await eventually("there is another that hears") {
+                    speaker.send(message)
+                    return counts[0].withLockedValue { $0["mdns_found"] == 1 }
+                }
+                try await speaker.close()
+            }
+        }
+    }
+
+    @Test("Where a found peer is said to be is remembered only once it has answered there")
+    func findsAreNotRemembered() async throws {
+        let silent = try await Silent()
+        try await silent.close()
+        try await withSwarms(2) { swarms in
+            let stranger = PeerID(publicKeyProtobuf: Array(String(repeating: "stranger ", count: 12).utf8))
+            await #expect(throws: OpenStreamError.self) {
+                try await swarms[0].connect(to: stranger, foundAt: [silent.address], from: .loopback)
+            }
+            #expect(await swarms[0].addresses(of: stranger).isEmpty)
+            let other = swarms[1].localPeer
+            let addresses = await swarms[1].listenAddresses()
+            try await swarms[0].connect(to: other, foundAt: addresses, from: .loopback)
+            #expect(swarms[0].isConnected(other))
+            let known = await swarms[0].addresses(of: other)
+            #expect(known.contains { addresses.contains($0) })
+        }
     }
 
     private func claim(_ number: Int, at address: Multiaddr) throws -> [UInt8] {
@@ -107,23 +229,43 @@ struct LocalDiscoveryServiceTests {
         #expect((0..<256).allSatisfy { queue.start($0) } && !queue.start(256))
     }
 
-    @Test("A sender is this machine, of the link, or not listened to")
+    private let wire = MulticastLink(
+        interface: 2, isIPv6: false, addresses: [Subnet(address: [192, 168, 7, 5], mask: [255, 255, 254, 0])])
+    private let loopback = MulticastLink(
+        interface: 1, isIPv6: false,
+        addresses: [
+            Subnet(address: [10, 9, 8, 7], mask: [255, 255, 255, 255]),
+            Subnet(address: [127, 0, 0, 1], mask: [255, 0, 0, 0]),
+        ])
+
+    @Test("A sender is of the link or not listened to, and this machine on loopback alone, whatever address it writes")
     func reach() {
-        let wire = MulticastLink(
-            interface: 2, isIPv6: false, isLoopback: false,
-            addresses: [.init(address: [192, 168, 7, 5], mask: [255, 255, 254, 0])])
-        #expect(wire.reach(of: [192, 168, 7, 5]) == .loopback && wire.reach(of: [127, 0, 0, 1]) == .loopback)
+        #expect(wire.reach(of: [192, 168, 7, 5]) == .local && wire.reach(of: [127, 0, 0, 1]) == nil)
         #expect(wire.reach(of: [192, 168, 6, 200]) == .local && wire.reach(of: [192, 168, 8, 1]) == nil)
         #expect(wire.reach(of: [8, 8, 8, 8]) == nil)
+        // One more address does not make another link of loopback.
+        #expect(loopback.isLoopback && !wire.isLoopback)
+        #expect(loopback.reach(of: [127, 0, 0, 9]) == .loopback && loopback.reach(of: [10, 9, 8, 7]) == .loopback)
+        #expect(loopback.reach(of: [10, 9, 8, 6]) == nil)
         let own = [0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 11) + [1]
         let six = MulticastLink(
-            interface: 2, isIPv6: true, isLoopback: false,
+            interface: 2, isIPv6: true,
             addresses: [
-                .init(address: own, mask: [UInt8](repeating: 255, count: 8) + [UInt8](repeating: 0, count: 8))
+                Subnet(address: own, mask: [UInt8](repeating: 255, count: 8) + [UInt8](repeating: 0, count: 8))
             ])
-        #expect(six.reach(of: own) == .loopback)
+        #expect(six.reach(of: own) == .local && six.reach(of: [UInt8](repeating: 0, count: 15) + [1]) == nil)
         #expect(six.reach(of: own.dropLast() + [9]) == .local)
         #expect(six.reach(of: [0xFE, 0x80] + own.dropFirst(2)) == .local)
         #expect(six.reach(of: [0x20, 0x02] + own.dropFirst(2)) == nil && six.reach(of: [192, 168, 7, 5]) == nil)
+    }
+
+    @Test("A link is told of the node's addresses in its own subnets, and loopback of those of loopback")
+    func announced() throws {
+        let own = try [
+            "/ip4/192.168.7.5/tcp/1", "/ip4/172.16.0.1/tcp/1", "/ip6/fd00::1/tcp/1", "/ip4/127.0.0.1/tcp/1",
+            "/ip6/::1/tcp/1", "/ip4/10.9.8.7/tcp/1",
+        ].map { try Multiaddr(parsing: $0) }
+        #expect(own.filter(wire.announces) == [own[0]])
+        #expect(own.filter(loopback.announces) == Array(own[3...]))
     }
 }

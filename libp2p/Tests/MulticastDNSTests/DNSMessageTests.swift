@@ -128,6 +128,18 @@ struct DNSMessageTests {
         #expect(failure(header([0, 1, 0, 0]) + Array(record.dropLast(5)) + [3, 1, 2, 3]) == .badRecord)
     }
 
+    @Test("Pointers at one long name are followed until the names have as many labels as are read")
+    func labels() {
+        let ending: [UInt8] = [0, 12, 0, 1]
+        let long = Array(repeatElement([1, 0x61] as [UInt8], count: 127).joined()) + [0] + ending
+        let again = Array(repeatElement([0xC0, 12] + ending, count: 7).joined())
+        for (count, expected) in [(8, DNSMessageError?.none), (9, .tooManyLabels)] {
+            let last = Array(repeatElement([1, 0x61] as [UInt8], count: count).joined()) + [0] + ending
+            // Eight names of 127 labels, and one more of the rest of 1,024.
+            #expect(failure(header([9, 0, 0, 0]) + long + again + last) == expected, "\(count) further labels")
+        }
+    }
+
     @Test("Names have labels of 1 to 63 bytes and 255 in all, and are equal whatever their case")
     func names() {
         #expect(DNSName("A.b") == DNSName("a.B") && DNSName("") == nil && DNSName("a..b") == nil)

@@ -10,8 +10,14 @@ struct LocalDiscoveryTests {
     private typealias Link = LocalDiscovery.Link
 
     private static let wire = Link(interface: 2, isIPv6: false)
-    private static let neighbour = LocalDiscovery.Source([192, 0, 2, 7], reach: .local)
-    private static let sameMachine = LocalDiscovery.Source([127, 0, 0, 1], reach: .loopback)
+    private static let subnets = [
+        Subnet(address: [192, 0, 2, 1], mask: [255, 255, 255, 0]),
+        Subnet(address: [10, 0, 0, 9], mask: [255, 0, 0, 0]),
+        Subnet(address: [203, 0, 113, 1], mask: [255, 255, 255, 0]),
+    ]
+    private static let neighbour = LocalDiscovery.Source([192, 0, 2, 7], reach: .local, subnets: subnets)
+    private static let sameMachine = LocalDiscovery.Source(
+        [127, 0, 0, 1], reach: .loopback, subnets: [Subnet(address: [127, 0, 0, 1], mask: [255, 0, 0, 0])])
 
     private func peer(_ number: Int) -> PeerID {
         PeerID(publicKeyProtobuf: Array(String(repeating: "peer \(number) ", count: 12).utf8))
@@ -75,7 +81,8 @@ struct LocalDiscoveryTests {
         }
         #expect(
             Set(found) == [
-                .found(peer(2), [addresses[1]], from: .local), .found(peer(1), [addresses[0]], from: .local),
+                .found(peer(2), [addresses[1]], from: Self.neighbour),
+                .found(peer(1), [addresses[0]], from: Self.neighbour),
             ])
         #expect(found.count == 2, "what did not change is reported once")
     }
@@ -169,7 +176,8 @@ struct LocalDiscoveryTests {
         let many = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1/tcp/2", "/ip4/192.0.2.1/tcp/3"]
         var found: [LocalDiscovery.Action] = []
         for number in 0..<50 {
-            let source = LocalDiscovery.Source([192, 0, 2, UInt8(number / 10)], reach: .local)
+            let source = LocalDiscovery.Source(
+                [192, 0, 2, UInt8(number / 10)], reach: .local, subnets: Self.subnets)
             found += core.received(
                 try answer("n\(number)", peer(100 + number), many), on: Self.wire, from: source, now: at(500))
             core.checkInvariants()
@@ -196,7 +204,8 @@ struct LocalDiscoveryTests {
         core.linksChanged([Self.wire: []], now: .zero)
         let all = [
             "/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/2", "/ip4/203.0.113.5/tcp/3", "/dns4/router/tcp/4",
-            "/ip4/10.0.0.1/udp/5", "/ip4/0.0.0.0/tcp/6", "/ip4/224.0.0.1/tcp/7",
+            "/ip4/10.0.0.1/udp/5", "/ip4/0.0.0.0/tcp/6", "/ip4/224.0.0.1/tcp/7", "/ip4/169.254.169.254/tcp/80",
+            "/ip4/203.0.114.5/tcp/3", "/ip4/192.168.1.1/tcp/80", "/ip6/2001:db8::1/tcp/1",
         ]
         func found(_ message: [UInt8], _ source: LocalDiscovery.Source, _ now: Int64) -> [LocalDiscovery.Action] {
             core.received(message, on: Self.wire, from: source, now: at(now))
@@ -204,19 +213,19 @@ struct LocalDiscoveryTests {
         let (inside, outside) = (try address("/ip4/10.0.0.1/tcp/2"), try address("/ip4/203.0.113.5/tcp/3"))
         #expect(
             found(try answer("a", peer(1), all), Self.neighbour, 0) == [
-                .found(peer(1), [inside, outside], from: .local)
-            ])
+                .found(peer(1), [inside, outside], from: Self.neighbour)
+            ], "no address beyond the link's subnets")
         #expect(
             found(try answer("b", peer(2), all), Self.sameMachine, 0)
-                == [.found(peer(2), [try address("/ip4/127.0.0.1/tcp/1"), inside, outside], from: .loopback)])
+                == [.found(peer(2), [try address("/ip4/127.0.0.1/tcp/1")], from: Self.sameMachine)])
         #expect(found(try answer("c", peer(8), all), Self.neighbour, 0).isEmpty, "it is this node")
         #expect(found(try answer("d", peer(3), []), Self.neighbour, 0).isEmpty)
-        // What was reported is reported again when it changes, a minute later, or after a farewell.
+        // What was reported is reported again when it changes, or a minute later, and no sooner after a farewell.
         #expect(found(try answer("a", peer(1), all), Self.neighbour, 59_999).isEmpty)
         #expect(found(try answer("a", peer(1), [all[1]]), Self.neighbour, 59_999).count == 1)
         #expect(found(try answer("a", peer(1), [all[1]]), Self.neighbour, 119_999).count == 1)
         #expect(found(try answer("a", peer(1), [], lifeSeconds: 0), Self.neighbour, 120_000).isEmpty)
-        #expect(found(try answer("a", peer(1), [all[1]]), Self.neighbour, 120_001).count == 1)
+        #expect(found(try answer("a", peer(1), [all[1]]), Self.neighbour, 120_001).isEmpty)
         // As py-libp2p writes further addresses.
         var message = try DNSMessage(decoding: try answer("e", peer(4), [all[1]]))
         let instance = try #require(DNSName("e._p2p._udp.local"))
@@ -228,7 +237,34 @@ struct LocalDiscoveryTests {
             DNSMessage.Record(instance, .texts(texts.map { Array($0.utf8) }), lifeSeconds: 9, isUnique: true)
         ]
         #expect(
-            found(message.encoded(), Self.neighbour, 130_000) == [.found(peer(4), [inside, outside], from: .local)])
+            found(message.encoded(), Self.neighbour, 130_000)
+                == [.found(peer(4), [inside, outside], from: Self.neighbour)])
+    }
+
+    @Test("A find for which there was no room is reported when it is told again, and counted as dropped")
+    func droppedFinds() throws {
+        var core = core(10)
+        core.linksChanged([Self.wire: []], now: .zero)
+        let told = try answer("a", peer(1), ["/ip4/10.0.0.1/tcp/2"])
+        #expect(core.received(told, on: Self.wire, from: Self.neighbour, now: at(0)).count == 1)
+        #expect(core.received(told, on: Self.wire, from: Self.neighbour, now: at(1)).isEmpty)
+        core.dropped(peer(1))
+        #expect(core.received(told, on: Self.wire, from: Self.neighbour, now: at(2)).count == 1)
+        #expect(core.counters[.findsDropped] == 1)
+    }
+
+    @Test("One machine has a share of the messages that are read in a second, and others have the rest")
+    func messagesOfOneMachine() throws {
+        var core = core(11) { $0.messagesPerSourcePerSecondMax = 3 }
+        core.linksChanged([Self.wire: []], now: .zero)
+        let query = DNSMessage(isResponse: false).encoded()
+        for _ in 0..<5 { _ = core.received(query, on: Self.wire, from: Self.neighbour, now: at(0)) }
+        #expect(core.counters[.received] == 3 && core.counters[.dropped] == 2)
+        _ = core.received(query, on: Self.wire, from: Self.sameMachine, now: at(999))
+        #expect(core.counters[.received] == 4)
+        _ = core.received(query, on: Self.wire, from: Self.neighbour, now: at(1_000))
+        #expect(core.counters[.received] == 5 && core.counters[.dropped] == 2)
+        core.checkInvariants()
     }
 
     @Test("Nodes of another network are neither found nor answered, and a node that stops takes itself back")

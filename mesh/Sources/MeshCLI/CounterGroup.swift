@@ -114,6 +114,7 @@ struct CounterGroup {
                 "mdns_dropped": "such messages that came too fast",
                 "mdns_malformed": "such messages that did not read", "mdns_found": "nodes found on the local network",
                 "mdns_finds_dropped": "nodes found there too fast",
+                "mdns_sockets_lost": "sockets for that, ended by an error and opened again",
                 "misbehaviours": "faults of peers", "misbehaviours_not_written": "faults of peers, not written down",
             ]
         ),

@@ -1,4 +1,5 @@
 import Foundation
+package import Multiformats
 import NIOCore
 import NIOPosix
 package import Peers
@@ -12,12 +13,12 @@ package struct MulticastLink: Hashable, Sendable {
     /// Whether it leads to this machine alone.
     package let isLoopback: Bool
     /// This machine's addresses there, each with the mask of its subnet.
-    let addresses: [Subnet]
+    package let addresses: [Subnet]
 
-    /// An address in its subnet.
-    struct Subnet: Hashable, Sendable {
-        let address: [UInt8]
-        let mask: [UInt8]
+    /// A link; it is loopback if any of its addresses is an IPv4 one of loopback.
+    init(interface: Int, isIPv6: Bool, addresses: [Subnet]) {
+        (self.interface, self.isIPv6, self.addresses) = (interface, isIPv6, addresses)
+        isLoopback = !isIPv6 && addresses.contains { $0.address.first == 127 }
     }
 
     /// The links of this machine now, IPv4's first; loopback without IPv6, since all of this machine are on its IPv4.
@@ -29,41 +30,44 @@ package struct MulticastLink: Hashable, Sendable {
             let isLoopback = isIPv6 ? address == [UInt8](repeating: 0, count: 15) + [1] : address[0] == 127
             let mask = device.netmask?.addressBytes ?? [UInt8](repeating: 0xFF, count: address.count)
             var link = found[device.interfaceIndex]?[isIPv6] ?? (false, [])
-            link.isUsable = isLoopback ? !isIPv6 : device.multicastSupported
+            // An address that somebody added to loopback does not make another link of it, nor does it end it.
+            link.isUsable = (isLoopback ? !isIPv6 : device.multicastSupported) || link.isUsable
             link.addresses.append(Subnet(address: address, mask: mask))
             found[device.interfaceIndex, default: [:]][isIPv6] = link
         }
         return [false, true].flatMap { isIPv6 in
             found.sorted { $0.key < $1.key }.compactMap { interface, families in
                 guard let family = families[isIPv6], family.isUsable else { return nil }
-                return MulticastLink(
-                    interface: interface, isIPv6: isIPv6,
-                    isLoopback: !isIPv6 && family.addresses.allSatisfy { $0.address[0] == 127 },
-                    addresses: family.addresses)
+                return MulticastLink(interface: interface, isIPv6: isIPv6, addresses: family.addresses)
             }
         }
     }
 
-    /// How near a sender on this link is: this machine itself, or one of the link's subnets; nil if it is neither, and
-    /// so must not be listened to.
+    /// How near a sender on this link is: this machine itself where the link is loopback, or one of the link's subnets;
+    /// nil if it is neither, and so must not be listened to.
+    ///
+    /// Elsewhere a sender with an address of this machine is one of the link: anybody there can write it into a packet.
     package func reach(of sender: [UInt8]) -> AddressReach? {
-        if addresses.contains(where: { $0.address == sender }) || (sender.count == 4 && sender[0] == 127) {
-            return .loopback
-        }
+        let isNear = addresses.contains { $0.contains(sender) }
+        if isLoopback { return isNear || (sender.count == 4 && sender[0] == 127) ? .loopback : nil }
+        if sender.count == 4, sender[0] == 127 { return nil }
         if isIPv6, sender.count == 16, sender[0] == 0xFE, sender[1] & 0xC0 == 0x80 { return .local }
-        let isNear = addresses.contains { subnet in
-            subnet.address.count == sender.count
-                && zip(zip(subnet.address, sender), subnet.mask).allSatisfy { ($0.0 ^ $0.1) & $1 == 0 }
-        }
         return isNear ? .local : nil
+    }
+
+    /// Whether this machine tells others on the link of one of its addresses: those that they can reach there.
+    package func announces(_ address: Multiaddr) -> Bool {
+        guard let reach = address.reach else { return false }
+        if isLoopback, reach == .loopback { return true }
+        return (isLoopback || reach > .loopback) && addresses.contains { address.isIn($0) }
     }
 }
 
 /// A socket for one multicast group on one link. It hears what is sent to the group there, and nothing that is sent to
 /// this machine alone, and shares its port with whoever else listens, such as the system's own resolver.
 package final class MulticastSocket: Sendable {
-    /// A message, and the machine that sent it.
-    package typealias Receiving = @Sendable (_ bytes: [UInt8], _ sender: [UInt8], _ port: Int) -> Void
+    /// A message, and the machine that sent it, from whatever port.
+    package typealias Receiving = @Sendable (_ bytes: [UInt8], _ sender: [UInt8]) -> Void
 
     private let channel: any Channel
     private let group: SocketAddress
@@ -89,12 +93,14 @@ package final class MulticastSocket: Sendable {
                     try channel.pipeline.syncOperations.addHandler(DatagramHandler(receiving))
                 }
             }
-        if !link.isIPv6 {
-            // Linux gives a socket what any other has joined, on whatever link, unless it is told not to.
-            let ofOthers = NIOBSDSocket.Option(rawValue: 49)
-            bootstrap = bootstrap.channelOption(
-                ChannelOptions.Types.SocketOption(level: .ip, name: ofOthers), value: 0)
-        }
+        #if os(Linux)
+            if !link.isIPv6 {
+                // Linux gives a socket what any other has joined, on whatever link, unless it is told not to.
+                let ofOthers = NIOBSDSocket.Option(rawValue: 49)
+                bootstrap = bootstrap.channelOption(
+                    ChannelOptions.Types.SocketOption(level: .ip, name: ofOthers), value: 0)
+            }
+        #endif
         let channel = try await bootstrap.bind(to: group).get()
         do {
             try await join(link, group: group, channel)
@@ -110,6 +116,9 @@ package final class MulticastSocket: Sendable {
         channel.writeAndFlush(
             AddressedEnvelope(remoteAddress: group, data: ByteBuffer(bytes: bytes)), promise: nil)
     }
+
+    /// Whether it still hears and sends; most errors of a network, such as one that went away, end it.
+    package var isOpen: Bool { channel.isActive }
 
     /// Leaves the group.
     package func close() async { try? await channel.close() }
@@ -158,11 +167,11 @@ private final class DatagramHandler: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)
-        guard let sender = envelope.remoteAddress.addressBytes, let port = envelope.remoteAddress.port else { return }
-        receiving(Array(envelope.data.readableBytesView), sender, port)
+        guard let sender = envelope.remoteAddress.addressBytes else { return }
+        receiving(Array(envelope.data.readableBytesView), sender)
     }
 
-    /// Errors of single datagrams, such as one that could not be sent, leave the socket as it is.
+    /// Nobody waits for single datagrams; whether the socket has outlived the error, `isOpen` says.
     func errorCaught(context: ChannelHandlerContext, error: any Error) {}
 }
 

@@ -15,7 +15,10 @@ extension Swarm {
     public func connect(to peer: PeerID, addresses: [Multiaddr]) async throws(OpenStreamError) {
         if isConnected(peer), !isDenied(peer) { return }
         if !addresses.isEmpty { addAddresses(addresses, for: peer) }
-        let known = book.order(of: peer)
+        try await dialHearsay(peer, book.order(of: peer))
+    }
+
+    private func dialHearsay(_ peer: PeerID, _ known: [Multiaddr]) async throws(OpenStreamError) {
         if dials[peer] == nil, case .failure(let refusal) = book.admits(peer, at: known, now: SwarmClock.now) {
             shared.count(.refusedDialBudget)
             let limit = refusal.failuresPerMinuteMax
@@ -25,14 +28,16 @@ extension Swarm {
     }
 
     /// Connects to a peer that somebody at a known distance claims to be at these addresses, the best first: as far as
-    /// that one may name them, and as often as hearsay is dialed.
+    /// that one may name them, after the known ones, and as often as hearsay is dialed. What answers is remembered.
     package func connect(
         to peer: PeerID, foundAt addresses: [Multiaddr], from author: AddressReach
     ) async throws(OpenStreamError) {
-        let admitted = policy.admitted(addresses, from: author)
-        // Of hearsay the newest is dialed first.
-        if !admitted.isEmpty { book.addresses.add(admitted.reversed(), for: peer, isConnected: isConnected) }
-        try await connect(to: peer, addresses: [])
+        if isConnected(peer), !isDenied(peer) { return }
+        let known = book.order(of: peer)
+        let found = policy.admitted(addresses, from: author).map { $0.withoutPeerID() }.filter { !known.contains($0) }
+        try await dialHearsay(peer, known + found.prefix(shared.limits.hearsayAddressesPerDialMax))
+        let answered = connectionAddresses(to: peer).map { $0.withoutPeerID() }
+        book.addresses.add(found.filter { answered.contains($0) }, for: peer, isConnected: isConnected)
     }
 
     private func dial(_ peer: PeerID, _ known: [Multiaddr]) async throws(OpenStreamError) {
