@@ -94,7 +94,8 @@ struct JobReader: Sendable {
         }
         // Of a journal with gaps the row knows more, and of a job that a start has closed, since no journal says so.
         let isClosedByStart = row?.isTerminal ?? false && !(history.view?.isTerminal ?? true)
-        if isClosedByStart, let row, row.role == .originator {
+        let isReadable = journal.damaged.isEmpty && events.count == journal.entries.count
+        if isClosedByStart, isReadable, let row, row.role == .originator {
             return Recalled(
                 view: JobStory.view(row, result: JobStory.resultOfClosed(row, attempts: history.attempts)),
                 history: history, events: events, lines: lines)
