@@ -17,6 +17,8 @@ extension JobMarket {
 
     /// What receipts say about executors.
     package var reputation: ReputationBook { context.reputation }
+    /// When the chain of its receipts began again, since the home was restored; nil if it never did.
+    package var chainOpenedAt: UnixMilliseconds? { context.chainOpenedAt }
     /// What it found of executors when it ran their jobs again.
     package var records: TrackRecords { context.records }
 

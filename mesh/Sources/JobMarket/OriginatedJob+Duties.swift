@@ -295,7 +295,9 @@ extension OriginatedJob {
 
     /// Whether it has an acceptable bid, or one that is shown later.
     func hasOffers(_ context: MarketContext) -> Bool {
-        !bidding.sealed.isEmpty || !candidates(context).isEmpty
+        let denied = context.configuration.originator.deniedExecutors
+        return bidding.sealed.commitments.contains { !denied.contains($0.body.bidderDID) }
+            || !candidates(context).isEmpty
     }
 
     /// Tells everybody which bids count, and each of their bidders to show its own.

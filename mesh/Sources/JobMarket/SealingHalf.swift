@@ -83,7 +83,7 @@ extension SealingHalf {
         // Who lately kept others waiting gives way to anybody who did not.
         let late =
             bids.failedLately(bidder, context)
-            ? nil : commitments.last { bids.failedLately($0.body.bidderDID, context) }
+            ? nil : commitments.last { isUnwanted($0.body.bidderDID, context) }
         let stranger =
             context.reputation.isProven(bidder)
             ? commitments.last { !context.reputation.isProven($0.body.bidderDID) } : nil
@@ -96,6 +96,11 @@ extension SealingHalf {
         return nil
     }
 
+    /// Whether somebody who committed to a bid lately kept others waiting, or was banned since.
+    private func isUnwanted(_ bidder: DID, _ context: MarketContext) -> Bool {
+        bids.failedLately(bidder, context) || context.configuration.originator.deniedExecutors.contains(bidder)
+    }
+
     // MARK: Sealing
 
     /// Ends the wait for commitments where as many are in as the policy calls enough, or the window is over; ends the
@@ -106,13 +111,13 @@ extension SealingHalf {
         if sealed.seal != nil {
             // Where another bid will do, who lately kept others waiting is not waited for.
             let hidden = bids.hidden(of: job)
-            let areAwaited = hidden.contains { !bids.failedLately($0.body.bidderDID, context) }
+            let areAwaited = hidden.contains { !isUnwanted($0.body.bidderDID, context) }
             if hidden.isEmpty || (!areAwaited && !takers(of: job, context).isEmpty) { show(id, &context) }
         } else if sealed.isEmpty {
             return
         } else if let enough = job.manifest.policy.sufficientBids,
             // Those of executors that lately kept others waiting are not enough.
-            UInt64(sealed.commitments.count { !bids.failedLately($0.body.bidderDID, context) }) >= enough
+            UInt64(sealed.commitments.count { !isUnwanted($0.body.bidderDID, context) }) >= enough
         {
             seal(id, .sufficientBids, &context)
         } else if !context.timers.contains(.window(id)) {

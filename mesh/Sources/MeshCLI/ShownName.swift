@@ -11,7 +11,7 @@ enum ShownName {
         guard meant.count <= 1 else {
             throw NodeServiceError(
                 .invalidRequest, "\(meant.count) peers are called \(ellipsis)\(name).",
-                hint: "Give the DID of the one that you mean; mesh peers --full prints it.")
+                hint: "Give the DID of the one that you mean; mesh peers --full and mesh reputation --json print it.")
         }
         return meant.first
     }

@@ -71,7 +71,7 @@ package protocol NodeService: Sendable {
     /// Connects to an address and returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView
     /// What this node thinks of executors by its own evidence: of all of whom it has any, or of one, which is named by
-    /// its DID or peer ID, with each receipt that counts.
+    /// its DID or peer ID, with each receipt.
     func reputation(of executor: String?) async throws(NodeServiceError) -> ReputationView
     /// Whom the owner banned, the oldest ban first.
     func bans() async throws(NodeServiceError) -> [PeerBan]

@@ -8,7 +8,7 @@ package struct ReputationView: Hashable, Sendable, Codable {
         package var score: UInt64
         /// Whether a verified receipt shows that it once did its part.
         package var isProven: Bool
-        /// Receipts by what they showed: `fulfilled`, `abandoned`, `invalid`.
+        /// Receipts that count, by what they showed: `fulfilled`, `abandoned`, `invalid`.
         package var receipts: [String: UInt64]
         /// The weight of what speaks for it; a fresh receipt has 1,000.
         package var good: UInt64
@@ -23,7 +23,7 @@ package struct ReputationView: Hashable, Sendable, Codable {
         /// How likely its next result is checked at the level adaptive, in thousandths, if no more is at stake than
         /// these were worth on average.
         package var checkedPermille: UInt64
-        /// Each receipt that counts into the score, the newest first; only where one executor was asked for.
+        /// Each receipt that is kept of it, the newest first; only where one executor was asked for.
         package var reasons: [Reason]?
 
         package init(did: String, score: UInt64, isProven: Bool, receipts: [String: UInt64]) {

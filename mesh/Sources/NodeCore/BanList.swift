@@ -25,8 +25,8 @@ package struct BanList: Hashable, Sendable {
         }
     }
 
-    /// The answer to a message that was read before its sender was banned, or disconnected for its faults.
-    static let refusal = Refusal(.notAccepting, "this node takes no messages of this peer now")
+    /// The answer to a message that was read before its sender was banned.
+    static let refusal = Refusal(.notAccepting, "this node takes no messages of this peer")
 
     private var bans: OrderedDictionary<PeerID, Ban> = [:]
 

@@ -36,6 +36,8 @@ package struct JournalIntake: Sendable {
         package let reason: String
         /// Whether no version of this program can ever continue it, so that the start closes it as failed.
         package let isOver: Bool
+        /// Whether its journal reads, and it ends because the home was restored, as whoever did that wanted.
+        package let isByRestoration: Bool
     }
 
     /// The time of the start.
@@ -67,7 +69,8 @@ package struct JournalIntake: Sendable {
             if !isRestored || Self.isDecided(side, core.market) { return nil }
             core.market.discard(side.job, role: side.role)
             return leaveOut(
-                side, "the home was restored from a backup, and what came of the job since is not known", isOver: true)
+                side, "the home was restored from a backup, and what came of the job since is not known", isOver: true,
+                isByRestoration: true)
         } catch {
             core.market.discard(side.job, role: side.role)
             let rules = core.market.configuration.rules
@@ -87,8 +90,10 @@ package struct JournalIntake: Sendable {
         }
     }
 
-    private mutating func leaveOut(_ side: Side, _ reason: String, isOver: Bool) -> String {
-        leftOut.append(LeftOut(side: side, reason: reason, isOver: isOver))
+    private mutating func leaveOut(
+        _ side: Side, _ reason: String, isOver: Bool, isByRestoration: Bool = false
+    ) -> String {
+        leftOut.append(LeftOut(side: side, reason: reason, isOver: isOver, isByRestoration: isByRestoration))
         return reason
     }
 
@@ -107,12 +112,12 @@ package struct JournalIntake: Sendable {
         return refunds
     }
 
-    /// What to tell the owner about jobs left out; nil if there are none, or a backup was restored, which ends them.
+    /// What to tell the owner about jobs left out; nil if there are none but those that a restoration ends, which the
+    /// log names.
     package var warning: String? {
-        guard let first = leftOut.first else { return nil }
-        // It is what was asked for, and the log says so.
-        if isRestored { return nil }
-        let others = leftOut.count - 1
+        let unasked = leftOut.filter { !$0.isByRestoration }
+        guard let first = unasked.first else { return nil }
+        let others = unasked.count - 1
         let rest = others == 0 ? "" : ", and \(others) more that the log names"
         return "A job was left out of the start, and what was held for it came back unless a later version may take it "
             + "up: \(first.side.job), \(first.reason)\(rest)."

@@ -300,7 +300,7 @@ package struct NodeCore: Core {
         _ bytes: [UInt8], from peer: PeerID, _ roundTripMilliseconds: UInt64?, _ networks: [AddressGroup],
         _ request: UInt64, _ moment: NodeMoment
     ) {
-        if isShunned(peer, at: moment) { return effects.append(.answer(request: request, .refused(BanList.refusal))) }
+        if dealings.bans[peer] != nil { return effects.append(.answer(request: request, .refused(BanList.refusal))) }
         let message: MeshProtocolMessage
         do {
             message = try MeshProtocolMessage.decode(bytes)

@@ -7,12 +7,11 @@ package enum Spelling {
     package static func likely(_ word: String, among names: [String]) -> String? {
         let word = word.lowercased()
         guard !word.isEmpty, word.count <= charactersMax else { return nil }
-        if word.count >= 2, let longer = names.first(where: { $0.hasPrefix(word) || word.hasPrefix($0) }) {
-            return longer
-        }
+        if word.count >= 2, let longer = names.first(where: { $0.hasPrefix(word) }) { return longer }
         let ranked = names.map { (name: $0, distance: distance(Array(word), Array($0))) }
         guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
-        return best.distance <= max(1, max(word.count, best.name.count) / 3) ? best.name : nil
+        if best.distance <= max(1, max(word.count, best.name.count) / 3) { return best.name }
+        return word.count >= 2 ? names.first { word.hasPrefix($0) } : nil
     }
 
     /// How many letters are missing, added, changed or swapped with their neighbour.

@@ -257,7 +257,7 @@ struct NodeOpening: Sendable {
                         continue
                     }
                     rows[side] = row
-                    leftOut(row, reason, isRestored: isRestored, parts)
+                    leftOut(row, reason, isAsked: intake.leftOut.last?.isByRestoration ?? false, parts)
                 }
             }
             if let grant = try intake.grant(TokenAmount(configuration.creditGrant), to: &core) {
@@ -300,10 +300,10 @@ struct NodeOpening: Sendable {
         return newest == row ? nil : newest
     }
 
-    private func leftOut(_ row: JobRow, _ reason: String, isRestored: Bool, _ parts: NodeParts) {
-        if !isRestored { parts.tallies.add("journals_left_out") }
+    private func leftOut(_ row: JobRow, _ reason: String, isAsked: Bool, _ parts: NodeParts) {
+        if !isAsked { parts.tallies.add("journals_left_out") }
         logger.log(
-            level: isRestored ? .notice : .error, "A job is left out of the start.",
+            level: isAsked ? .notice : .error, "A job is left out of the start.",
             metadata: ["job": "\(row.jobID)", "role": "\(row.role.rawValue)", "reason": "\(reason)"])
     }
 

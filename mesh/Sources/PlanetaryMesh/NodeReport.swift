@@ -29,6 +29,7 @@ struct NodeReport: Sendable {
         let openJobs: [NodeStatus.JobCount]
         let events: [NodeStatus.EventCount]
         let clockOffsetMilliseconds: Int64?
+        let restoredAtMilliseconds: UInt64?
         let executor: ExecutorState
 
         init(
@@ -40,6 +41,7 @@ struct NodeReport: Sendable {
             market = core.market.counters
             openJobs = core.market.jobsUnderWay
             clockOffsetMilliseconds = core.market.clockOffsetMilliseconds
+            restoredAtMilliseconds = core.market.chainOpenedAt?.value
         }
 
         /// What to tell the owner about this node's clock; `nil` if it agrees with its peers' clocks.
@@ -67,7 +69,7 @@ struct NodeReport: Sendable {
         status.journalWarning = journalWarning
         status.jobs = figures.openJobs
         status.events = figures.events
-        status.restoredAtMilliseconds = ((try? await RestoredChain.openedAt(in: parts.store)) ?? nil)?.value
+        status.restoredAtMilliseconds = figures.restoredAtMilliseconds
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status

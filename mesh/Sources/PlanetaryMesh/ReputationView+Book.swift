@@ -29,7 +29,7 @@ extension ReputationView.Subject {
     fileprivate init(_ did: DID, _ market: JobMarket, at date: UnixMilliseconds, isWhole: Bool) {
         let account = market.reputation.account(of: did, at: date)
         var receipts: [String: UInt64] = [:]
-        for item in account.items { receipts[item.evidence.verdict.rawValue, default: 0] += 1 }
+        for item in account.items where !item.isReset { receipts[item.evidence.verdict.rawValue, default: 0] += 1 }
         self.init(
             did: did.text, score: account.score, isProven: market.reputation.isProven(did), receipts: receipts)
         (good, bad, prior) = (account.good, account.bad, account.prior)

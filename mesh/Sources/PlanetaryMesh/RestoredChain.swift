@@ -36,12 +36,17 @@ enum RestoredChain {
         try await number(openedKey, in: store).map { UnixMilliseconds($0) }
     }
 
-    /// Whether no other copy of this home can have signed the receipt of a workflow: it began here since. No clock has
-    /// a part in it.
+    /// Whether no other copy of this home can have signed the receipt of a workflow: it began here since. Where
+    /// the home was restored by this version, no clock has a part in it.
     static func isOfThisHome(_ workflow: CID, in store: MeshStore) async throws(MeshStoreError) -> Bool {
-        guard let last = try await number(lastEventKey, in: store) else { return true }
+        let workflows = StoredWorkflows(store)
+        guard let last = try await number(lastEventKey, in: store) else {
+            // It was restored before that number was kept, or never.
+            guard let openedAt = try await openedAt(in: store) else { return true }
+            return try await workflows.row(workflow).map { $0.submittedAt > openedAt.value } ?? false
+        }
         // Each of before has an event (`ending`).
-        return try await StoredWorkflows(store).firstEvent(of: workflow).map { $0 > last } ?? true
+        return try await workflows.firstEvent(of: workflow).map { $0 > last } ?? true
     }
 
     private static func number(_ key: String, in store: MeshStore) async throws(MeshStoreError) -> UInt64? {

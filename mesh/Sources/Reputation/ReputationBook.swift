@@ -120,10 +120,13 @@ package struct ReputationBook: Hashable, Sendable {
 
     /// How the score of a subject at a date comes about.
     package func account(of subject: DID, at date: UnixMilliseconds) -> ReputationAccount {
-        let items = (evidence[subject] ?? []).map { item in
+        let kept = evidence[subject] ?? []
+        let newestInvalid = kept.first { $0.verdict == .invalid }?.at
+        let items = kept.map { item in
             ReputationAccount.Item(
                 evidence: item, decayed: decayed(ageMilliseconds: date.milliseconds(since: item.at)),
-                penalty: Self.penalty(item.verdict), isReset: !counts(item))
+                penalty: Self.penalty(item.verdict),
+                isReset: item.verdict == .fulfilled && newestInvalid.map { $0 >= item.at } ?? false)
         }
         return ReputationAccount(subject: subject, items: items, prior: Self.priorWeight)
     }

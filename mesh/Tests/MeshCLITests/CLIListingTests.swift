@@ -490,7 +490,7 @@ import Testing
     @Test func aReputationSaysWhereEachNumberComesFrom() {
         var subject = ReputationView.Subject(
             did: "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXnearest", score: 111, isProven: true,
-            receipts: ["fulfilled": 2, "abandoned": 1, "invalid": 0])
+            receipts: ["fulfilled": 1, "abandoned": 1, "invalid": 0])
         (subject.good, subject.bad, subject.prior) = (1_000, 5_000, 3_000)
         (subject.rightResults, subject.rightWorth, subject.checkedPermille) = (3, 900, 944)
         subject.reasons = [
@@ -502,14 +502,14 @@ import Testing
         }
         let page = ReputationWords.page(subject, now: 61_000)
         for line in [
-            "111 = 1,000 × 1,000 / (1,000 + 5,000 + 3,000)", "1,000: 2 fulfilled, each 1,000 when fresh",
+            "111 = 1,000 × 1,000 / (1,000 + 5,000 + 3,000)", "1,000: 1 fulfilled, each 1,000 when fresh",
             "5,000: 1 abandoned, each as much as 5 fulfilled, and 0 invalid, each as 10",
             "3 results right in a row, paid with 900 tokens in all; the next is checked with a probability of 94.4 %",
         ] { #expect(page.contains(line), "\(page)") }
         #expect(page.contains(/a +abandoned +1 min ago +-5,000/))
         #expect(page.contains(/c +fulfilled +1 min ago +0 +a later invalid receipt took it away/), "\(page)")
         let table = ReputationWords.table(ReputationView(at: 0, subjects: [subject]))
-        #expect(table.contains(/…Xnearest +111 +2 +1 +0 +3 +94.4 %/), "\(table)")
+        #expect(table.contains(/…Xnearest +111 +1 +1 +0 +3 +94.4 %/), "\(table)")
         subject.reasons = []
         #expect(ReputationWords.page(subject, now: 0).hasSuffix("There is no receipt of it here.\n"))
     }

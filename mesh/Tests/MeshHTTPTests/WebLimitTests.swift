@@ -62,7 +62,8 @@ import Testing
     @Test func aReaderThatTakesNothingInIsCutOff() async throws {
         var limits = MeshHTTPLimits()
         (limits.webPieceSeconds, limits.webConnectionsMax) = (1, 1)
-        let file = Array(repeating: UInt8(7), count: 32 << 20)
+        // More than the system ever buffers for two sockets.
+        let file = Array(repeating: UInt8(7), count: 64 << 20)
         let cid = CID.hashing(file, codec: .raw)
         try await WebScene.run(.init(files: [cid: file]), limits: limits) { scene in
             let connection = try await WebConnection.open(scene.port, reads: false)

@@ -84,6 +84,7 @@ struct ConfigurationFileTests {
         #expect(message { _ = try file.setting("colour") }.contains("\"colour\" is no setting"))
         for (key, meant) in [
             ("executor.pice_base", "executor.price_base"), ("lissten", "listen"), ("pricebase", "executor.price_base"),
+            ("mdns_netwrk", "mdns_network"),
         ] {
             let error = #expect(throws: NodeServiceError.self) { _ = try file.setting(key) }
             #expect(error?.hint?.hasPrefix("Did you mean \(meant)?") == true, "\(error as Any)")

@@ -208,6 +208,29 @@ struct BanTests {
         }
     }
 
+    @Test("A message that was read before its sender was banned is refused, and nothing follows from it")
+    func earlyMessage() async throws {
+        let pair = Pair()
+        defer { try? FileManager.default.removeItem(at: pair.folder) }
+        let (node, other) = (try await pair.open("own", pair.identity), Identity.generate())
+        let sealed = JobBidsSealedV1(jobID: JobID(CID.hashing([1], codec: .dagCBOR)), bids: [])
+        let bytes = try MeshProtocolMessage.jobBidsSealed(sealed).encoded()
+        let input = NodeInput.message(bytes, from: other.peerID, roundTripMilliseconds: nil, request: 7)
+        try await NodeMesh.running([node]) {
+            func answer() async -> String? {
+                var core = await node.core
+                for case .answer(7, .refused(let refusal)) in core.handle(input, at: await node.moment) {
+                    return refusal.code.text
+                }
+                return nil
+            }
+            let before = await answer()
+            #expect(before != nil && before != "not_accepting")
+            _ = try await node.obey(.ban, about: OrderedPeer(peer: other.peerID.text))
+            #expect(await answer() == "not_accepting")
+        }
+    }
+
     @Test("Who is no peer, and who is this node itself, is refused by name")
     func names() async throws {
         let pair = Pair()
@@ -220,6 +243,13 @@ struct BanTests {
             #expect(none?.message.contains("\"nobody\" is neither a DID nor a peer ID") == true)
             let own = await #expect(throws: NodeServiceError.self) { try await order(.ban, node, at: node) }
             #expect(own?.message.contains("is this node itself") == true)
+            // The hash of a key is a peer ID, too, and no node's.
+            let hash = try PeerID(parsing: "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N")
+            let hashed = await #expect(throws: NodeServiceError.self) {
+                try await node.obey(.ban, about: OrderedPeer(peer: hash.text))
+            }
+            #expect(hashed?.message.contains("names no Ed25519 key, so it is no node") == true, "\(hashed as Any)")
+            #expect(try await node.bans().isEmpty)
         }
     }
 }

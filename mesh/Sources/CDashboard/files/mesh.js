@@ -248,6 +248,7 @@ const limit = (offer, name) => offer.limits.find((each) => each.name === name)?.
 
 export async function reputation({ container, signal }) {
   const parts = [h("div"), h("div"), h("div")];
+  let asked;
   const drawNodes = panel(parts[0], (nodes) => card("Conduct as this node knows it", table("Reputation", [
     { title: "Node", nowrap: true, cell: (each) => node(each.did) }, { title: "Region", cell: (each) => (
         each.region ? tame(each.region, 60) : "") },
@@ -257,7 +258,10 @@ export async function reputation({ container, signal }) {
     { title: "Proofs against it", num: true, cell: (each) => (each.proofs ? h(
       "span", { class: "pill bad" }, number(each.proofs)) : "0") },
     { title: "Why", cell: (each) => action("Why", async () => {
+        asked = each.did;
         const { subjects } = await get(`/v1/reputation?of=${encodeURIComponent(each.did)}`, signal);
+        // Another one was asked for meanwhile.
+        if (asked !== each.did) return;
         show(parts[1], why(subjects[0]));
         parts[1].scrollIntoView({ block: "nearest" });
       }, { key: `why ${each.did}`, reads: true }) },
@@ -307,13 +311,13 @@ function why(subject) {
         `${plural(subject.right_results, "result")} in a row, paid with ${tokens(subject.right_worth)
         }; at adaptive, ${subject.checked_permille / 10} % are checked`],
     ]),
-    table("Receipts that count", [
+    table("Receipts of it", [
       { title: "Receipt", nowrap: true, cell: (each) => cid(each.receipt_cid, "the receipt's CID") },
       { title: "Shows", cell: (each) => h("span", { class: `pill ${each.verdict === "fulfilled" ? "good" :
             "bad"}` }, each.verdict) },
       { title: "Ended", nowrap: true, cell: (each) => at(each.at) },
       { title: "Weighs", num: true, cell: (each) => (each.reset ? "0, taken by a later invalid one" :
-          `${each.verdict === "fulfilled" ? "" : "−"}${number(each.weight)}`) },
+          `${each.verdict === "fulfilled" || each.weight === 0 ? "" : "−"}${number(each.weight)}`) },
     ], subject.reasons ?? [], "There is no receipt of it here."),
   ], { id: "why" });
 }
