@@ -8,8 +8,12 @@ package enum Spelling {
         let word = word.lowercased()
         guard !word.isEmpty, word.count <= charactersMax else { return nil }
         if word.count >= 2, let longer = names.first(where: { $0.hasPrefix(word) }) { return longer }
-        let ranked = names.map { (name: $0, distance: distance(Array(word), Array($0))) }
-        guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
+        let ranked = names.map { name in
+            (name: name, distance: distance(Array(word), Array(name)), isBegun: word.hasPrefix(name))
+        }
+        // Of two as like it the one that it begins with is meant.
+        guard let best = ranked.min(by: { ($0.distance, $1.isBegun ? 1 : 0) < ($1.distance, $0.isBegun ? 1 : 0) })
+        else { return nil }
         if best.distance <= max(1, max(word.count, best.name.count) / 3) { return best.name }
         return word.count >= 2 ? names.first { word.hasPrefix($0) } : nil
     }

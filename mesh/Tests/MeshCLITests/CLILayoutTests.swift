@@ -92,6 +92,8 @@ import Testing
             "job": "jobs", "Run": "run", "devnte": "devnet", "exp": "explain",
         ]
         for (word, name) in meant { #expect(Spelling.likely(word, among: names) == name, "\(word)") }
+        #expect(Spelling.likely("bann", among: ["list", "bans", "ban", "allow"]) == "ban")
+        #expect(Spelling.likely("mdns_netwrk", among: ["mdns", "mdns_network"]) == "mdns_network")
         for word in ["", "x", "frobnicate", String(repeating: "a", count: 5_000)] {
             #expect(Spelling.likely(word, among: names) == nil, "\(word.prefix(20))")
         }
