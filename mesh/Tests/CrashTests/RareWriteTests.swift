@@ -88,15 +88,20 @@ extension CrashMatrixTests {
             } end: { node, key in
                 let id = try #require(try begun(node, key, plan))
                 _ = try node.run(["workflow", "cancel", id])
-                try eventually("the workflow is cancelled") {
-                    let shown = try workflow(id, node)
-                    return shown?["over"] as? Bool == true && shown?["status"] as? String == "cancelled"
-                }
-                try eventually("no job of it is open") {
-                    (try node.run(["jobs", "--status", "open", "--json"]).json() as? [Any])?.isEmpty == true
-                }
-                #expect((try workflow(id, node)?["held"] as? NSNumber)?.uint64Value == 0)
+                try expectOver(id, "cancelled", node)
             }
+        }
+
+        /// A workflow ends in this way, and leaves no job open and nothing held.
+        private func expectOver(_ id: String, _ status: String, _ node: NodeProcess) throws {
+            try eventually("the workflow is \(status)") {
+                let shown = try workflow(id, node)
+                return shown?["over"] as? Bool == true && shown?["status"] as? String == status
+            }
+            try eventually("no job of it is open") {
+                (try node.run(["jobs", "--status", "open", "--json"]).json() as? [Any])?.isEmpty == true
+            }
+            #expect((try workflow(id, node)?["held"] as? NSNumber)?.uint64Value == 0)
         }
 
         /// A workflow that fails: a stage of it while a job of another runs, or one whose folder nobody has.
@@ -105,14 +110,7 @@ extension CrashMatrixTests {
                 _ = try begun(node, key, plan)
             } end: { node, key in
                 let id = try #require(try begun(node, key, plan))
-                try eventually("it has failed") {
-                    let shown = try workflow(id, node)
-                    return shown?["over"] as? Bool == true && shown?["status"] as? String == "failed"
-                }
-                try eventually("no job of it is open") {
-                    (try node.run(["jobs", "--status", "open", "--json"]).json() as? [Any])?.isEmpty == true
-                }
-                #expect((try workflow(id, node)?["held"] as? NSNumber)?.uint64Value == 0)
+                try expectOver(id, "failed", node)
             }
         }
 
