@@ -15,7 +15,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix tidy api cheat demo picture dashboard-check api-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check api-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -46,6 +46,10 @@ corpus: setup ## all hostile modules, with a table of how they ended, and all fi
 crash-matrix: setup guests ## nodes that die before and after each of their writes, at some 200 different pairs
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
 	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.CrashMatrixTests[./]' ""
+
+doc: setup ## the pages of the code (DocC), in .build/documentation; a warning fails
+	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+	@scripts/doc.sh
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs
 	$(SWIFT_TEST) --filter TidyTests

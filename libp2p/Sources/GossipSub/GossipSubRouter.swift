@@ -115,9 +115,13 @@ public struct GossipSubRouter: Core {
     /// A router without peers or topics.
     ///
     /// - Parameters:
+    ///   - localPeer: whose router it is, and the author of its own messages.
+    ///   - parameters: the protocol's numbers.
+    ///   - limits: what a peer can make it hold.
     ///   - firstSequenceNumber: the number of the first own message; it must grow over restarts, so shells take the
     ///     wall clock in nanoseconds, as go-libp2p does.
     ///   - seed: for the choice of peers.
+    ///   - now: from when on heartbeats are counted.
     public init(
         localPeer: PeerID, parameters: GossipSubParameters = .init(), limits: Limits = .init(),
         firstSequenceNumber: UInt64, seed: UInt64, now: MonotonicInstant

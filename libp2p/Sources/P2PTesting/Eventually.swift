@@ -6,6 +6,7 @@
 /// - Parameters:
 ///   - what: the state in words, for the error.
 ///   - seconds: far more than it can take, even on a busy machine.
+///   - isReached: whether the state is there; asked again and again.
 public func eventually(
     _ what: String = "what the test waits for", within seconds: Int = 120, _ isReached: () async throws -> Bool
 ) async throws {

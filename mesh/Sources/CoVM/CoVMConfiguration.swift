@@ -153,7 +153,7 @@ package struct CoVMConfiguration: Sendable {
         package var processorPercentMin: UInt64 = 50
 
         /// Bytes of the native stack of a job's thread. Guest and host functions run on another stack, of
-        /// ``guestStackBytes``.
+        /// `guestStackBytes`.
         package var threadStackBytes = 8 << 20
 
         /// The default limits.

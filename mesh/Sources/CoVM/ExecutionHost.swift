@@ -5,7 +5,7 @@ package import Multiformats
 ///
 /// The job's own thread calls all functions, one at a time. They may block as long as a disk does, but must not wait
 /// for the network: a node fetches a job's inputs before it runs it, and what its mounts hold while it runs, where
-/// ``fetch(_:_:)`` says so.
+/// `fetch` says so.
 package protocol ExecutionHost: Sendable {
     /// The bytes of an input block; `nil` ends the run with `fetchFailed`.
     func readInput(_ cid: CID) -> [UInt8]?

@@ -49,7 +49,7 @@ package struct ExecutionJob: Sendable {
     /// guest that sleeps too long stops at the same point on every machine.
     package var limits: ExecutionLimits
 
-    /// A wall clock shorter than that of ``limits``, for example what is left of the executor's time for the job; a run
+    /// A wall clock shorter than that of `limits`, for example what is left of the executor's time for the job; a run
     /// stopped at it ends in `nodeFailed`.
     package var wallClockMilliseconds: UInt64?
 

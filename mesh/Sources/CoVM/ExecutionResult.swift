@@ -43,7 +43,7 @@ package struct ExecutionResult: Sendable {
     /// What came of the calls of the run's session; nil if it had none.
     package var session: SessionRecord?
 
-    /// How often the run was stopped to be looked at; unlike ``usage`` it differs from run to run.
+    /// How often the run was stopped to be looked at; unlike `usage` it differs from run to run.
     package var interruptions = Interruptions()
 
     /// A result of a run that never started.

@@ -104,7 +104,9 @@ package struct SendingLane: Sendable {
 
     /// A lane whose next byte has this position.
     ///
-    /// - Parameter beginsAgain: whether the other side may have more than that already.
+    /// - Parameters:
+    ///   - position: of the next byte.
+    ///   - beginsAgain: whether the other side may have more than that already.
     package init(from position: UInt64 = 0, beginsAgain: Bool = false) {
         kept = SessionBytes(from: position)
         limit = position

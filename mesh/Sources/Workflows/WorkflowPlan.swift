@@ -40,8 +40,11 @@ package struct WorkflowPlan: Hashable, Sendable {
 
     /// A plan that has not begun.
     ///
-    /// - Parameter withheld: stages that do not begin but by `giveUp`: for a verifier, which cannot know what was left
-    ///   of a budget, or that a folder was out of reach.
+    /// - Parameters:
+    ///   - definition: what is to be done.
+    ///   - limits: how large it may be.
+    ///   - withheld: stages that do not begin but by `giveUp`: for a verifier, which cannot know what was left of a
+    ///     budget, or that a folder was out of reach.
     /// - Throws: what is wrong with the definition, which has to name its content by CIDs.
     package init(
         _ definition: WorkflowDefinition, limits: WorkflowLimits = WorkflowLimits(), withheld: Set<String> = []

@@ -73,8 +73,11 @@ package struct WorkflowRun: Sendable {
     /// What it means that the node did not take a job: its end, or nil if it is to be submitted again after a pause.
     ///
     /// - Parameters:
+    ///   - key: which job it was to be.
     ///   - attempt: which submission this was, counted from 1.
     ///   - isPassing: whether the node may take it another time.
+    ///   - reason: why it was not taken, in words.
+    ///   - limits: how often it is submitted.
     package func refused(
         _ key: ChildKey, attempt: Int, isPassing: Bool, reason: String, limits: Limits = Limits()
     ) -> ChildEnd? {

@@ -37,6 +37,7 @@ public final class AcceptGate: ChannelDuplexHandler {
     ///   - pauseMilliseconds: the first pause when accepting fails.
     ///   - pauseMillisecondsMax: the longest one.
     ///   - what: whose connections these are, for the log.
+    ///   - logger: told of each pause.
     ///   - onPause: called once per pause.
     ///   - isOpen: whether further connections may come in now; if not, the gate asks again soon.
     ///   - freeDescriptors: roughly how many more descriptors the process may open.

@@ -17,6 +17,7 @@ public struct TimedOut: Error, Hashable, Sendable, CustomStringConvertible {
 /// - Parameters:
 ///   - milliseconds: how long it may take.
 ///   - warning: a closure to call when it takes longer than this many milliseconds; it may not wait.
+///   - operation: what is cancelled when the time is up.
 /// - Throws: `TimedOut`, or whatever the operation throws.
 public func withDeadline<Value: Sendable>(
     milliseconds: Int64, warning: (milliseconds: Int64, call: @Sendable () -> Void)? = nil,

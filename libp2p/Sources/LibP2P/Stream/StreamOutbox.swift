@@ -40,8 +40,10 @@ package final class StreamOutbox: Sendable {
     private let onShortage: @Sendable () -> Void
 
     /// - Parameters:
+    ///   - bytesMax: how much may wait to be sent; writers wait beyond it.
     ///   - charge: what the stream is charged for; without one, nothing is charged.
     ///   - onShortage: called when a writer waits because its bytes cannot be charged; `admitWriters` retries.
+    ///   - onOutput: called when there is something to send.
     package init(
         bytesMax: Int, charge: StreamCharge? = nil, onShortage: @escaping @Sendable () -> Void = {},
         onOutput: @escaping @Sendable () -> Void
