@@ -9,6 +9,7 @@ extension JobRules {
             try validateAmounts(params)
             try validateLinks(params)
             try validateTexts(params)
+            try validateUnread(params)
             try validateWorkflow(params)
             if let policy = params.executionPolicy { try validatePolicy(policy) }
             try validateFiles(params)
@@ -95,9 +96,14 @@ extension JobRules {
         for input in params.inputCIDs where !input.value.namesMeshContent {
             throw .cidNotAccepted(field: "input_cids", input.value)
         }
-        if let schema = params.expectedOutputSchemaCID, !schema.namesMeshContent {
-            throw .cidNotAccepted(field: "expected_output_schema_cid", schema)
+    }
+
+    /// What no executor here would keep must not look like a promise.
+    private func validateUnread(_ params: MeshJobParams) throws(JobRefusal) {
+        if params.expectedOutputSchemaCID != nil {
+            throw .notOffered("a schema of the output (expected_output_schema_cid)")
         }
+        if params.scopedResourceToken != nil { throw .notOffered("a token of resources (scoped_resource_token)") }
     }
 
     private func validateTexts(_ params: MeshJobParams) throws(JobRefusal) {
@@ -123,7 +129,6 @@ extension JobRules {
         }
         if bytes > argumentBytesMax { throw .tooLong(field: "args and env", bytes: bytes, bytesMax: argumentBytesMax) }
         if let text = params.description { try length("description", text, descriptionBytesMax) }
-        if let token = params.scopedResourceToken { try length("scoped_resource_token", token, tokenBytesMax) }
     }
 
     private func validateCall(_ numbers: [WasmNumber], _ params: MeshJobParams) throws(JobRefusal) {

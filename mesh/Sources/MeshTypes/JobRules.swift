@@ -30,8 +30,6 @@ package struct JobRules: Hashable, Sendable {
     package var nameBytesMax = 256
     /// The description for people, in bytes.
     package var descriptionBytesMax = 4096
-    /// The token that authorizes resources, in bytes.
-    package var tokenBytesMax = 4096
     /// Addresses in a manifest.
     package var addressCountMax = 16
     /// The longest bid window of a policy, in milliseconds.

@@ -68,9 +68,14 @@ struct JobRulesTests {
         #expect(
             refusal { $0.description = String(repeating: "d", count: 4097) }
                 == .tooLong(field: "description", bytes: 4097, bytesMax: 4096))
+    }
+
+    @Test func whatNobodyReadsIsNoPromise() {
+        let schema = refusal { $0.expectedOutputSchemaCID = .hashing(Array("schema".utf8), codec: .raw) }
+        #expect(schema == .notOffered("a schema of the output (expected_output_schema_cid)"))
         #expect(
-            refusal { $0.scopedResourceToken = String(repeating: "t", count: 4097) }
-                == .tooLong(field: "scoped_resource_token", bytes: 4097, bytesMax: 4096))
+            refusal { $0.scopedResourceToken = "token" }
+                == .notOffered("a token of resources (scoped_resource_token)"))
     }
 
     @Test func refusalsNameTheOptionAndTheUnit() {
@@ -216,9 +221,6 @@ struct JobRulesTests {
         for cid in [version0, CID.hashing(bytes, codec: .dagJSON), CID.hashing(bytes, codec: .libp2pKey), identity] {
             #expect(refusal { $0.wasmCID = cid } == .cidNotAccepted(field: "wasm_cid", cid))
             #expect(refusal { $0.inputCIDs["data"] = cid } == .cidNotAccepted(field: "input_cids", cid))
-            #expect(
-                refusal { $0.expectedOutputSchemaCID = cid }
-                    == .cidNotAccepted(field: "expected_output_schema_cid", cid))
         }
         #expect(version0.version1 == CID.hashing(bytes, codec: .dagPB))
         #expect(refusal { $0.wasmCID = version0.version1 } == nil)
