@@ -72,8 +72,7 @@ struct CrashPlaces: SuiteTrait, TestScoping {
 
     /// States of an originator's job in which no write has to leave it here, and why.
     private static let excusedStates: [JobStatus: String] = [
-        .preparingExecution: "an executor reports what lasts, and small modules are fetched and compiled at once",
-        .producingOutputs: "it is reported where outputs wait for the disk, and those of these jobs are small",
+        .producingOutputs: "it is reported where the disk takes more than 250 ms for what a module left last",
         .completed: "the write of a result settles and anchors it as well, which leaves the job ReceiptAnchored",
         .receiptGenerated: "an executor's own state: its originator has the receipt, or knows of none",
     ]

@@ -34,6 +34,24 @@ extension CrashMatrixTests {
             }
         }
 
+        /// A job whose executor has to say that it still prepares the run.
+        private func slowlyPreparedJob(_ mesh: CrashMesh) -> RareWrite {
+            func arguments(_ key: String) throws -> [String] {
+                let name = key.replacingOccurrences(of: ":", with: "-")
+                return [
+                    try mesh.module("\(name).wasm", CountdownModule.slowToCompile(key)), "--sufficient-bids", "1",
+                ]
+            }
+            return RareWrite(events: ["originator:status_reported"]) { node, key in
+                _ = try RareWrite.job(node, key, arguments(key))
+            } end: { node, key in
+                let id = try #require(try RareWrite.job(node, key, arguments(key)))
+                #expect(try node.run(["wait", id]).status == 0)
+                try eventually("the job is over") { try RareWrite.isOver(id, node) }
+                #expect(try node.movements("settle", jobID: id).count == 1)
+            }
+        }
+
         /// A job that its owner cancels while bids are waited for.
         private func cancelledBidding(_ module: String) -> RareWrite {
             let arguments = [module, "--min-reputation", "1000"]
@@ -189,8 +207,8 @@ extension CrashMatrixTests {
             ).write(to: absent)
             let status = try #require(try mesh.executors[0].run(["status", "--json"]).json() as? [String: Any])
             let cases = [
-                cancelledJob(long), cancelledBidding(short), failedJob(short), publicJob(short),
-                cancelledWorkflow(running.path),
+                slowlyPreparedJob(mesh), cancelledJob(long), cancelledBidding(short), failedJob(short),
+                publicJob(short), cancelledWorkflow(running.path),
                 resumedWorkflow(failing.path), failedWorkflow(stopped.path, at: "plan:ended"),
                 failedWorkflow(absent.path, at: "plan:content_failed"),
                 uncheckedJob(short, try #require(status["did"] as? String)),

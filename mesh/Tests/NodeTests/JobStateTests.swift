@@ -47,6 +47,7 @@ struct JobStateTests {
                 submission.limits.maxFuel = 8_000_000_000
             }
             #expect(try await mesh.result(of: job).ending == .succeeded)
+            #expect(try await mesh.originator.job(job).status == StandardJobStatus.completedSuccessfully.rawValue)
             let originator = try await states(of: job, at: mesh.originator, until: .receiptAnchored)
             #expect(
                 originator == [
@@ -69,12 +70,20 @@ struct JobStateTests {
                 $0.limits.maxFuel = 900_000_000_000
             }
             _ = try await states(of: looping, at: mesh.originator, until: .running)
+            #expect(try await mesh.originator.job(looping).status == StandardJobStatus.running.rawValue)
             _ = try await mesh.originator.cancel(looping)
             #expect(try await mesh.result(of: looping).ending == .cancelled)
             #expect(try await states(of: looping, at: mesh.originator, until: .cancelled).contains(.running))
+            #expect(try await mesh.originator.job(looping).status == StandardJobStatus.cancelled.rawValue)
             let trapped = try await mesh.submit(try Assembler.command("unreachable"))
             #expect(try await mesh.result(of: trapped).ending == .trapped)
             #expect(try await !states(of: trapped, at: mesh.originator, until: .failed).contains(.completed))
+            #expect(try await mesh.originator.job(trapped).status == StandardJobStatus.failed.rawValue)
+            // Nobody here is there, so it waits for bids until it is cancelled.
+            let elsewhere = try await mesh.submit(try Assembler.command("nop")) { $0.policy.regions = ["nowhere"] }
+            #expect(try await mesh.originator.job(elsewhere).status == StandardJobStatus.pending.rawValue)
+            _ = try await mesh.originator.cancel(elsewhere)
+            #expect(try await mesh.result(of: elsewhere).ending == .cancelled)
         }
     }
 }
