@@ -250,10 +250,14 @@ import Testing
         #expect(report.pipelines == 10 && report.failed == 1)
         #expect(report.jobsP50Milliseconds == 50 && report.pipelineP50Milliseconds == 57)
         let jobs = BenchReport(runs: [], count: 0, inFlight: 1, elapsed: .zero)
-        report.add(fanOut: .seconds(4), items: 100, jobs: jobs)
+        var memory = MemoryFigures(before: 50 << 20)
+        memory.saw(70 << 20)
+        memory.after = 60 << 20
+        report.add(fanOut: .seconds(4), items: 100, jobs: jobs, memory: memory)
         #expect(report.itemsPerSecond == 25 && report.failed == 1)
         #expect(report.text.contains("7.0 ms") && report.text.contains("25.0 a second"))
-        report.add(fanOut: nil, items: 100, jobs: jobs)
+        #expect(report.text.contains("50.0 MiB before the fan-out, at most 70.0 MiB, 60.0 MiB after it"))
+        report.add(fanOut: nil, items: 100, jobs: jobs, memory: memory)
         #expect(report.failed == 2)
     }
 

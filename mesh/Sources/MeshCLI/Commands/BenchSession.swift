@@ -25,7 +25,13 @@ struct BenchSession: MeshCommand {
         completion: .file())
     var module: String?
 
+    @Argument(help: "Arguments for the module, after --.")
+    var arguments: [String] = []
+
     func validate() throws {
+        guard arguments.isEmpty || module != nil else {
+            throw ValidationError("Only a --module takes arguments.")
+        }
         guard count > 0, warmUp >= 0 else {
             throw ValidationError("--count must be above 0, and --warm-up at least 0.")
         }
@@ -35,7 +41,8 @@ struct BenchSession: MeshCommand {
         let node = global.node
         let bytesMax = try await node.limits().moduleBytesMax
         let bytes = try module.map { try LocalFile.read($0, bytesMax: bytesMax) }
-        var submission = JobSubmission(moduleCID: try await node.add(bytes ?? Self.echoModule).cid, label: "bench")
+        var submission = JobSubmission(
+            moduleCID: try await node.add(bytes ?? Self.echoModule).cid, args: arguments, label: "bench")
         submission.session = JobSubmission.Session()
         let job = try JobReference.cid(try await node.submit(submission).jobID)
         var typist = try await Typist(node: node, job: job)

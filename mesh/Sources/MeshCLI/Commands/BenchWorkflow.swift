@@ -51,7 +51,10 @@ struct BenchWorkflow: MeshCommand {
             let runs = try await BenchJobs.measure(
                 jobs: items, inFlight: parallel, module: module, sufficientBids: nil, node)
             let jobs = BenchReport(runs: runs, count: items, inFlight: parallel, elapsed: clock.now - began)
-            report.add(fanOut: try await run(fanOut(module), node), items: items, jobs: jobs)
+            var memory = MemoryFigures(before: try await node.status().residentBytes)
+            let elapsed = try await run(fanOut(module), node, &memory)
+            memory.after = try await node.status().residentBytes
+            report.add(fanOut: elapsed, items: items, jobs: jobs, memory: memory)
         }
         if global.json { try console.json(report) } else { console.out(report.text) }
         return report.failed == 0 ? .success : ExitCode(ExitStatus.workflowFailed.rawValue)
@@ -67,13 +70,27 @@ struct BenchWorkflow: MeshCommand {
         return clock.now - began
     }
 
-    /// A workflow from submission until its receipt is on the disk; the time, or `nil` if it failed.
     private func run(_ definition: WorkflowDefinition, _ node: NodeClient) async throws -> Duration? {
+        var memory = MemoryFigures(before: 0)
+        return try await run(definition, node, &memory)
+    }
+
+    /// A workflow from submission until its receipt is on the disk; the time, or `nil` if it failed. The node's memory
+    /// is looked at once a second.
+    private func run(
+        _ definition: WorkflowDefinition, _ node: NodeClient, _ memory: inout MemoryFigures
+    ) async throws -> Duration? {
         let clock = ContinuousClock()
         let began = clock.now
         var view = try await node.begin(WorkflowSubmission(definition: definition, key: UUID().uuidString))
         let id = try JobReference.cid(view.workflowID)
-        while !view.isOver { view = try await node.workflow(id, past: view.version) }
+        var looked = began
+        while !view.isOver {
+            view = try await node.workflow(id, past: view.version)
+            guard clock.now - looked >= .seconds(1) else { continue }
+            looked = clock.now
+            memory.saw(try await node.status().residentBytes)
+        }
         return view.status == .succeeded ? clock.now - began : nil
     }
 
@@ -94,6 +111,30 @@ struct BenchWorkflow: MeshCommand {
     }
 }
 
+/// How much memory a node's process had in a fan-out, in bytes.
+struct MemoryFigures: Encodable {
+    let before: UInt64
+    /// The most that was seen.
+    private(set) var peak: UInt64
+    var after: UInt64 {
+        didSet { saw(after) }
+    }
+
+    init(before: UInt64) {
+        self.before = before
+        peak = before
+        after = before
+    }
+
+    mutating func saw(_ bytes: UInt64) { peak = max(peak, bytes) }
+
+    private enum CodingKeys: String, CodingKey {
+        case before = "before_bytes"
+        case peak = "peak_bytes"
+        case after = "after_bytes"
+    }
+}
+
 /// The figures of `mesh bench workflow`.
 struct WorkflowBenchReport: Encodable {
     let stages: Int
@@ -107,6 +148,8 @@ struct WorkflowBenchReport: Encodable {
     private(set) var itemsPerSecond: Double?
     /// Jobs a second without a plan, as many of them.
     private(set) var jobsPerSecond: Double?
+    /// The originator's memory in the fan-out.
+    private(set) var memory: MemoryFigures?
 
     init(stages: Int) { self.stages = stages }
 
@@ -122,8 +165,9 @@ struct WorkflowBenchReport: Encodable {
     }
 
     /// Takes the fan-out, and as many jobs without one.
-    mutating func add(fanOut: Duration?, items: Int, jobs: BenchReport) {
+    mutating func add(fanOut: Duration?, items: Int, jobs: BenchReport, memory: MemoryFigures) {
         self.items = items
+        self.memory = memory
         jobsPerSecond = jobs.jobsPerSecond
         if let fanOut { itemsPerSecond = Double(items) * 1_000 / BenchReport.milliseconds(fanOut) }
         if fanOut == nil || jobs.verified < jobs.count { failed += 1 }
@@ -144,10 +188,11 @@ struct WorkflowBenchReport: Encodable {
         try container.encodeIfPresent(items, forKey: .items)
         try container.encodeIfPresent(itemsPerSecond, forKey: .itemsPerSecond)
         try container.encodeIfPresent(jobsPerSecond, forKey: .jobsPerSecond)
+        try container.encodeIfPresent(memory, forKey: .memory)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case stages, pipelines, failed, items
+        case stages, pipelines, failed, items, memory
         case jobsP50 = "jobs_p50_ms"
         case pipelineP50 = "pipeline_p50_ms"
         case itemsPerSecond = "items_per_second"
@@ -166,6 +211,10 @@ struct WorkflowBenchReport: Encodable {
         if let items, let itemsPerSecond, let jobsPerSecond {
             facts.append(("fan-out", "\(items) items, \(BenchReport.tenths(itemsPerSecond)) a second"))
             facts.append(("as many jobs", "\(BenchReport.tenths(jobsPerSecond)) a second"))
+        }
+        if let memory {
+            let words = [memory.before, memory.peak, memory.after].map(Readable.bytes)
+            facts.append(("memory", "\(words[0]) before the fan-out, at most \(words[1]), \(words[2]) after it"))
         }
         return Table.facts(facts)
     }
