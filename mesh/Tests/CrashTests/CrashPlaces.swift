@@ -59,7 +59,7 @@ struct CrashPlaces: SuiteTrait, TestScoping {
 
     private static let hedged =
         "a run has to stand still for longer than others take and shorter than its lease, which no busy machine keeps; "
-        + "JobMarketTests (HedgeTests) play it, and kill the market at the events of a copy that wins"
+        + "JobMarketTests (HedgeTests) play it, and kill the market at each of its events"
 
     /// Events at which no test has to kill a node, and why.
     private static let excusedEvents = [

@@ -186,6 +186,45 @@ struct HedgeTests {
         }
     }
 
+    @Test("An originator killed when the slow run is waited for again still waits for it", arguments: [false, true])
+    func killedWhenResumed(losesLazyEvents: Bool) throws {
+        var world = Self.world()
+        world.losesLazyEvents = losesLazyEvents
+        world.parties[2].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
+        let id = try world.submit(Self.request(timeout: 120))
+        #expect(
+            world.run(milliseconds: 150_000) { world in
+                world.parties[0].events.contains { $0.kindName == "attempt_resumed" }
+            })
+        try world.restart(0, afterMilliseconds: 500)
+        let slow = try #require(world.job(id)?.liveAttempt)
+        #expect(slow.assignment.executorDID == world.parties[1].identity.did)
+        world.finish(slow.cid, .exited(code: 0), fuel: 3_000_000, of: 1, after: 1_000)
+        world.run(milliseconds: 20_000)
+        let job = try #require(world.job(id))
+        #expect(job.result == .completedSuccessfully && job.attempts.count == 2)
+        #expect(world.parties[1].market.ledger.wallet == job.paid && job.paid > .zero)
+        #expect(world.parties[2].market.ledger.wallet == .zero)
+    }
+
+    @Test("An originator killed when a loser's receipt came pays the winner alone", arguments: [false, true])
+    func killedWhenLate(losesLazyEvents: Bool) throws {
+        var world = Self.world()
+        world.losesLazyEvents = losesLazyEvents
+        let id = try world.submit(Self.request())
+        world.blocked = [.cancelJob]
+        #expect(world.run(milliseconds: 20_000) { $0.job(id)?.result != nil })
+        let slow = try #require(world.job(id)?.attempts.first?.cid)
+        world.finish(slow, .exited(code: 0), fuel: 9_000_000, of: 1, after: 1)
+        #expect(world.run(milliseconds: 100_000) { $0.job(id)?.lateReceipts.count == 1 })
+        try world.restart(0, afterMilliseconds: 500)
+        world.run(milliseconds: 100_000)
+        let job = try #require(world.job(id))
+        #expect(job.lateReceipts.count == 1 && job.result == .completedSuccessfully)
+        #expect(world.parties[1].market.ledger.wallet == .zero)
+        #expect(world.parties[2].market.ledger.wallet == job.paid && job.paid > .zero)
+    }
+
     @Test("The past runs of the module tell what is slow, also after a restart")
     func runTimes() throws {
         var world = Self.world()
