@@ -138,6 +138,7 @@ let meshCores: [Target] = [
     mesh("IPLD", ["Multiformats"]),
     mesh("GuestFiles", ["Determinism", "Multiformats"]),
     mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
+    mesh("MerkleLog", ["Multiformats", "PeerIdentity", External.crypto]),
     mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"]),
     // What decides.
     mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
@@ -287,6 +288,7 @@ let tests: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "MeshStore",
             "P2PTesting", External.grdb,
         ]),
+    meshTests("MerkleLogTests", ["Determinism", "Multiformats", "PeerIdentity", "MerkleLog", External.crypto]),
     meshTests("MeshTypesTests", ["Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "GuestFiles", "MeshTypes"]),
     meshTests(
         "NodeCoreTests",

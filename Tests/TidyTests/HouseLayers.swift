@@ -11,7 +11,7 @@ enum HouseLayer: Int, CaseIterable, Comparable {
 
     var targets: Set<String> {
         switch self {
-        case .formats: ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects"]
+        case .formats: ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog"]
         case .types: ["MeshTypes", "GuestFiles"]
         case .cores:
             [
