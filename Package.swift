@@ -1,9 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The house in two halves, each in layers: the network (libp2p/) knows nothing of the mesh (mesh/). A target may only
-// depend on what stands in a list above its own. The compiler checks it (`--explicit-target-dependency-import-check
-// error`), TidyTests that cores stay free of Foundation and libp2p/Package.swift, for a copy of it, says the same.
+// The network (libp2p/) knows nothing of the mesh (mesh/). A target may only depend on what stands in a list above its
+// own (`--explicit-target-dependency-import-check error`); TidyTests keep cores free of Foundation, libp2p/ as here.
 
 let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 
@@ -143,12 +142,12 @@ let meshCores: [Target] = [
     // What decides.
     mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
     mesh("Reputation", ["Multiformats", "SignedObjects", "MeshTypes", External.collections]),
-    mesh("Receipts", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes"]),
+    mesh("Receipts", ["Multiformats", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes"]),
     mesh(
         "JobMarket",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "Receipts", External.collections, External.crypto,
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
+            "Economics", "Reputation", "Receipts", External.collections, External.crypto,
         ]),
     mesh(
         "NodeCore",
@@ -185,8 +184,8 @@ let meshShells: [Target] = [
         "PlanetaryMesh",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
-            "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore",
-            "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows", External.collections,
+            "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
+            "NodeCore", "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows", External.collections,
             External.crypto, External.logging, External.nioCore, External.nioPosix,
         ]),
     mesh(
@@ -199,8 +198,8 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
-            "P2PTesting", "SignedObjects", "MeshTypes", "Economics", "Receipts", "Reputation", "JobMarket", "NodeCore",
-            "Workflows", External.collections, External.crypto, External.nioCore,
+            "P2PTesting", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Receipts", "Reputation", "JobMarket",
+            "NodeCore", "Workflows", External.collections, External.crypto, External.nioCore,
         ]),
 ]
 
@@ -209,8 +208,8 @@ let apps: [Target] = [
     mesh(
         "MeshCLI",
         [
-            "Multiformats", "PeerIdentity", "Peers", "IPLD", "SignedObjects", "Receipts", "CSandbox", "NodeAPI",
-            "NodeSetup", "MeshHTTP", "Workflows", "MeshTypes", External.argumentParser, External.logging,
+            "Multiformats", "PeerIdentity", "Peers", "IPLD", "SignedObjects", "MerkleLog", "Receipts", "CSandbox",
+            "NodeAPI", "NodeSetup", "MeshHTTP", "Workflows", "MeshTypes", External.argumentParser, External.logging,
             External.subprocess, External.system, External.yams,
         ],
         // What `mesh new swift` writes is what the examples are built with.
@@ -260,21 +259,21 @@ let tests: [Target] = [
             "NodeAPITesting", "Workflows", External.grdb, External.logging, "mesh",
         ]),
     meshTests(
-        "EconomicsTests",
-        ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
+        "EconomicsTests", ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
     meshTests("GuestFilesTests", ["Determinism", "Multiformats", "IPLD", "GuestFiles", "MeshTypes", "CoVM", "mesh"]),
     meshTests("IPLDTests", ["Determinism", "Multiformats", "P2PTesting", "IPLD"]),
     meshTests(
         "JobMarketTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Economics",
-            "Reputation", "Receipts", "JobMarket",
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
+            "Economics", "Reputation", "Receipts", "JobMarket",
         ]),
     meshTests(
         "MeshCLITests",
         [
-            "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "NodeSetup", "MeshHTTP", "MeshTypes",
-            "Workflows", "MeshCLI", External.argumentParser, External.logging,
+            "Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "NodeAPI",
+            "NodeAPITesting", "NodeSetup", "MeshHTTP", "MeshTypes", "Workflows", "MeshCLI", External.argumentParser,
+            External.logging,
         ]),
     meshTests(
         "MeshHTTPTests",
@@ -303,20 +302,20 @@ let tests: [Target] = [
         "NodeTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
-            "P2PTesting", "IPLD", "SignedObjects", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
-            "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh",
-            "Workflows", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
+            "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts",
+            "JobMarket", "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
+            "PlanetaryMesh", "Workflows", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
-            "MeshTypes", "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
-            "PlanetaryMesh", External.logging,
+            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI",
+            "NodeSetup", "PlanetaryMesh", External.logging,
         ]),
     meshTests(
         "ReceiptsTests",
-        ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
+        ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Receipts"]),
     meshTests(
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),

@@ -1,5 +1,6 @@
 package import Determinism
 package import Economics
+package import MerkleLog
 package import MeshTypes
 package import Multiformats
 package import Reputation
@@ -30,6 +31,8 @@ extension JobMarket {
 
     /// The heads of the anchored DAG, sorted, and the greatest height among them.
     package var anchorHeads: (heads: [CID], height: UInt64) { (context.anchors.heads, context.anchors.height) }
+    /// The tree over this node's entries in the anchored DAG.
+    package var log: MerkleTree { context.anchors.tree }
 
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }

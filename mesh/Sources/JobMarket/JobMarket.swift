@@ -1,5 +1,6 @@
 package import Determinism
 package import Economics
+package import MerkleLog
 package import MeshTypes
 package import Multiformats
 package import PeerIdentity
@@ -30,15 +31,17 @@ package struct JobMarket: Sendable {
     ///   - lastReceipt: the receipt that this node signed last.
     ///   - chainOpenedAt: when the chain of its receipts began again, if it ever did (`ChainOpening`).
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
+    ///   - log: the tree over this node's entries in it.
     package init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
         reputation: ReputationBook = ReputationBook(), records: TrackRecords = TrackRecords(), lastReceipt: CID? = nil,
-        chainOpenedAt: UnixMilliseconds? = nil, anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+        chainOpenedAt: UnixMilliseconds? = nil, anchorHeads: (heads: [CID], height: UInt64) = ([], 0),
+        log: MerkleTree = MerkleTree()
     ) {
         context = MarketContext(
             identity: identity, configuration: configuration, ledger: ledger, reputation: reputation, records: records,
-            anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height), lastReceipt: lastReceipt,
-            chainOpenedAt: chainOpenedAt)
+            anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height, tree: log),
+            lastReceipt: lastReceipt, chainOpenedAt: chainOpenedAt)
     }
 
     private mutating func begin(_ now: MonotonicInstant, _ wallClock: UnixMilliseconds) {

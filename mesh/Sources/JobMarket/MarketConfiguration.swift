@@ -20,7 +20,7 @@ package struct MarketConfiguration: Sendable {
     /// Whether transitions tell on which jobs this node does not bid, for a log.
     package var tellsDeclines = false
     /// The anchored DAG that receipts go to.
-    package var anchorScope = "global"
+    package var anchorScope = AnchorEntry.globalScope
 
     /// A node that originates with the standard settings and executes nothing.
     package init() {}

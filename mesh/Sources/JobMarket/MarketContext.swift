@@ -1,5 +1,6 @@
 import Determinism
 import Economics
+import MerkleLog
 import MeshTypes
 import Multiformats
 import PeerIdentity
@@ -178,7 +179,8 @@ struct MarketContext: Sendable {
     /// Makes an entry of this node the head; in a replay, only if it came after the stored heads.
     mutating func anchored(_ signed: SignedObject<AnchorEntry>) {
         if isReplaying, anchors.covers(signed.body) { return }
-        anchors.append(signed.body, cid: signed.cid, headsMax: limits.anchorHeadsMax)
+        let logged = anchors.append(signed, headsMax: limits.anchorHeadsMax)
+        if !isReplaying { transition.logged.append(logged) }
     }
 
     /// Signs the entry that anchors evidence of a job; the caller records it.
@@ -186,7 +188,8 @@ struct MarketContext: Sendable {
         sign(
             AnchorEntry(
                 nodeDID: did, parents: anchors.heads, payload: payload, scope: configuration.anchorScope,
-                height: anchors.heads.isEmpty ? 0 : anchors.height + 1, recordedAt: wallClock))
+                height: anchors.heads.isEmpty ? 0 : anchors.height + 1, recordedAt: wallClock,
+                size: anchors.tree.size, root: anchors.tree.root.bytes, openedAt: chainOpenedAt))
     }
 }
 

@@ -14,6 +14,8 @@ package struct MarketTransition: Sendable {
     package var events: [JobEvent] = []
     /// Evidence to store as blocks: manifests, bids, assignments, receipts, settlements, anchors.
     package var blocks: [EvidenceBlock] = []
+    /// What became part of this node's log, in order.
+    package internal(set) var logged: [LoggedEntry] = []
     /// What to do once the events are durable.
     package var actions: [MarketAction] = []
     /// Jobs on which this node does not bid, where `MarketConfiguration.tellsDeclines` asks for them.

@@ -118,6 +118,18 @@ package struct NodeClient: NodeService {
         try await post("/v1/proofs/\(cid.text)/verify", seconds: bounds.longAnswerSeconds)
     }
 
+    package func log(below number: UInt64?, limit: Int) async throws(NodeServiceError) -> [LogEntryView] {
+        try await get("/v1/dag/log?limit=\(limit)" + (number.map { "&after=\($0)" } ?? ""))
+    }
+
+    package func logHead(since size: UInt64?) async throws(NodeServiceError) -> LogHeadView {
+        try await get("/v1/dag/head" + (size.map { "?since=\($0)" } ?? ""))
+    }
+
+    package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
+        try await get("/v1/dag/proofs/\(cid.text)")
+    }
+
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {

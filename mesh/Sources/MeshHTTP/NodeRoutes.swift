@@ -132,6 +132,22 @@ struct NodeRoutes: Sendable {
             "/v1/proofs/:cid/verify", "Runs the job of a proof again", answer: .json(ProofReport.self)
         ) { _, context in try json(await service.verifyProof(cid(context))) }
         table.get(
+            "/v1/dag/log", "What this node anchored, the newest first",
+            query: [.init("after", .number(0...Int64.max)), limit], answer: .json([LogEntryView].self)
+        ) { request, _ in
+            let limit = try number(request, "limit", default: 50)
+            let entries = try await service.log(below: size(request, "after"), limit: limit)
+            let last = entries.count == limit ? entries.last.flatMap { $0.number > 0 ? $0.number : nil } : nil
+            return try NextPage.link(to: last.map(String.init), from: json(entries), for: request)
+        }
+        table.get(
+            "/v1/dag/head", "The signed head of the log of what this node anchored",
+            query: [.init("since", .number(0...Int64.max))], answer: .json(LogHeadView.self)
+        ) { request, _ in try json(await service.logHead(since: size(request, "since"))) }
+        table.get(
+            "/v1/dag/proofs/:cid", "The proof that this node's log anchors a receipt", answer: .json(LogProofView.self)
+        ) { _, context in try json(await service.logProof(of: cid(context))) }
+        table.get(
             "/v1/receipts/:cid/archive", "A receipt and its evidence in one file", query: [.init("outputs", .flag)],
             conditions: .tag, answer: .bytes("application/vnd.ipld.car; version=1")
         ) { request, context in
@@ -463,6 +479,10 @@ struct NodeRoutes: Sendable {
             throw NodeServiceError(.invalidRequest, "\(name) must be a number.")
         }
         return number
+    }
+
+    private func size(_ request: Request, _ name: String) throws -> UInt64? {
+        request.uri.queryParameters[Substring(name)] == nil ? nil : try count(request, name)
     }
 
     private func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {

@@ -2,6 +2,7 @@ package import Determinism
 import Economics
 package import GossipSub
 package import JobMarket
+import MerkleLog
 package import MeshTypes
 package import Multiformats
 package import NodeCore
@@ -188,7 +189,8 @@ package struct MarketNode: SimulatedNode {
         let ledger = (try? Ledger(entries: [grant])) ?? Ledger()
         return JobMarket(
             identity: identity, configuration: setup.market, ledger: ledger, reputation: setup.reputation,
-            records: setup.records, lastReceipt: disk.lastReceipt, anchorHeads: disk.anchorHeads)
+            records: setup.records, lastReceipt: disk.lastReceipt, anchorHeads: disk.anchorHeads,
+            log: disk.log)
     }
 
     /// The market of the node.
@@ -253,6 +255,7 @@ package struct MarketNode: SimulatedNode {
         }
         if then.lastReceipt != now.lastReceipt { findings.append("the receipt signed last") }
         if then.anchorHeads != now.anchorHeads { findings.append("the heads of the anchored DAG") }
+        if then.log != now.log { findings.append("its log") }
         findings += workflows.forgotten(on: whole)
         if then.ledger.accounts.map(\.balance) != now.ledger.accounts.map(\.balance) { findings.append("balances") }
         return findings.map { "a start would not know \($0)" }

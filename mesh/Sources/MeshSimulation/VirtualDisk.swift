@@ -1,6 +1,7 @@
 import DequeModule
 import Determinism
 import JobMarket
+import MerkleLog
 import MeshTypes
 import Multiformats
 import NodeCore
@@ -44,6 +45,8 @@ struct VirtualDisk: Sendable {
     private(set) var lastReceipt: CID?
     /// The heads of the anchored DAG.
     private(set) var anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+    /// The tree over the node's entries in it.
+    private(set) var log = MerkleTree()
     /// The workflows, in the order of their beginnings.
     private(set) var workflows: OrderedDictionary<CID, StoredWorkflow> = [:]
     /// The folders that were made.
@@ -195,5 +198,9 @@ struct VirtualDisk: Sendable {
         for output in write.outputs { keep(output.block) }
         lastReceipt = write.lastReceipt ?? lastReceipt
         if let heads = write.anchorHeads { anchorHeads = (heads.heads, heads.height) }
+        for entry in write.logged {
+            precondition(entry.number == log.size, "two entries of one number in a log")
+            _ = log.append(.leaf(entry.cid.bytes))
+        }
     }
 }

@@ -36,6 +36,8 @@ package enum MeshStoreError: Error, Hashable, Sendable {
     case recordCorrupt(table: String, row: Int64)
     /// The ledger row already exists with another amount; a movement is booked once and never changed.
     case ledgerConflict(jobID: CID?, kind: String)
+    /// The next entry of the log has another number; each is given once.
+    case logTaken(number: UInt64, size: UInt64)
     /// An amount or a time is larger than the database can hold.
     case numberTooLarge(UInt64)
     /// Too many commits are waiting for the disk; the limit is given in commits.
@@ -85,6 +87,9 @@ extension MeshStoreError: CustomStringConvertible {
             "Row \(row) of \(table) is damaged; restore the database from a copy."
         case .ledgerConflict(_, let kind):
             "The movement \(kind) is booked already with another amount; the ledger was left as it was."
+        case .logTaken(let number, let size):
+            "The log has \(size) entries, so entry \(number) was not written; if another program changed the database, "
+                + "restore it from a copy."
         case .numberTooLarge(let number):
             "\(number) is larger than the database can hold."
         case .overloaded(let waitingMax):

@@ -62,6 +62,8 @@ package enum StoreWrite: Sendable {
     case workflowEvent(id: CID, bytes: [UInt8])
     /// Remembers the result of a work, which may serve again, or that it just did.
     case work(WorkRow)
+    /// Appends an entry to the node's log; refused with `logTaken` if it has one of that number, or not the one before.
+    case anchored(AnchoredRow)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -88,7 +90,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .setting:
+            .work, .anchored, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved, .forgetPeer:
@@ -118,6 +120,7 @@ package enum StoreWrite: Sendable {
         case .setting(_, let value): value.count
         case .workflow(let row): row.manifest.count + 256
         case .workflowEvent(_, let bytes): bytes.count + 64
+        case .anchored(let row): row.bytes.count + 512
         case .work: 256
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:

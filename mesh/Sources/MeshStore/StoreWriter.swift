@@ -70,6 +70,7 @@ struct StoreWriter: Sendable {
             if row.isOver { try WorkflowRows.prune(db, ending: row.id, limits) }
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .work(let row): try row.put(db, limits)
+        case .anchored(let row): try row.put(db)
         case .setting(let key, let value):
             try run(
                 db,

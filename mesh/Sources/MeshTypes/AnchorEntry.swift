@@ -1,7 +1,8 @@
 package import Multiformats
 package import SignedObjects
 
-/// One node of a scope's anchored DAG: it names its parents and the evidence it fixes.
+/// One node of a scope's anchored DAG, and one leaf of its author's log: it names its parents, the evidence it fixes,
+/// and the tree of all entries of its author before it. Source: PROTOCOL.md, "Logs".
 package struct AnchorEntry: Hashable, Sendable, SignedBody {
     /// Who anchors.
     package var nodeDID: DID
@@ -15,9 +16,17 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
     package var height: UInt64
     /// When.
     package var recordedAt: UnixMilliseconds
+    /// How many entries the author's log had before, so that this one has that number; absent in entries of versions
+    /// without a log.
+    package var size: UInt64?
+    /// The root of the tree of those entries, 32 bytes.
+    package var root: [UInt8]?
+    /// When the log began again, as the author's home was restored from a backup; absent if it never did.
+    package var openedAt: UnixMilliseconds?
 
     package init(
-        nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds
+        nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds,
+        size: UInt64? = nil, root: [UInt8]? = nil, openedAt: UnixMilliseconds? = nil
     ) {
         self.nodeDID = nodeDID
         self.parents = parents
@@ -25,10 +34,15 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
         self.scope = scope
         self.height = height
         self.recordedAt = recordedAt
+        self.size = size
+        self.root = root
+        self.openedAt = openedAt
     }
 
     /// The type name that is signed.
     package static let typeName = "AnchorEntry"
+    /// The DAG that every node anchors in.
+    package static let globalScope = "global"
     /// The anchoring node signs.
     package var signerDID: DID { nodeDID }
 
@@ -39,5 +53,15 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
         case scope
         case height
         case recordedAt = "recorded_at"
+        case size
+        case root
+        case openedAt = "opened_at"
+    }
+
+    /// The name of a node's log in a scope, which its signed heads begin with. A log that began again, as its home was
+    /// restored from a backup, has another name: what was signed after the backup is not known any more, and must not
+    /// be contradicted.
+    package static func logName(of author: DID, scope: String, openedAt: UnixMilliseconds?) -> String {
+        "icn-mesh/dag/\(scope)/\(author.text)" + (openedAt.map { "/\($0.value)" } ?? "")
     }
 }

@@ -66,6 +66,14 @@ package protocol NodeService: Sendable {
     /// Runs the job of a proof again, and says whether the proof holds.
     func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport
 
+    /// What this node anchored, below a number, the newest first, at most so many.
+    func log(below number: UInt64?, limit: Int) async throws(NodeServiceError) -> [LogEntryView]
+    /// The signed head of the log of what this node anchored; behind the proof that it continues the head of a size, if
+    /// one is named.
+    func logHead(since size: UInt64?) async throws(NodeServiceError) -> LogHeadView
+    /// The proof that the log has the entry that anchors a receipt or another block.
+    func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView
+
     /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]
     /// Connects to an address and returns the peer that answered.

@@ -146,6 +146,8 @@ package struct ReceiptReport: Hashable, Sendable, Codable {
     package var lines: [Line]
     /// What a receipt that holds does not show, as one sentence; nil where it does not hold.
     package var doesNotShow: String?
+    /// The first entry of this node's log that anchors the receipt; nil if none does, or no node was asked.
+    package var anchored: LogEntryView?
 
     package init(receiptCID: String, isValid: Bool, lines: [Line], doesNotShow: String? = nil) {
         self.receiptCID = receiptCID
@@ -155,7 +157,7 @@ package struct ReceiptReport: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case lines
+        case lines, anchored
         case receiptCID = "receipt_cid"
         case isValid = "valid"
         case doesNotShow = "does_not_show"

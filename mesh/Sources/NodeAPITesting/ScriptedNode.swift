@@ -20,6 +20,8 @@ package struct ScriptedNode: NodeService {
         package var listed: @Sendable (JobQuery) -> Void
         /// The receipts that can be exported; with outputs, a byte is added.
         package var archives: [CID: [UInt8]] = [:]
+        /// What the node anchored, the newest first.
+        package var log: [LogEntryView] = []
         /// The proofs of fraud that the node made.
         package var proofs: [ProofView] = []
         /// What running their jobs again shows.
@@ -156,6 +158,23 @@ package struct ScriptedNode: NodeService {
         let proof = try await proof(cid)
         return ProofReport(
             proofCID: proof.proofCID, receiptCID: proof.receiptCID, verdict: script.proofVerdict, detail: "as told")
+    }
+
+    package func log(below number: UInt64?, limit: Int) async throws(NodeServiceError) -> [LogEntryView] {
+        try answer(Array(script.log.filter { $0.number < number ?? .max }.prefix(limit)))
+    }
+
+    package func logHead(since size: UInt64?) async throws(NodeServiceError) -> LogHeadView {
+        let origin = "icn-mesh/dag/global/\(Samples.peer.did ?? "")"
+        return try answer(
+            LogHeadView(origin: origin, size: 3, root: "root", text: size.map { "old \($0)\n" } ?? "checkpoint\n"))
+    }
+
+    package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
+        guard let entry = script.log.first(where: { $0.anchors.contains(cid.text) }) else {
+            throw NodeServiceError(.receiptNotFound, "This node has anchored no \(cid).")
+        }
+        return try answer(LogProofView(cid: cid.text, entry: entry, text: "proof\n"))
     }
 
     package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {

@@ -420,7 +420,7 @@ package struct NodeCore: Core {
             .write(
                 NodeWrite(
                     number: number, haste: haste, events: transition.events, evidence: transition.blocks,
-                    outputs: outputs, jobs: jobs, anchorHeads: heads,
+                    outputs: outputs, jobs: jobs, anchorHeads: heads, logged: transition.logged,
                     lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
         return number
     }

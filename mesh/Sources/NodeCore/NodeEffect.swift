@@ -96,6 +96,8 @@ package struct NodeWrite: Sendable {
     package let jobs: [JobStanding]
     /// The heads of the anchored DAG, if they changed.
     package let anchorHeads: AnchorHeadsV1?
+    /// What became part of this node's log, in order.
+    package let logged: [LoggedEntry]
     /// The receipt that this node signed last, if it changed.
     package let lastReceipt: CID?
     /// When.

@@ -11,7 +11,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService, PublicContent, ChangeSource {
+extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -258,7 +258,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
         if let workflow = try await WorkflowAuditor(auditor).find(cid) {
             return ReceiptReport(verified: try await WorkflowAuditor(auditor).verify(workflow))
         }
-        return ReceiptReport(verified: try await auditor.verify(cid).report)
+        return try await logDesk.completed(ReceiptReport(verified: try await auditor.verify(cid).report), of: cid)
     }
 
     package nonisolated func replayReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
@@ -288,6 +288,8 @@ extension MeshNode: NodeService, PublicContent, ChangeSource {
     package nonisolated func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
         try await ProofDesk(auditor: auditor).verify(cid)
     }
+
+    package nonisolated var logDesk: LogDesk { LogDesk(identity: parts.identity, store: parts.store) }
 
     private nonisolated var auditor: ReceiptAuditor {
         ReceiptAuditor(

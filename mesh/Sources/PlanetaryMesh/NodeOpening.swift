@@ -135,10 +135,11 @@ struct NodeOpening: Sendable {
             settings.executor?.operatorCredential = credential
             settings.tellsDeclines = logger.logLevel <= .info
             settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
+            let heads = try await anchorHeads(store, scope: settings.anchorScope)
             return JobMarket(
                 identity: identity, configuration: settings, ledger: ledger, reputation: book, records: records,
                 lastReceipt: restored.lastReceipt ?? chain.tip, chainOpenedAt: restored.openedAt,
-                anchorHeads: try await anchorHeads(store, scope: settings.anchorScope))
+                anchorHeads: heads, log: try await LogRecord(store: store).opened(heads: heads.heads))
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {

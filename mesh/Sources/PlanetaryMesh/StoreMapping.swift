@@ -35,6 +35,7 @@ extension NodeWrite {
         if let anchorHeads {
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(anchorHeads)))
         }
+        writes += logged.map { .anchored(AnchoredRow($0)) }
         if let lastReceipt { writes.append(.setting(key: Self.lastReceiptKey, value: lastReceipt.bytes)) }
         for (row, receipt) in ReceiptRow.rows(of: events, evidence, at: at) {
             writes.append(.receiptLink(ReceiptLinkRow(receipt, row.cid)))
@@ -42,6 +43,14 @@ extension NodeWrite {
             if row.isVerified == true { writes += receipt.contentRoots.map { .root($0) } + [.root(row.cid)] }
         }
         return writes
+    }
+}
+
+extension AnchoredRow {
+    /// An entry of the log, as stored.
+    init(_ entry: LoggedEntry) {
+        self.init(
+            number: entry.number, entry: entry.cid, bytes: entry.bytes, payload: entry.payload, hashes: entry.hashes)
     }
 }
 

@@ -260,6 +260,9 @@ struct OldHomeTests {
         let heads = try DAGCBORDecoder().decode(AnchorHeadsV1.self, from: bytes)
         #expect(heads.scope == "global" && heads.heads.count == 1)
         #expect(heads.height == 2, "the third receipt is anchored behind the two that were there")
+        let log = try await AnchoredRow.newest(limit: 10, in: store)
+        #expect(log.map(\.number) == [2, 1, 0], "the entries of before are the log's first")
+        #expect(log.first?.entry == heads.heads.first)
         try store.close()
     }
 }

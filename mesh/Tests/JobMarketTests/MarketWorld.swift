@@ -226,6 +226,7 @@ struct MarketWorld {
             #expect(fresh.reputation == party.market.reputation)
             #expect(fresh.lastReceipt == party.market.lastReceipt)
             #expect(fresh.anchorHeads.heads == party.market.anchorHeads.heads)
+            #expect(fresh.log == party.market.log)
             #expect(fresh.runCounts == party.market.runCounts)
         } catch {
             Issue.record("the journal of party \(index) does not replay: \(error)")

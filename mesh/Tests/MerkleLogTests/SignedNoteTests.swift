@@ -154,6 +154,33 @@ struct SignedNoteTests {
         #expect(LogProof(bytes: []) == nil)
     }
 
+    @Test("What a witness is asked with is written and read again, and has a bound of hashes and of bytes")
+    func growths() throws {
+        let note = try #require(SignedNote(bytes: Self.note))
+        for count in [0, 3, LogProof.hashesMax] {
+            let hashes = (0..<count).map { MerkleHash.leaf([UInt8($0)]) }
+            let growth = LogGrowth(oldSize: 7, hashes: hashes, note: note)
+            let again = try #require(LogGrowth(bytes: growth.bytes))
+            #expect(again.oldSize == 7 && again.hashes == hashes && again.bytes == growth.bytes)
+        }
+        let many = [MerkleHash](repeating: .empty, count: LogProof.hashesMax + 1)
+        #expect(LogGrowth(bytes: LogGrowth(oldSize: 7, hashes: many, note: note).bytes) == nil)
+        let line = try #require(note.signatures.first)
+        func long(_ count: Int) -> LogGrowth {
+            let signatures = [SignedNote.Signature](repeating: line, count: count)
+            return LogGrowth(
+                oldSize: 7, hashes: Array(many.dropFirst()), note: SignedNote(text: note.text, signatures: signatures))
+        }
+        #expect(LogGrowth(bytes: long(SignedNote.signaturesMax / 2).bytes) != nil)
+        #expect(long(SignedNote.signaturesMax).bytes.count > LogGrowth.bytesMax)
+        #expect(LogGrowth(bytes: long(SignedNote.signaturesMax).bytes) == nil)
+        let text = String(decoding: LogGrowth(oldSize: 7, hashes: [.empty], note: note).bytes, as: UTF8.self)
+        for (old, new) in [("old 7", "old 07"), ("old 7", "7"), ("old 7\n", ""), ("\n\n", "\n")] {
+            let parts = text.split(separator: old, maxSplits: 1, omittingEmptySubsequences: false)
+            #expect(LogGrowth(bytes: Array(parts.joined(separator: new).utf8)) == nil, "\(new)")
+        }
+    }
+
     @Test("Whatever arrives is read or refused", arguments: [UInt64(1), 2])
     func fuzzed(seed: UInt64) throws {
         var chance = SeededGenerator(seed: seed)

@@ -125,6 +125,10 @@ struct ContentTests {
         }
         var listing = script
         listing.proofs = proofs
+        listing.log = (0..<3).reversed().map {
+            LogEntryView(number: $0, entryCID: "e\($0)", anchors: [roots[Int($0)].text], recordedAt: $0)
+        }
+        let log = listing.log
         try await WebScene.run(listing) { scene in
             var target: String? = "/v1/pins?limit=2"
             var pins: [String] = []
@@ -143,6 +147,18 @@ struct ContentTests {
             #expect(second.headers["link"] == nil)
             let unknown = try await scene.ask("/v1/proofs?after=\(Samples.jobID.text)", scene.read)
             #expect(unknown.status == 400 && unknown.problem == "invalid_request")
+            let newest = try await scene.ask("/v1/dag/log?limit=2", scene.read)
+            #expect(try MeshJSON.decode([LogEntryView].self, from: newest.body) == Array(log.prefix(2)))
+            let older = try #require(newest.headers["link"].flatMap(Self.next))
+            let oldest = try await scene.ask(older, scene.read)
+            #expect(try MeshJSON.decode([LogEntryView].self, from: oldest.body) == [log[2]])
+            #expect(oldest.headers["link"] == nil)
+            let proof = try await scene.ask("/v1/dag/proofs/\(roots[1].text)", scene.read)
+            #expect(try MeshJSON.decode(LogProofView.self, from: proof.body).entry == log[1])
+            #expect(try await scene.ask("/v1/dag/proofs/\(roots[4].text)", scene.read).status == 404)
+            let head = try await scene.ask("/v1/dag/head?since=2", scene.read)
+            #expect(try MeshJSON.decode(LogHeadView.self, from: head.body).text == "old 2\n")
+            #expect(try await scene.ask("/v1/dag/head?since=x", scene.read).status == 400)
             let jobs = try await scene.ask("/v1/jobs?label=a%26b%20c&limit=1", scene.read)
             #expect(jobs.headers["link"] == nil)
         }

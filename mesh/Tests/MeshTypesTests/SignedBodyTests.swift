@@ -43,6 +43,9 @@ struct SignedBodyTests {
             nodeDID: executor.did, parents: [Samples.input], payload: [Samples.module], scope: "global", height: 1,
             recordedAt: Samples.date)
         #expect(try roundTrip(anchor, by: executor).contains("recorded_at"))
+        var logged = anchor
+        (logged.size, logged.root, logged.openedAt) = (7, [UInt8](repeating: 1, count: 32), Samples.date)
+        #expect(Set(try roundTrip(logged, by: executor)).isSuperset(of: ["size", "root", "opened_at"]))
         let opening = ChainOpening(executorDID: executor.did, afterCID: nil, openedAt: Samples.date)
         #expect(try roundTrip(opening, by: executor) == ["opened_at", "executor_did"])
     }

@@ -1,5 +1,6 @@
 import Foundation
 import JobMarket
+import MerkleLog
 import MeshStore
 import MeshTypes
 import Multiformats
@@ -99,7 +100,7 @@ struct RestartTests {
 
     @Test("The anchored DAG goes on where it was")
     func anchoredHeads() async throws {
-        var before: [(identity: Identity, heads: [CID], height: UInt64)] = []
+        var before: [(identity: Identity, heads: [CID], height: UInt64, log: MerkleTree)] = []
         try await NodeMesh.run(prices: [10]) { mesh in
             let module = try Assembler.command("nop")
             for height in 0..<3 as Range<UInt64> {
@@ -110,7 +111,7 @@ struct RestartTests {
             }
             for node in mesh.nodes {
                 let (heads, height) = await node.anchorHeads
-                before.append((node.identity, heads, height))
+                before.append((node.identity, heads, height, await node.log))
             }
         } afterwards: { folder in
             for (number, node) in before.enumerated() {
@@ -120,6 +121,8 @@ struct RestartTests {
                 let again = try await NodeMesh.open(path, NodeMesh.loopback(), identity: node.identity)
                 #expect(await again.anchorHeads.heads == node.heads)
                 #expect(await again.anchorHeads.height == node.height)
+                #expect(node.log.size == 3)
+                #expect(await again.log == node.log)
             }
         }
     }
@@ -127,6 +130,8 @@ struct RestartTests {
 
 extension MeshNode {
     fileprivate var anchorHeads: (heads: [CID], height: UInt64) { core.market.anchorHeads }
+
+    fileprivate var log: MerkleTree { core.market.log }
 
     fileprivate func verdicts(about executor: DID) -> [ReputationVerdict] {
         core.market.reputation.evidence(about: executor).map(\.verdict)

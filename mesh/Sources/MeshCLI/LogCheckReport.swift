@@ -1,0 +1,123 @@
+import MerkleLog
+import MeshTypes
+import Multiformats
+import Receipts
+import SignedObjects
+
+/// What checking files of logs showed.
+struct LogCheckReport: Codable, Hashable {
+    /// The most bytes of a file: more than any proof or head has.
+    static let fileBytesMax = 64 << 10
+
+    /// What the files show together, the best first.
+    enum Verdict: String, Codable {
+        /// Everything in them is so.
+        case holds
+        /// Whether two heads are of one history is not said.
+        case unknown
+        /// A file does not verify, or is about something else.
+        case fails
+        /// Their author signed two histories.
+        case contradiction
+    }
+
+    /// A file that verifies.
+    struct Piece: Codable, Hashable {
+        var file: String
+        var authorDID: String
+        var origin: String
+        var size: UInt64
+        var root: String
+        /// The number of the entry that it proves; nil if it proves none.
+        var number: UInt64?
+        var entryCID: String?
+        var anchors: [String]?
+        var recordedAt: UInt64?
+
+        private enum CodingKeys: String, CodingKey {
+            case file, origin, size, root, number, anchors
+            case authorDID = "author_did"
+            case entryCID = "entry_cid"
+            case recordedAt = "recorded_at"
+        }
+    }
+
+    private(set) var verdict = Verdict.holds
+    private(set) var files: [Piece] = []
+    /// What is wrong, or cannot be told, a sentence each, without full stops.
+    private(set) var findings: [String] = []
+
+    /// The exit code.
+    var status: ExitStatus {
+        switch verdict {
+        case .holds: .success
+        case .unknown: .verificationIncomplete
+        case .fails, .contradiction: .verificationFailed
+        }
+    }
+
+    /// Notes a file that verifies.
+    mutating func add(_ file: String, _ evidence: LogEvidence) {
+        var piece = Piece(
+            file: file, authorDID: evidence.author.text, origin: evidence.origin.text, size: evidence.head.size,
+            root: evidence.head.root.base64)
+        if let included = evidence.included {
+            piece.number = included.number
+            piece.entryCID = included.entry.cid.text
+            piece.anchors = included.entry.body.payload.map(\.text)
+            piece.recordedAt = included.entry.body.recordedAt.value
+        }
+        files.append(piece)
+    }
+
+    /// Notes what is wrong.
+    mutating func fail(_ finding: String) { note(.fails, finding) }
+
+    /// Compares each two files of one log.
+    mutating func compare(_ read: [(file: String, evidence: LogEvidence)]) {
+        for (index, one) in read.enumerated() {
+            for other in read[(index + 1)...] {
+                switch one.evidence.compared(with: other.evidence) {
+                case .otherLogs, .consistent: break
+                case .unknown:
+                    let size = min(one.evidence.head.size, other.evidence.head.size)
+                    note(
+                        .unknown,
+                        "whether \(one.file) and \(other.file) are of one history is not said in them; mesh dag heads "
+                            + "--since \(size) at the author prints the proof")
+                case .contradiction(let place):
+                    note(
+                        .contradiction,
+                        "\(one.evidence.author) signed two histories, as \(one.file) and \(other.file) prove: \(place)")
+                }
+            }
+        }
+    }
+
+    private mutating func note(_ verdict: Verdict, _ finding: String) {
+        findings.append(finding)
+        let order: [Verdict] = [.holds, .unknown, .fails, .contradiction]
+        let (then, now) = (order.firstIndex(of: self.verdict) ?? 0, order.firstIndex(of: verdict) ?? 0)
+        if now > then { self.verdict = verdict }
+    }
+
+    /// The report for people.
+    var text: String {
+        var lines: [String] = []
+        for piece in files {
+            if let number = piece.number, let at = piece.recordedAt {
+                lines.append(
+                    "\(piece.file): entry \(Readable.count(number)) of the \(Readable.count(piece.size)) in the log of "
+                        + "\(piece.authorDID), anchored \(Readable.date(at)) as its author says:")
+                lines += (piece.anchors ?? []).map { "  \($0)" }
+            } else {
+                lines.append(
+                    "\(piece.file): the log of \(piece.authorDID) with \(Readable.count(piece.size)) entries, root "
+                        + "\(piece.root)")
+            }
+        }
+        lines += findings.map { "\($0.prefix(1).uppercased())\($0.dropFirst())." }
+        if verdict == .holds { lines.append(files.count == 1 ? "It verifies." : "They verify.") }
+        return Terminal.safeLines(lines.joined(separator: "\n") + "\n")
+    }
+}

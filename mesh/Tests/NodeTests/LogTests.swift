@@ -1,0 +1,48 @@
+import MerkleLog
+import MeshTypes
+import Multiformats
+import NodeAPI
+import P2PTesting
+import PeerIdentity
+import Receipts
+import SignedObjects
+import Testing
+
+@testable import PlanetaryMesh
+
+/// The log of what nodes anchored, as their owners and strangers see it.
+@Suite struct LogTests {
+    @Test("Both parties prove that a receipt is anchored, to who has only the file")
+    func proofs() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let module = try Assembler.command("nop")
+            let first = try await mesh.result(of: try await mesh.submit(module) { $0.label = "1" })
+            let receipt = try CID(parsing: try #require(first.receiptCID))
+            for node in mesh.nodes {
+                try await eventually("\(receipt) is anchored") { (try? await node.logProof(of: receipt)) != nil }
+                let proof = try await node.logProof(of: receipt)
+                #expect(proof.text.utf8.count <= LogProof.bytesMax && proof.entry.number == 0)
+                let evidence = try LogEvidence(verifying: Array(proof.text.utf8))
+                #expect(evidence.author == node.identity.did)
+                #expect(evidence.included?.entry.body.payload.contains(receipt) == true)
+                let report = try await node.verifyReceipt(receipt)
+                #expect(report.anchored == proof.entry)
+                let listed = try await node.log(below: nil, limit: 10)
+                #expect(listed == [proof.entry])
+            }
+            let before = try await mesh.originator.logHead(since: nil)
+            let second = try await mesh.result(of: try await mesh.submit(module) { $0.label = "2" })
+            let later = try CID(parsing: try #require(second.receiptCID))
+            try await eventually("\(later) is anchored") { (try? await mesh.originator.logProof(of: later)) != nil }
+            let after = try await mesh.originator.logHead(since: before.size)
+            #expect(before.size == 1 && after.size == 2 && before.origin == after.origin)
+            let (one, other) = (
+                try LogEvidence(verifying: Array(before.text.utf8)), try LogEvidence(verifying: Array(after.text.utf8))
+            )
+            #expect(one.compared(with: other) == .consistent)
+            await #expect(throws: NodeServiceError.self) { _ = try await mesh.originator.logHead(since: 3) }
+            let unknown = CID.hashing([1, 2, 3], codec: .dagCBOR)
+            await #expect(throws: NodeServiceError.self) { _ = try await mesh.originator.logProof(of: unknown) }
+        }
+    }
+}

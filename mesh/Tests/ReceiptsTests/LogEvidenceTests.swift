@@ -1,0 +1,167 @@
+import Determinism
+import MerkleLog
+import MeshTypes
+import Multiformats
+import PeerIdentity
+import SignedObjects
+import Testing
+
+@testable import Receipts
+
+/// What a stranger makes of files about logs.
+@Suite struct LogEvidenceTests {
+    /// A log with all its hashes.
+    private struct Author {
+        let identity: Identity
+        private(set) var tree = MerkleTree()
+        private(set) var entries: [SignedObject<AnchorEntry>] = []
+        private var stored: [MerkleHash] = []
+
+        init(_ seed: UInt8 = 1) throws { identity = try Identity(seed: [UInt8](repeating: seed, count: 32)) }
+
+        var origin: String { AnchorEntry.logName(of: identity.did, scope: "global", openedAt: nil) }
+
+        mutating func anchor(_ text: String, size: UInt64? = nil, by other: Identity? = nil) throws {
+            let signer = other ?? identity
+            let entry = AnchorEntry(
+                nodeDID: signer.did, parents: [], payload: [CID.hashing(Array(text.utf8), codec: .dagCBOR)],
+                scope: "global", height: tree.size, recordedAt: UnixMilliseconds(tree.size), size: size ?? tree.size,
+                root: tree.root.bytes)
+            let signed = try SignedObject.sign(entry, with: signer)
+            entries.append(signed)
+            stored += tree.append(.leaf(signed.cid.bytes))
+        }
+
+        func checkpoint(_ origin: String? = nil) throws -> SignedNote {
+            try #require(Checkpoint(origin: origin ?? self.origin, head: TreeHead(tree))).signed(with: identity)
+        }
+
+        func hashes(_ plan: ProofPlan?) throws -> [MerkleHash] {
+            let plan = try #require(plan)
+            return try #require(
+                plan.proof(of: Dictionary(uniqueKeysWithValues: plan.places.map { ($0, stored[Int($0.position)]) })))
+        }
+
+        func proof(_ index: Int) throws -> [UInt8] {
+            LogProof(
+                extra: entries[index].bytes, index: UInt64(index),
+                hashes: try hashes(.inclusion(of: UInt64(index), in: tree.size)), note: try checkpoint()
+            ).bytes
+        }
+
+        func growth(since size: UInt64) throws -> [UInt8] {
+            LogGrowth(
+                oldSize: size, hashes: try hashes(.consistency(of: size, in: tree.size)), note: try checkpoint()
+            ).bytes
+        }
+    }
+
+    private func compared(_ one: [UInt8], _ other: [UInt8]) throws -> LogComparison {
+        let (one, other) = (try LogEvidence(verifying: one), try LogEvidence(verifying: other))
+        let relation = one.compared(with: other)
+        let mirrored = other.compared(with: one)
+        switch (relation, mirrored) {
+        case (.contradiction, .contradiction): break
+        default: #expect(relation == mirrored)
+        }
+        return relation
+    }
+
+    @Test func everyEntryIsProved() throws {
+        var author = try Author()
+        for number in 0..<20 { try author.anchor("\(number)") }
+        for index in 0..<20 {
+            let bytes = try author.proof(index)
+            #expect(bytes.count < LogProof.bytesMax)
+            let evidence = try LogEvidence(verifying: bytes)
+            #expect(evidence.author == author.identity.did && evidence.head.size == 20)
+            #expect(evidence.included?.number == UInt64(index))
+            #expect(evidence.included?.entry.cid == author.entries[index].cid)
+        }
+    }
+
+    @Test func aLogThatGrewIsOfOneHistory() throws {
+        var author = try Author()
+        for number in 0..<5 { try author.anchor("\(number)") }
+        let (before, proof) = (try author.checkpoint().bytes, try author.proof(2))
+        for number in 5..<13 { try author.anchor("\(number)") }
+        let (growth, after) = (try author.growth(since: 5), try author.checkpoint().bytes)
+        #expect(try compared(before, growth) == .consistent)
+        #expect(try compared(proof, growth) == .consistent)
+        #expect(try compared(growth, after) == .consistent)
+        // Without the proof nobody can tell.
+        #expect(try compared(before, after) == .unknown)
+        #expect(try compared(before, try author.growth(since: 4)) == .unknown)
+        let other = try Author(2).checkpoint().bytes
+        #expect(try compared(before, other) == .otherLogs)
+    }
+
+    @Test func twoHistoriesAreFoundInTwoFiles() throws {
+        var (one, other) = (try Author(), try Author())
+        for number in 0..<4 {
+            try one.anchor("\(number)")
+            try other.anchor("\(number)")
+        }
+        try one.anchor("left")
+        try other.anchor("right")
+        // Two heads of one size.
+        let heads = try compared(try one.checkpoint().bytes, try other.checkpoint().bytes)
+        guard case .contradiction = heads else {
+            Issue.record("\(heads)")
+            return
+        }
+        // Two entries of one number, under heads of different sizes.
+        let left = try one.proof(4)
+        try other.anchor("more")
+        guard case .contradiction = try compared(left, try other.proof(4)) else {
+            Issue.record("two entries of one number are no contradiction")
+            return
+        }
+        // An entry signs the tree before it, so the next entry is enough.
+        guard case .contradiction = try compared(try one.checkpoint().bytes, try other.proof(5)) else {
+            Issue.record("the tree that an entry signs is not compared")
+            return
+        }
+        // What they share contradicts nothing, and is not said to be one history either.
+        #expect(try compared(try one.proof(3), try other.proof(2)) == .unknown)
+    }
+
+    @Test func whatDoesNotVerifyIsRefused() throws {
+        var author = try Author()
+        let stranger = try Identity(seed: [UInt8](repeating: 9, count: 32))
+        for number in 0..<3 { try author.anchor("\(number)") }
+        #expect(throws: LogEvidenceError.unreadable) { try LogEvidence(verifying: Array("nothing".utf8)) }
+        let foreign = try author.checkpoint("log.example/other").bytes
+        #expect(throws: LogEvidenceError.notOfTheMesh) { try LogEvidence(verifying: foreign) }
+        let borrowed = try author.checkpoint(AnchorEntry.logName(of: stranger.did, scope: "global", openedAt: nil))
+            .bytes
+        #expect(throws: LogEvidenceError.notSigned(stranger.did)) { try LogEvidence(verifying: borrowed) }
+        let (hashes, note) = (try author.hashes(.inclusion(of: 1, in: 3)), try author.checkpoint())
+        let bare = LogProof(extra: nil, index: 1, hashes: hashes, note: note).bytes
+        #expect(throws: LogEvidenceError.entryMissing) { try LogEvidence(verifying: bare) }
+        let swapped = LogProof(extra: author.entries[2].bytes, index: 1, hashes: hashes, note: note).bytes
+        #expect(throws: LogEvidenceError.wrongNumber(signed: 2, proved: 1)) { try LogEvidence(verifying: swapped) }
+        let short = LogProof(extra: author.entries[1].bytes, index: 1, hashes: [hashes[0]], note: note).bytes
+        #expect(throws: LogEvidenceError.notIncluded) { try LogEvidence(verifying: short) }
+        try author.anchor("other's", by: stranger)
+        let others = try author.proof(3)
+        #expect(throws: LogEvidenceError.entryOfAnother(stranger.did)) { try LogEvidence(verifying: others) }
+        try author.anchor("displaced", size: 7)
+        let displaced = try author.proof(4)
+        #expect(throws: LogEvidenceError.wrongNumber(signed: 7, proved: 4)) { try LogEvidence(verifying: displaced) }
+    }
+
+    @Test(arguments: [UInt64(1), 2]) func aChangedFileShowsWhatWasSignedOrNothing(seed: UInt64) throws {
+        var author = try Author()
+        for number in 0..<9 { try author.anchor("\(number)") }
+        var chance = SeededGenerator(seed: seed)
+        let good = try author.proof(6)
+        for _ in 0..<1_000 {
+            var bytes = good
+            bytes[Int.random(in: bytes.indices, using: &chance)] ^= 1 << UInt8.random(in: 0..<8, using: &chance)
+            guard let evidence = try? LogEvidence(verifying: bytes) else { continue }
+            #expect(evidence.head == TreeHead(author.tree))
+            #expect(evidence.included == nil || evidence.included?.entry.cid == author.entries[6].cid)
+        }
+    }
+}
