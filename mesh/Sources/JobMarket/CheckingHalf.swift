@@ -286,6 +286,7 @@ extension CheckingHalf {
         settlement.proofCID = proof
         guard let signed = context.sign(settlement) else { return }
         context.keep(signed, of: id)
+        context.anchor([accepted.cid, signed.cid] + [proof].compactMap(\.self), of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
         record(.paymentRefused(settlement: signed, notifyUntil: until), of: id, &context)
     }

@@ -149,6 +149,8 @@ package struct JobMarket: Sendable {
         case .anchorPublished(let id):
             originator.anchorPublished(id, inTime: true, &context)
             executor.anchorPublished(id, inTime: true, &context)
+        case .workflowReceiptSigned(let workflow, let receipt):
+            context.anchor([receipt], of: JobID(workflow))
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
         case .networksSeen(let peer, let groups): context.networks.record(peer, groups)
         case .nobodyReachable:

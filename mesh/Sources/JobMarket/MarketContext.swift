@@ -161,7 +161,7 @@ struct MarketContext: Sendable {
         emit(.deliver(Delivery(id: id, peer: peer, addresses: addresses, message: message)))
     }
 
-    /// Publishes the heads of the anchored DAG, which cover the entry of a job.
+    /// Publishes the heads of the anchored DAG, which cover the entries of a job.
     mutating func publishHeads(anchorOf job: JobID) {
         let heads = AnchorHeadsV1(scope: configuration.anchorScope, heads: anchors.heads, height: anchors.height)
         emit(.gossip(topic: MeshTopics.anchorHeads(scope: heads.scope), .anchorHeads(heads), anchorOf: job))
@@ -181,6 +181,32 @@ struct MarketContext: Sendable {
         if isReplaying, anchors.covers(signed.body) { return }
         let logged = anchors.append(signed, headsMax: limits.anchorHeadsMax)
         if !isReplaying { transition.logged.append(logged) }
+    }
+
+    /// Makes evidence a part of the log without an event, and publishes the heads.
+    mutating func anchor(_ evidence: [CID], of job: JobID) {
+        log(evidence, of: job)
+        publishHeads(anchorOf: job)
+    }
+
+    /// Makes evidence a part of the log without an event, so many blocks an entry.
+    private mutating func log(_ evidence: [CID], of job: JobID) {
+        guard !isReplaying else { return }
+        var rest = evidence[...]
+        while !rest.isEmpty, let entry = anchorEntry(for: Array(rest.prefix(AnchorEntry.payloadMax))) {
+            keep(entry, of: job)
+            anchored(entry)
+            rest = rest.dropFirst(AnchorEntry.payloadMax)
+        }
+    }
+
+    /// Signs the entry that anchors the receipt of a job and its settlement, behind what the run anchored itself; the
+    /// caller records it, and the event has the heads of all published.
+    mutating func anchorEntry(
+        for payload: [CID], behind receipt: ExecutionReceipt, of job: JobID
+    ) -> SignedObject<AnchorEntry>? {
+        log(receipt.anchoredCIDs, of: job)
+        return anchorEntry(for: payload)
     }
 
     /// Signs the entry that anchors evidence of a job; the caller records it.

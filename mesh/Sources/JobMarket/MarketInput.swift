@@ -39,6 +39,8 @@ package enum MarketInput: Sendable {
     case receiptChecked(JobID, receipt: CID, ReplayFinding)
     /// Gossip has the anchored heads with this job's receipt.
     case anchorPublished(JobID)
+    /// This node signed the receipt of a workflow, which has to become a part of its log.
+    case workflowReceiptSigned(workflow: CID, receipt: CID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
     /// The parts of the open internet from which a bidder is connected; none for a neighbour.

@@ -27,7 +27,7 @@ package struct MarketTransition: Sendable {
     package var clockOffsetMilliseconds: Int64?
     /// Whether actions and reply must wait until the events are durable. If not, losing the events in a crash harms
     /// nobody, and the shell may continue while they are being written.
-    package var needsDurability: Bool { events.contains { $0.kind.needsDurability } }
+    package var needsDurability: Bool { !logged.isEmpty || events.contains { $0.kind.needsDurability } }
     /// Whether the reply must wait for the disk although the actions need not: it acknowledges events of this
     /// transition, or repeats an answer whose events may still be on their way to the disk. A peer that was answered
     /// does not ask again, so what the answer promises must survive a crash.

@@ -147,9 +147,9 @@ extension OriginatorMarket {
     ) {
         guard let settlement = context.sign(Settlement(late: signed, of: id, context)) else { return }
         context.keep(settlement, of: id)
+        context.anchor([signed.cid, settlement.cid], of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
-        record(
-            .lateReceipt(receipt: signed, settlement: settlement, notifyUntil: until), of: id, &context)
+        record(.lateReceipt(receipt: signed, settlement: settlement, notifyUntil: until), of: id, &context)
     }
 
     mutating func outputsFetched(_ id: JobID, receipt: CID, missing: [CID], _ context: inout MarketContext) {
@@ -173,7 +173,7 @@ extension OriginatorMarket {
         if isOpen { record(.resultReached(result: receipt.status, outcome: receipt.outcome), of: id, &context) }
         if !isPaid { pay(accepted, of: id, &context) }
         if receipt.outcome != .cancelled { bids.delivered(receipt.executorDID) }
-        anchor(accepted.cid, of: id, &context)
+        anchor(accepted, of: id, &context)
         closeIfDone(id, &context)
     }
 
@@ -185,9 +185,9 @@ extension OriginatorMarket {
         record(.settled(settlement: signed, notifyUntil: until), of: id, ledger: payout.entries, &context)
     }
 
-    private mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
+    private mutating func anchor(_ accepted: AcceptedReceipt, of id: JobID, _ context: inout MarketContext) {
         guard let settlement = jobs.read(id, { $0.anchor.isNone ? $0.settlementCID : nil }) ?? nil,
-            let entry = context.anchorEntry(for: [receipt, settlement])
+            let entry = context.anchorEntry(for: [accepted.cid, settlement], behind: accepted.receipt, of: id)
         else { return }
         context.keep(entry, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.anchoringMilliseconds)

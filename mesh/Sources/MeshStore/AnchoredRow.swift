@@ -30,6 +30,8 @@ package struct AnchoredRow: Hashable, Sendable {
         CREATE TABLE IF NOT EXISTS anchor_hashes(position INTEGER PRIMARY KEY, hash BLOB NOT NULL);
         CREATE TABLE IF NOT EXISTS anchor_payload(
             cid BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(cid, number)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS anchor_owed(
+            cid BLOB PRIMARY KEY, workflow BLOB NOT NULL) WITHOUT ROWID;
         """
 
     /// Appends the entry. Each number is given once: two entries of one number would be two histories.
@@ -49,6 +51,16 @@ package struct AnchoredRow: Hashable, Sendable {
             try db.cachedStatement(
                 sql: "INSERT INTO anchor_payload(cid, number) VALUES (?, ?) ON CONFLICT DO NOTHING"
             ).execute(arguments: [Data(cid.bytes), number])
+            try db.cachedStatement(sql: "DELETE FROM anchor_owed WHERE cid = ?").execute(arguments: [Data(cid.bytes)])
+        }
+    }
+
+    /// The receipts of workflows that are to be anchored and are not yet, as `StoreWrite.anchorOwed` left them.
+    package static func owed(in store: MeshStore) async throws(MeshStoreError) -> [(receipt: CID, workflow: CID)] {
+        try await store.readable { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM anchor_owed LIMIT ?", arguments: [store.limits.rowsPerPageMax])
+        } _: { row in
+            (try row.cid("cid"), try row.cid("workflow"))
         }
     }
 

@@ -64,6 +64,8 @@ package enum StoreWrite: Sendable {
     case work(WorkRow)
     /// Appends an entry to the node's log; refused with `logTaken` if it has one of that number, or not the one before.
     case anchored(AnchoredRow)
+    /// Remembers that the receipt of a workflow has to be anchored, until an entry does it.
+    case anchorOwed(CID, workflow: CID)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -90,7 +92,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .anchored, .setting:
+            .work, .anchored, .anchorOwed, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved, .forgetPeer:
@@ -121,7 +123,7 @@ package enum StoreWrite: Sendable {
         case .workflow(let row): row.manifest.count + 256
         case .workflowEvent(_, let bytes): bytes.count + 64
         case .anchored(let row): row.bytes.count + 512
-        case .work: 256
+        case .work, .anchorOwed: 256
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:
             256

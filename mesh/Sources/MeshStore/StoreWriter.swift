@@ -71,6 +71,10 @@ struct StoreWriter: Sendable {
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .work(let row): try row.put(db, limits)
         case .anchored(let row): try row.put(db)
+        case .anchorOwed(let receipt, let workflow):
+            try run(
+                db, "INSERT INTO anchor_owed(cid, workflow) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [Data(receipt.bytes), Data(workflow.bytes)])
         case .setting(let key, let value):
             try run(
                 db,

@@ -41,6 +41,8 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
 
     /// The type name that is signed.
     package static let typeName = "AnchorEntry"
+    /// The most blocks that this version fixes in one entry, so that a proof of any is short; more take more entries.
+    package static let payloadMax = 64
     /// The DAG that every node anchors in.
     package static let globalScope = "global"
     /// The anchoring node signs.

@@ -389,16 +389,16 @@ package struct NodeCore: Core {
     /// Numbers a write; `nil` if there is nothing to write.
     private mutating func write(_ transition: MarketTransition, _ moment: NodeMoment) -> UInt64? {
         if transition.events.isEmpty && transition.blocks.isEmpty { return nil }
-        var relied: Set<JobID> = []
+        // Heads that name an entry must not leave before it is on the disk, where its number is given once.
+        var relied = transition.logged.isEmpty ? [] : Set(transition.blocks.map(\.jobID))
         var touched: OrderedSet<Side> = []
         var outputs: [(job: JobID, block: MadeBlock)] = []
-        var (isAnchored, isSigned) = (false, false)
+        var isSigned = false
         for event in transition.events {
             let id = event.jobID
             if event.kind.needsDurability { relied.insert(id) }
             touched.append(Side(job: id, role: event.role))
             switch event.kind {
-            case .anchored: isAnchored = true
             case .receiptSigned:
                 isSigned = true
                 outputs += (made.removeValue(forKey: id) ?? []).map { (id, $0) }
@@ -407,7 +407,7 @@ package struct NodeCore: Core {
             }
         }
         var heads: AnchorHeadsV1?
-        if isAnchored {
+        if !transition.logged.isEmpty {
             let (cids, height) = market.anchorHeads
             heads = AnchorHeadsV1(scope: market.configuration.anchorScope, heads: cids, height: height)
         }

@@ -256,7 +256,8 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
 
     package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         if let workflow = try await WorkflowAuditor(auditor).find(cid) {
-            return ReceiptReport(verified: try await WorkflowAuditor(auditor).verify(workflow))
+            let report = ReceiptReport(verified: try await WorkflowAuditor(auditor).verify(workflow))
+            return try await logDesk.completed(report, of: cid)
         }
         return try await logDesk.completed(ReceiptReport(verified: try await auditor.verify(cid).report), of: cid)
     }

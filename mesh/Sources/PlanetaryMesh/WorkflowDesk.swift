@@ -1,10 +1,12 @@
 import Economics
 import IPLD
+import JobMarket
 import Logging
 import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeCore
 import NodeSetup
 import P2PServices
 import SignedObjects
@@ -70,6 +72,7 @@ actor WorkflowDesk {
     func run(on node: MeshNode) async {
         do throws(NodeServiceError) {
             try await recover()
+            try await anchorOwed(on: node)
         } catch {
             parts.logger.warning("Workflows were not taken up.", metadata: ["error": "\(error)"])
         }
@@ -88,6 +91,14 @@ actor WorkflowDesk {
             guard let recalled = await readable(row), open[row.id] == nil else { continue }
             open[row.id] = recalled
             for effect in recalled.plan.again() { workIn.yield((row.id, effect)) }
+        }
+    }
+
+    /// Has the receipts anchored whose entries a crash kept from the disk.
+    private func anchorOwed(on node: MeshNode) async throws(NodeServiceError) {
+        let owed = try await stored { () throws(MeshStoreError) in try await AnchoredRow.owed(in: parts.store) }
+        for (receipt, workflow) in owed {
+            await node.take(.fact(.workflowReceiptSigned(workflow: workflow, receipt: receipt)))
         }
     }
 
@@ -358,7 +369,7 @@ actor WorkflowDesk {
         case .finish:
             guard let over = open[id], over.plan.status.isOver, !over.plan.isClosed else { return }
             do throws(NodeServiceError) {
-                try await finish(id, over)
+                try await finish(id, over, on: node)
             } catch {
                 end.fail(error)
             }
@@ -373,7 +384,7 @@ actor WorkflowDesk {
     }
 
     /// Signs the receipt of a workflow that is over, and tells others of it once all is on the disk.
-    private func finish(_ id: CID, _ over: Open) async throws(NodeServiceError) {
+    private func finish(_ id: CID, _ over: Open, on node: MeshNode) async throws(NodeServiceError) {
         guard try await isOfThisHome(over.row) else {
             open[id] = nil
             changed(id)
@@ -397,8 +408,10 @@ actor WorkflowDesk {
         let blocks = pages + [(id, over.row.manifest), (receipt.cid, receipt.bytes)]
         try await commit(
             blocks.map { .evidence(cid: $0.cid, bytes: $0.bytes, jobID: id) } + [
-                .root(receipt.cid), .workflowEvent(id: id, bytes: bytes), .workflow(over.row(of: over.plan.status)),
+                .root(receipt.cid), .anchorOwed(receipt.cid, workflow: id), .workflowEvent(id: id, bytes: bytes),
+                .workflow(over.row(of: over.plan.status)),
             ], of: CrashPoint.Event(event, leaving: over.plan.status))
+        await node.take(.fact(.workflowReceiptSigned(workflow: id, receipt: receipt.cid)))
         // It may have been resumed meanwhile.
         if open[id]?.plan.isClosed == true { open[id] = nil }
         changed(id)

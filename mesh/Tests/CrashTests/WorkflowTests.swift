@@ -217,6 +217,7 @@ struct WorkflowTests {
         let receipt = try #require(workflow["receipt_cid"] as? String)
         let own = try mesh.originator.run(["receipt", "verify", id])
         #expect(own.status == 0 && own.output.contains(receipt), "\(own.output)\(own.errors)")
+        try eventually("the receipt is anchored") { try mesh.originator.run(["dag", "prove", receipt]).status == 0 }
         let stranger = mesh.executors[1]
         let checked = try stranger.run(["receipt", "verify", receipt])
         #expect(checked.status == 0, "\(checked.output)\(checked.errors)")

@@ -1,6 +1,7 @@
 import Determinism
 import Economics
 import JobMarket
+import MerkleLog
 import MeshTypes
 import Multiformats
 import PeerIdentity
@@ -32,6 +33,11 @@ struct Party {
     var isForced: [Bool] = []
     var grants: [LedgerEntry] = []
     var blocks: [CID: [UInt8]] = [:]
+    /// What its runs anchor.
+    var anchoredByRuns: [CID] = []
+    /// The heads of the anchored DAG and the tree of its log, which a disk keeps beside the journals.
+    var heads: (heads: [CID], height: UInt64) = ([], 0)
+    var tree = MerkleTree()
     var isDown = false
     var run = FakeRun.succeed(fuel: 1_000_000)
     /// How far its calendar was set, in milliseconds.
@@ -63,7 +69,8 @@ struct Party {
     func replayed() throws -> JobMarket {
         var ledger = Ledger()
         for entry in grants { try ledger.post(entry) }
-        var fresh = JobMarket(identity: identity, configuration: configuration, ledger: ledger)
+        var fresh = JobMarket(
+            identity: identity, configuration: configuration, ledger: ledger, anchorHeads: heads, log: tree)
         for event in events { try fresh.replay(event) }
         return fresh
     }
@@ -209,6 +216,11 @@ struct MarketWorld {
             parties[index].isForced.append(transition.needsDurability || transition.acknowledges)
         }
         for block in transition.blocks { parties[index].blocks[block.cid] = block.bytes }
+        for entry in transition.logged {
+            #expect(entry.number == parties[index].tree.size, "two entries of one number")
+            _ = parties[index].tree.append(.leaf(entry.cid.bytes))
+            parties[index].heads = parties[index].market.anchorHeads
+        }
         // A market looks at all of its jobs, so one that holds hundreds is looked at less often.
         transitions += 1
         if transitions < 512 || transitions.isMultiple(of: 16) { parties[index].market.checkInvariants() }
@@ -351,6 +363,7 @@ struct MarketWorld {
             outcome: outcome, usage: ResourceUsage(fuel: fuel), startedAt: calendar(of: index),
             endedAt: calendar(of: index).advanced(milliseconds: UInt64(milliseconds)))
         report.stdoutCID = CID.hashing(Array("out".utf8), codec: .raw)
+        report.anchoredCIDs = parties[index].anchoredByRuns
         let order = parties[index].orders.last { $0.assignmentCID == assignment }
         if order?.manifest.params.files != nil {
             report.readCID = CID.hashing(Array("read".utf8), codec: .dagCBOR)

@@ -43,4 +43,14 @@ import Testing
         #expect(try await AnchoredRow.newest(limit: 2, in: store).map(\.number) == [2, 1])
         #expect(try await AnchoredRow.newest(below: 1, limit: 2, in: store).map(\.number) == [0])
     }
+
+    @Test func whatIsOwedIsRememberedUntilAnEntryHasIt() async throws {
+        let store = try folder.open()
+        let (receipt, workflow) = (CID.hashing([2], codec: .raw), CID.hashing([9], codec: .dagCBOR))
+        try await store.commit([.anchorOwed(receipt, workflow: workflow), .anchored(Self.row(0, 1))])
+        let owed = try await AnchoredRow.owed(in: store)
+        #expect(owed.map(\.receipt) == [receipt] && owed.map(\.workflow) == [workflow])
+        try await store.commit([.anchored(Self.row(1, 2))])
+        #expect(try await AnchoredRow.owed(in: store).isEmpty)
+    }
 }

@@ -1,4 +1,5 @@
 import MerkleLog
+import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
@@ -43,6 +44,25 @@ import Testing
             await #expect(throws: NodeServiceError.self) { _ = try await mesh.originator.logHead(since: 3) }
             let unknown = CID.hashing([1, 2, 3], codec: .dagCBOR)
             await #expect(throws: NodeServiceError.self) { _ = try await mesh.originator.logProof(of: unknown) }
+        }
+    }
+
+    @Test("The receipt of a workflow that a crash kept from the log is anchored by the next start")
+    func owedReceipts() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.originator
+            let (receipt, workflow) = (CID.hashing([2], codec: .dagCBOR), CID.hashing([9], codec: .dagCBOR))
+            try await node.parts.store.commit([.anchorOwed(receipt, workflow: workflow)])
+            let desk = WorkflowDesk(parts: node.parts, end: node.end)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.run(on: node) }
+                try await eventually("it is anchored") { (try? await node.logProof(of: receipt)) != nil }
+                group.cancelAll()
+            }
+            let owed = try await AnchoredRow.owed(in: node.parts.store)
+            #expect(owed.isEmpty)
+            let listed = try await node.log(below: nil, limit: 10)
+            #expect(listed.map(\.anchors) == [[receipt.text]])
         }
     }
 }
