@@ -38,6 +38,9 @@ package struct ProofPlan: Sendable {
         return ProofPlan(ranges: ranges.reversed())
     }
 
+    /// How many hashes the proof has.
+    package var count: Int { ranges.count }
+
     /// The places to read, each once.
     package var places: [HashPlace] { ranges.flatMap(HashPlace.places) }
 

@@ -68,6 +68,9 @@ struct LogCheckReport: Codable, Hashable {
             piece.recordedAt = included.entry.body.recordedAt.value
         }
         files.append(piece)
+        if let place = evidence.contradiction {
+            note(.contradiction, "\(evidence.author) signed two histories, as \(file) proves alone: \(place)")
+        }
     }
 
     /// Notes what is wrong.
@@ -79,6 +82,18 @@ struct LogCheckReport: Codable, Hashable {
             for other in read[(index + 1)...] {
                 switch one.evidence.compared(with: other.evidence) {
                 case .otherLogs, .consistent: break
+                case .begunAgain:
+                    note(
+                        .unknown,
+                        "\(one.file) and \(other.file) are of two logs of \(one.evidence.author), who began one again "
+                            + "in place of the other, as one does after a restoration: what they say of the same time "
+                            + "cannot be compared")
+                case .unproved:
+                    note(
+                        .fails,
+                        "the proof between \(one.file) and \(other.file) does not lead from one head to the other; the "
+                            + "proof of the entry after the smaller one (mesh dag prove at the author) would show "
+                            + "whether there are two histories")
                 case .unknown:
                     let size = min(one.evidence.head.size, other.evidence.head.size)
                     note(
@@ -107,12 +122,12 @@ struct LogCheckReport: Codable, Hashable {
         for piece in files {
             if let number = piece.number, let at = piece.recordedAt {
                 lines.append(
-                    "\(piece.file): entry \(Readable.count(number)) of the \(Readable.count(piece.size)) in the log of "
-                        + "\(piece.authorDID), anchored \(Readable.date(at)) as its author says:")
+                    "\(piece.file): entry \(Readable.count(number)) of the \(Readable.count(piece.size)) in the log "
+                        + "\(piece.origin), anchored \(Readable.date(at)) as its author says:")
                 lines += (piece.anchors ?? []).map { "  \($0)" }
             } else {
                 lines.append(
-                    "\(piece.file): the log of \(piece.authorDID) with \(Readable.count(piece.size)) entries, root "
+                    "\(piece.file): the log \(piece.origin) with \(Readable.count(piece.size)) entries, root "
                         + "\(piece.root)")
             }
         }

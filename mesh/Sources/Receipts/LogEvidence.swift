@@ -13,45 +13,48 @@ package struct LogEvidence: Sendable {
         package let number: UInt64
         /// The entry.
         package let entry: SignedObject<AnchorEntry>
+        /// The heads that the proof shows besides: before the entry, and with it as the last one.
+        fileprivate let heads: [TreeHead]
     }
 
     /// Whose log it is.
     package let author: DID
     /// The name of the log.
     package let origin: ExactText
+    /// What the name says.
+    private let name: LogName
     /// The head of the checkpoint.
     package let head: TreeHead
     /// The entry that is proved; nil if the file is about none.
     package let included: Included?
     /// The proof that the checkpoint continues a head of some size; nil if the file has none.
     private let growth: LogGrowth?
+    /// Every head of the log that the author signed here, or that the proofs here show to be of the same history.
+    package let heads: [TreeHead]
+    /// Where the author signed two histories in this file alone; nil if not.
+    package let contradiction: String?
 
     /// Reads a file, and checks everything in it that it alone can show.
     package init(verifying bytes: [UInt8]) throws(LogEvidenceError) {
         let (proof, growth) = (LogProof(bytes: bytes), LogGrowth(bytes: bytes))
         guard let note = proof?.note ?? growth?.note ?? SignedNote(bytes: bytes) else { throw .unreadable }
-        guard let claimed = Checkpoint(text: note.text), let author = Self.author(of: claimed.origin) else {
-            throw .notOfTheMesh
-        }
+        guard let claimed = Checkpoint(text: note.text), let name = LogName(claimed.origin) else { throw .notOfTheMesh }
+        let author = name.author
         guard let checkpoint = Checkpoint.verified(note, by: author.publicKey) else { throw .notSigned(author) }
-        self.author = author
+        let head = checkpoint.head
+        let included = try proof.map { proof throws(LogEvidenceError) in try Self.entry(of: proof, in: head, name) }
+        let earlier = try growth.map { growth throws(LogEvidenceError) in try Self.earlier(than: head, by: growth) }
+        (self.author, self.name, self.head, self.growth, self.included) = (author, name, head, growth, included)
         origin = ExactText(checkpoint.origin)
-        head = checkpoint.head
-        self.growth = growth
-        included = try proof.map { proof throws(LogEvidenceError) in try Self.entry(of: proof, in: checkpoint, author) }
-    }
-
-    /// Every head of the log that the author signed here: that of the checkpoint, and that before the entry.
-    package var heads: [TreeHead] {
-        guard let entry = included?.entry.body, let size = entry.size,
-            let root = entry.root.flatMap(MerkleHash.init(bytes:))
-        else { return [head] }
-        return [head, TreeHead(size: size, root: root)]
+        heads = [head] + (included?.heads ?? []) + [earlier ?? nil].compactMap(\.self)
+        contradiction = included.flatMap(Self.contradiction)
     }
 
     /// What two pieces of evidence say about each other.
     package func compared(with other: LogEvidence) -> LogComparison {
-        guard origin == other.origin else { return .otherLogs }
+        guard origin == other.origin else {
+            return name.isOfOneLog(with: other.name) ? .begunAgain : .otherLogs
+        }
         if let own = included, let others = other.included, own.number == others.number,
             own.entry.cid != others.entry.cid
         {
@@ -64,27 +67,42 @@ package struct LogEvidence: Sendable {
                         + "\(others.root.base64) in the other")
             }
         }
-        if continues(other) || other.continues(self) { return .consistent }
-        return head.size == other.head.size ? .consistent : .unknown
+        // What is shown here is the beginning of the tree of this head.
+        if heads.contains(other.head) || other.heads.contains(head) { return .consistent }
+        let (own, others) = (continues(other), other.continues(self))
+        if own == true || others == true { return .consistent }
+        return own == false || others == false ? .unproved : .unknown
     }
 
-    /// Whether a proof in this file shows that its checkpoint continues the other's.
-    private func continues(_ other: LogEvidence) -> Bool {
-        guard let growth, growth.oldSize == other.head.size else { return false }
+    /// Whether a proof in this file shows that its checkpoint continues the other's; nil if it has none of that size.
+    private func continues(_ other: LogEvidence) -> Bool? {
+        guard let growth, growth.oldSize == other.head.size else { return nil }
         return head.extends(other.head, proof: growth.hashes)
     }
 
-    /// The author in the name of a log: `icn-mesh/dag/<scope>/<did>`, and when it began again.
-    private static func author(of origin: String) -> DID? {
-        let parts = origin.split(separator: "/", omittingEmptySubsequences: false)
-        guard (4...5).contains(parts.count), let did = try? DID(parsing: String(parts[3])) else { return nil }
-        let openedAt = parts.count == 5 ? UInt64(parts[4]).map { UnixMilliseconds($0) } : nil
-        let name = AnchorEntry.logName(of: did, scope: String(parts[2]), openedAt: openedAt)
-        return ExactText(name) == ExactText(origin) ? did : nil
+    /// The head that a growth shows to be the beginning of a later one; nil where only somebody who has that head can
+    /// tell, as the proof from a size that is a power of two does not have it.
+    private static func earlier(than head: TreeHead, by growth: LogGrowth) throws(LogEvidenceError) -> TreeHead? {
+        guard let plan = ProofPlan.consistency(of: growth.oldSize, in: head.size), plan.count == growth.hashes.count
+        else { throw .notGrown(since: growth.oldSize) }
+        let isSaid = growth.oldSize > 0 && growth.oldSize < head.size && growth.oldSize.nonzeroBitCount == 1
+        if isSaid { return nil }
+        guard let found = head.beginning(of: growth.oldSize, said: nil, proof: growth.hashes) else {
+            throw .notGrown(since: growth.oldSize)
+        }
+        return found
+    }
+
+    /// An entry signs the tree before it, which the proof that it is in the log shows as well.
+    private static func contradiction(in included: Included) -> String? {
+        guard let root = included.entry.body.root, let shown = included.heads.first, root != shown.root.bytes else {
+            return nil
+        }
+        return "entry \(included.number) is signed after other entries than the log's signed head has before it"
     }
 
     private static func entry(
-        of proof: LogProof, in checkpoint: Checkpoint, _ author: DID
+        of proof: LogProof, in head: TreeHead, _ name: LogName
     ) throws(LogEvidenceError) -> Included {
         guard let block = proof.extra else { throw .entryMissing }
         let entry: SignedObject<AnchorEntry>
@@ -93,15 +111,20 @@ package struct LogEvidence: Sendable {
         } catch {
             throw .entryInvalid(error)
         }
-        guard entry.did == author else { throw .entryOfAnother(entry.did) }
+        guard entry.did == name.author else { throw .entryOfAnother(entry.did) }
+        guard name.mayHave(entry.body) else { throw .entryOfAnotherLog }
+        guard entry.body.size != nil ? entry.body.root?.count == MerkleHash.byteCount : entry.body.root == nil else {
+            throw .headIncomplete
+        }
         if let size = entry.body.size, size != proof.index {
             // An entry from before the log began again stands in the new one at the same number.
             throw .wrongNumber(signed: size, proved: proof.index)
         }
-        guard checkpoint.head.includes(.leaf(entry.cid.bytes), at: proof.index, proof: proof.hashes) else {
-            throw .notIncluded
-        }
-        return Included(number: proof.index, entry: entry)
+        let leaf = MerkleHash.leaf(entry.cid.bytes)
+        guard let before = head.before(leaf, at: proof.index, proof: proof.hashes) else { throw .notIncluded }
+        var with = before
+        _ = with.append(leaf)
+        return Included(number: proof.index, entry: entry, heads: [TreeHead(before), TreeHead(with)])
     }
 }
 
@@ -109,10 +132,14 @@ package struct LogEvidence: Sendable {
 package enum LogComparison: Hashable, Sendable {
     /// They are of two logs, and say nothing about each other.
     case otherLogs
+    /// They are of one author's log, which he began again meanwhile.
+    case begunAgain
     /// One continues the other, or is the other.
     case consistent
     /// They may be of one history; a proof that one continues the other is missing.
     case unknown
+    /// The proof that one has does not lead to the other.
+    case unproved
     /// The author signed two histories; this says where they part.
     case contradiction(String)
 }
@@ -131,6 +158,12 @@ package enum LogEvidenceError: Error, Hashable, Sendable {
     case entryInvalid(SignedObjectError)
     /// The entry is another author's.
     case entryOfAnother(DID)
+    /// The entry is of another of the author's logs.
+    case entryOfAnotherLog
+    /// The entry signs a size without a root of 32 bytes, or the other way round.
+    case headIncomplete
+    /// The hashes cannot lead from a head of that size to the signed root.
+    case notGrown(since: UInt64)
     /// The author signed another number than is proved.
     case wrongNumber(signed: UInt64, proved: UInt64)
     /// The hashes do not lead from the entry to the root.
@@ -147,6 +180,9 @@ extension LogEvidenceError: CustomStringConvertible {
         case .entryMissing: "the entry that it is about is not in it"
         case .entryInvalid(let error): "the entry in it does not verify: \(error)"
         case .entryOfAnother(let author): "the entry in it is signed by \(author), to whom the log does not belong"
+        case .entryOfAnotherLog: "the entry in it is of another of its author's logs"
+        case .headIncomplete: "the entry in it signs no whole tree before it, its size and a root of 32 bytes"
+        case .notGrown(let size): "its hashes do not lead from a head of size \(size) to the signed root"
         case .wrongNumber(let signed, let proved): "the entry is signed as number \(signed), not \(proved)"
         case .notIncluded: "its hashes do not lead from the entry to the signed root"
         }

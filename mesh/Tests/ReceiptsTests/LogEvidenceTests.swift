@@ -21,12 +21,16 @@ import Testing
 
         var origin: String { AnchorEntry.logName(of: identity.did, scope: "global", openedAt: nil) }
 
-        mutating func anchor(_ text: String, size: UInt64? = nil, by other: Identity? = nil) throws {
+        mutating func anchor(
+            _ text: String, size: UInt64? = nil, by other: Identity? = nil,
+            _ change: (inout AnchorEntry) -> Void = { _ in }
+        ) throws {
             let signer = other ?? identity
-            let entry = AnchorEntry(
+            var entry = AnchorEntry(
                 nodeDID: signer.did, parents: [], payload: [CID.hashing(Array(text.utf8), codec: .dagCBOR)],
                 scope: "global", height: tree.size, recordedAt: UnixMilliseconds(tree.size), size: size ?? tree.size,
                 root: tree.root.bytes)
+            change(&entry)
             let signed = try SignedObject.sign(entry, with: signer)
             entries.append(signed)
             stored += tree.append(.leaf(signed.cid.bytes))
@@ -124,6 +128,100 @@ import Testing
         }
         // What they share contradicts nothing, and is not said to be one history either.
         #expect(try compared(try one.proof(3), try other.proof(2)) == .unknown)
+    }
+
+    @Test func anEntrySignedAfterOthersThanTheLogHasIsProofEnough() throws {
+        var (one, other) = (try Author(), try Author())
+        for number in 0..<6 {
+            try one.anchor("left \(number)")
+            try other.anchor("right \(number)")
+        }
+        try one.anchor("seven") { $0.root = other.tree.root.bytes }
+        for number in 0..<4 { try one.anchor("more \(number)") }
+        #expect(try LogEvidence(verifying: one.proof(6)).contradiction?.contains("entry 6") == true)
+        #expect(try LogEvidence(verifying: one.proof(7)).contradiction == nil)
+    }
+
+    @Test func aProofShowsTheHeadsAroundItsEntry() throws {
+        var (one, other) = (try Author(), try Author())
+        var heads = [TreeHead(one.tree)]
+        for number in 0..<13 {
+            // Of a version without a log, so that it signs no tree of its own.
+            try one.anchor("\(number)") { ($0.size, $0.root) = (nil, nil) }
+            heads.append(TreeHead(one.tree))
+        }
+        for index in 0..<13 {
+            let found = try LogEvidence(verifying: one.proof(index)).heads
+            #expect(found == [heads[13], heads[index], heads[index + 1]])
+        }
+        for number in 0..<7 { try other.anchor("other \(number)") }
+        guard case .contradiction = try compared(other.checkpoint().bytes, one.proof(7)) else {
+            Issue.record("the tree before an entry is not compared")
+            return
+        }
+    }
+
+    @Test func aGrowthOfAnotherHistoryIsFound() throws {
+        var (one, other) = (try Author(), try Author())
+        for number in 0..<6 {
+            try one.anchor("left \(number)")
+            try other.anchor("right \(number)")
+            let size = one.tree.size
+            let (head, others) = (try one.checkpoint().bytes, other)
+            var grown = others
+            for more in 0..<3 { try grown.anchor("more \(more)") }
+            let relation = try compared(head, grown.growth(since: size))
+            if size.nonzeroBitCount == 1 {
+                // The proof does not have the earlier root, so it shows nothing but that it does not fit.
+                #expect(relation == .unproved)
+            } else if case .contradiction = relation {
+            } else {
+                Issue.record("\(relation) since \(size)")
+            }
+        }
+    }
+
+    @Test func aGrowthThatShowsNothingIsRefused() throws {
+        var author = try Author()
+        for number in 0..<7 { try author.anchor("\(number)") }
+        let note = try author.checkpoint()
+        let good = try author.hashes(.consistency(of: 3, in: 7))
+        for (old, hashes) in [
+            (8, []), (UInt64(Int64.max), []), (0, [.empty]), (7, [.empty]), (3, []), (3, good + [.empty]),
+            (3, good.dropLast() + [.empty]), (5, good), (4, []), (4, [.empty, .empty]),
+        ] as [(UInt64, [MerkleHash])] {
+            let bytes = LogGrowth(oldSize: old, hashes: hashes, note: note).bytes
+            #expect(throws: LogEvidenceError.notGrown(since: old)) { try LogEvidence(verifying: bytes) }
+        }
+        for old in [0, 3, 4, 7] as [UInt64] {
+            #expect(throws: Never.self) { try LogEvidence(verifying: author.growth(since: old)) }
+        }
+    }
+
+    @Test func anEntryOfAnotherLogOfItsAuthorIsRefused() throws {
+        for change in [
+            { $0.scope = "village" }, { $0.openedAt = UnixMilliseconds(5) },
+        ] as [(inout AnchorEntry) -> Void] {
+            var author = try Author()
+            try author.anchor("entry", change)
+            let bytes = try author.proof(0)
+            #expect(throws: LogEvidenceError.entryOfAnotherLog) { try LogEvidence(verifying: bytes) }
+        }
+        for change in [{ $0.root = nil }, { $0.size = nil }, { $0.root = [1] }] as [(inout AnchorEntry) -> Void] {
+            var author = try Author()
+            try author.anchor("entry", change)
+            let bytes = try author.proof(0)
+            #expect(throws: LogEvidenceError.headIncomplete) { try LogEvidence(verifying: bytes) }
+        }
+    }
+
+    @Test func aLogThatBeganAgainIsNoOther() throws {
+        var author = try Author()
+        try author.anchor("entry")
+        let again = AnchorEntry.logName(of: author.identity.did, scope: "global", openedAt: UnixMilliseconds(7))
+        #expect(try compared(author.checkpoint().bytes, author.checkpoint(again).bytes) == .begunAgain)
+        let village = AnchorEntry.logName(of: author.identity.did, scope: "village", openedAt: nil)
+        #expect(try compared(author.checkpoint().bytes, author.checkpoint(village).bytes) == .otherLogs)
     }
 
     @Test func whatDoesNotVerifyIsRefused() throws {
