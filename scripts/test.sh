@@ -88,9 +88,8 @@ done
 printf '%s\n' "${beside[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'run_beside {}'
 for target in "${waiting[@]}"; do
     case "$target" in
-        CrashTests) run_suites "$target" ;;
-        # Each of these tests is a mesh of its own: many at once starve each other's timeouts.
-        NodeTests) run_target "$target" --no-parallel ;;
+        # Each of these tests is a mesh of its own, which mostly waits.
+        CrashTests | NodeTests) run_suites "$target" ;;
         *) run_target "$target" ;;
     esac
 done
