@@ -97,7 +97,7 @@ struct JobFollower {
         do {
             guard let result = try await node.job(jobID).result else { throw stopped }
             return .ended(result)
-        } catch let error as NodeServiceError where error.code == .nodeNotRunning {
+        } catch let error as NodeServiceError where error.code == .nodeNotRunning || error.code == .shuttingDown {
             throw stopped
         }
     }

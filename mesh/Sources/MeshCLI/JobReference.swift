@@ -61,7 +61,7 @@ struct JobReference {
         } catch {
             throw NodeServiceError(
                 .invalidRequest, "\"\(text)\" is no CID.",
-                hint: "CIDs are printed by mesh add, mesh run and mesh jobs.")
+                hint: "CIDs are printed by mesh add, mesh run, mesh jobs and mesh proof ls.")
         }
     }
 

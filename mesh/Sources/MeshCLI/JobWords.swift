@@ -39,10 +39,10 @@ enum JobWords {
     private static func executed(_ job: JobView) -> String {
         switch job.outcome {
         case .bidding: "bid open"
-        case .assigned: "won, waiting"
-        case .preparing: "won, \(PreparationWords.cell(job.preparation))"
+        case .assigned: "won and waiting"
+        case .preparing: "won and \(PreparationWords.cell(job.preparation))"
         case .running: running(job)
-        case .collecting: "won, finishing"
+        case .collecting: "won and finishing"
         case .checking: "checking the result"
         case .cancelling: "stopping"
         case .executorsFailed: "failed here"
@@ -100,7 +100,7 @@ enum JobWords {
         return switch phase {
         case "BiddingOpen": "bid open"
         case "BiddingClosed": "bid over"
-        case "Assigned": "won, waiting"
+        case "Assigned": "won and waiting"
         case "ProducingOutputs": "storing outputs"
         default: JobStanding.words(for: phase)
         }

@@ -47,7 +47,7 @@ enum LocalFile {
             guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT != S_IFDIR else {
                 throw LocalFileError(
                     path: path, reason: "a folder, and only single files are taken",
-                    hint: "Pack it into one file, for example with tar.")
+                    hint: "Name a file in it. A job gets a folder with --dir or --mount.")
             }
         }
         do {

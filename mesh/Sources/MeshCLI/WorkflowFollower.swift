@@ -165,7 +165,8 @@ enum WorkflowWords {
         // Where a stage leaves out what fails, the workflow succeeds all the same.
         let failed = view.stages.reduce(0) { $0 + $1.failed }
         let isAll = view.stages.allSatisfy { $0.done == 0 }
-        let left = isAll ? ", but each of its \(failed) items failed" : ", without \(failed) that failed"
+        let all = failed == 1 ? "its one item failed and was left out" : "all \(failed) items failed and were left out"
+        let left = isAll ? ", but \(all)" : ", without \(failed) that failed"
         let leftOut = failed > 0 && view.status == .succeeded ? left : ""
         var facts = [("workflow", view.workflowID), ("status", view.status.rawValue + leftOut)]
         if !view.name.isEmpty { facts.insert(("name", view.name), at: 1) }

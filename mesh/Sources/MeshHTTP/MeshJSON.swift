@@ -20,4 +20,48 @@ package enum MeshJSON {
     package static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
+
+    /// The first field of a text, as `policy.budgett`, that the value which was read from it does not have; nil if it
+    /// has all. What is null is not there.
+    static func unread(_ bytes: [UInt8], by value: some Encodable) throws -> String? {
+        let given = try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
+        let known = try JSONSerialization.jsonObject(with: Data(try encode(value)), options: .fragmentsAllowed)
+        return unread(given, known, "")
+    }
+
+    private static func unread(_ given: Any, _ known: Any, _ path: String) -> String? {
+        if let given = given as? [Any], let known = known as? [Any], given.count == known.count {
+            return zip(given, known).enumerated().lazy.compactMap { unread($1.0, $1.1, "\(path)[\($0)]") }.first
+        }
+        guard let given = given as? [String: Any], let known = known as? [String: Any] else { return nil }
+        for (name, value) in given.sorted(by: { $0.key < $1.key }) where !(value is NSNull) {
+            let place = path.isEmpty ? name : "\(path).\(name)"
+            guard let read = known[name] else { return place }
+            if let deeper = unread(value, read, place) { return deeper }
+        }
+        return nil
+    }
+
+    /// What is wrong with a text, in words without a full stop.
+    static func words(_ error: DecodingError) -> String {
+        func place(_ path: [any CodingKey]) -> String {
+            path.reduce(into: "") { text, key in
+                if let index = key.intValue {
+                    text += "[\(index)]"
+                } else {
+                    text += (text.isEmpty ? "" : ".") + key.stringValue
+                }
+            }
+        }
+        switch error {
+        case .keyNotFound(let key, let context): return "\(place(context.codingPath + [key])) is missing"
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return context.codingPath.isEmpty
+                ? "it is a value of another type" : "\(place(context.codingPath)) is of another type"
+        case .dataCorrupted(let context):
+            return context.codingPath.isEmpty
+                ? "it does not parse" : "\(place(context.codingPath)) has a value that cannot be read"
+        @unknown default: return "it cannot be read"
+        }
+    }
 }

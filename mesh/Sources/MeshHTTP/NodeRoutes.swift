@@ -502,13 +502,21 @@ struct NodeRoutes: Sendable {
         return scope
     }
 
-    func decode<Value: Decodable>(_ request: Request, bytesMax: Int? = nil) async throws -> Value {
+    /// The body of a request; one with a field that nobody reads is refused, as a misspelt limit would be none.
+    func decode<Value: Codable>(_ request: Request, bytesMax: Int? = nil) async throws -> Value {
         let bytes = try await body(request, bytesMax: bytesMax ?? limits.requestBytesMax)
+        let hint = "GET /openapi.json describes it."
+        let value: Value
         do {
-            return try MeshJSON.decode(Value.self, from: bytes)
+            value = try MeshJSON.decode(Value.self, from: bytes)
         } catch {
-            throw NodeServiceError(.invalidRequest, "The body is not a \(Value.self) in JSON.")
+            let place = (error as? DecodingError).map(MeshJSON.words) ?? "\(error)"
+            throw NodeServiceError(.invalidRequest, "The body is not a \(Value.self) in JSON: \(place).", hint: hint)
         }
+        if let field = try MeshJSON.unread(bytes, by: value) {
+            throw NodeServiceError(.invalidRequest, "The body has \(field), and a \(Value.self) has not.", hint: hint)
+        }
+        return value
     }
 
     private func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {

@@ -118,7 +118,7 @@ package struct TreeReader: Sendable {
         case .notADirectory, .notAFile, .notUnixFS:
             NodeServiceError(
                 .invalidRequest, "The data cannot be read: \(error).",
-                hint: "mesh stat says what a CID is; mesh get --raw gets its block.")
+                hint: "mesh get --raw gets its block; of a receipt, mesh receipt show prints what it says.")
         case .tooManyEntries, .namesTooLong, .tooDeep, .tooManyBlocks, .fileTooLarge, .blockTooLarge:
             NodeServiceError(.tooLarge, "The data cannot be read: \(error).", hint: "Get a part of it by its path.")
         case .falseSizes, .falseShard, .duplicateName, .equalHashes:

@@ -43,9 +43,18 @@ package struct BackupReader {
         init(_ description: String) { self.description = description }
     }
 
+    /// The system's sentence about a file, not that of the library which read it.
+    private static func words(_ error: any Error, _ path: String) -> String {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+            return "it is a folder"
+        }
+        return error.localizedDescription
+    }
+
     private static func refusal(_ path: String, _ error: any Error) -> NodeServiceError {
         BackupFile.refusal(
-            path, (error as? Fault)?.description ?? "cannot be read: \(error.localizedDescription)",
+            path, (error as? Fault)?.description ?? "cannot be read: \(Self.words(error, path))",
             hint: "Use another backup; nothing was restored.")
     }
 

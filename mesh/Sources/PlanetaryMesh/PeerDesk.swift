@@ -119,8 +119,9 @@ actor PeerDesk {
         if let did = try? DID(parsing: text) { return did.peerID }
         if let peer = try? PeerID(parsing: text) { return peer }
         throw NodeServiceError(
-            .invalidRequest, "\"\(PlainText.sanitized(text, bytesMax: 80))\" is neither a DID nor a peer ID.",
-            hint: "mesh peers --full prints both of each peer.")
+            .invalidRequest,
+            "\"\(PlainText.sanitized(text, bytesMax: 80))\" is no DID, no peer ID, and the name of no peer of this node.",
+            hint: "mesh peers --full prints all three of each peer.")
     }
 
     private static func note(_ asked: OrderedPeer) throws(NodeServiceError) -> String? {

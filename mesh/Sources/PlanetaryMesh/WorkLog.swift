@@ -2,6 +2,7 @@ import Determinism
 import JobMarket
 import LibP2P
 import Logging
+import MeshTypes
 import Multiformats
 import NodeCore
 import PeerIdentity
@@ -19,6 +20,8 @@ final class WorkLog: Sendable {
     private let tallies: NodeTallies
     private let budget = Mutex(LogBudget())
     private let entrances = Mutex(EntranceFailures())
+    /// The runs whose begin was told; each says again and again that it goes on. One for each place that is taken.
+    private let begun = Mutex(Set<JobID>())
 
     init(logger: Logger, tallies: NodeTallies) {
         self.logger = logger
@@ -28,7 +31,16 @@ final class WorkLog: Sendable {
     /// Writes the lines about events of jobs.
     func tell(_ events: [JobEvent]) {
         guard isOn else { return }
-        for event in events { tell(WorkLine.line(of: event)) }
+        for event in events where isNews(event) { tell(WorkLine.line(of: event)) }
+    }
+
+    private func isNews(_ event: JobEvent) -> Bool {
+        switch event.kind {
+        case .executionProgressed(.running): return begun.withLock { $0.insert(event.jobID).inserted }
+        case .receiptSigned: begun.withLock { _ = $0.remove(event.jobID) }
+        default: break
+        }
+        return true
     }
 
     /// Writes a line, unless its event has used up its share of the log.

@@ -33,7 +33,7 @@ import Testing
             (job(.originator, .limitExceeded) { $0.limit = "wall_clock" }, "out of time"),
             (job(.originator, .trapped), "trapped"), (job(.originator, .cancelled), "cancelled"),
             (job(.originator, .noBids), "no executor"), (job(.executor, .bidding), "bid open"),
-            (job(.executor, .assigned), "won, waiting"), (job(.originator, .preparing), "preparing"),
+            (job(.executor, .assigned), "won and waiting"), (job(.originator, .preparing), "preparing"),
             (
                 job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 3 << 20) },
                 "fetching, 3.00 MiB"
@@ -41,7 +41,7 @@ import Testing
             (job(.originator, .preparing) { $0.preparation = .init(step: "fetching", fetchedBytes: 0) }, "fetching"),
             (
                 job(.executor, .preparing) { $0.preparation = .init(step: "compiling", compilingMilliseconds: 12_300) },
-                "won, compiling, 12.3 s"
+                "won and compiling, 12.3 s"
             ),
             (job(.originator, .preparing) { $0.preparation = .init(step: "waiting") }, "waiting to run"),
             (job(.originator, .preparing) { $0.preparation = .init(step: "baking") }, "preparing"),
@@ -177,7 +177,7 @@ import Testing
         }
         for (role, words) in [
             (JobSide.originator, ["waiting for bids", "with the executor", "finished", "Later"]),
-            (.executor, ["bid open", "won, waiting", "finished", "Later"]),
+            (.executor, ["bid open", "won and waiting", "finished", "Later"]),
         ] {
             let text = Explain.story(JobExplanation(job: job(role, .succeeded), lines: lines))
             for word in words { #expect(text.contains("  \(word)  "), "\(text)") }
@@ -257,7 +257,7 @@ import Testing
         #expect(JobStatusName("unpaid")?.payments == [.due, .overdue, .refused])
         #expect(JobStatusName("x") == nil)
         #expect(JobStatusName("no-executor")?.outcomes == [.noBids], "what OUTCOME calls so, and nothing else")
-        for word in ["paid", "no executor", "out of fuel", "exit 3", "bid refused", "won, waiting"] {
+        for word in ["paid", "no executor", "out of fuel", "exit 3", "bid refused", "won and waiting"] {
             #expect(JobStatusFilter.choices.contains(word), "\(word)")
         }
         #expect(!JobStatusFilter.choices.contains("no_bids") && !JobStatusFilter.choices.contains("exited_non_zero"))
@@ -271,7 +271,7 @@ import Testing
         let shown: [(String, JobOutcome)] = [
             ("exit 1", .exitedNonZero), ("exit-1", .exitedNonZero), ("out of fuel", .limitExceeded),
             ("out-of-fuel", .limitExceeded), ("table_too_large", .limitExceeded), ("Invalid Receipt", .receiptInvalid),
-            ("won, preparing", .preparing), ("waiting for bids", .bidding), ("failed here", .executorsFailed),
+            ("won and preparing", .preparing), ("waiting for bids", .bidding), ("failed here", .executorsFailed),
         ]
         for (text, outcome) in shown {
             let filter = try #require(JobStatusFilter(text), "\(text)")

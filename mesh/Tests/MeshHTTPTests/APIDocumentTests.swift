@@ -19,6 +19,12 @@ struct APIDocumentTests {
         let paths: [String: [String: Operation]]
     }
 
+    @Test func whatIsNullIsNotThere() throws {
+        let bytes = Array(#"{"address": "/ip4/127.0.0.1/tcp/1", "note": null}"#.utf8)
+        let address = try MeshJSON.decode(PeerAddress.self, from: bytes)
+        #expect(try MeshJSON.unread(bytes, by: address) == nil)
+    }
+
     @Test func itHasEveryOperationThatTheNodeAnswersAndNoOther() async throws {
         try await WebScene.run { scene in
             let answer = try await scene.ask("/openapi.json")

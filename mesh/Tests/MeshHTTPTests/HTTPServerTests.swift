@@ -260,6 +260,25 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        (#"{"module_cid": "bafkqaaa", "budgett": 1}"#, "The body has budgett, and a JobSubmission has not."),
+        (#"{"module_cid": "bafkqaaa", "limits": {"max_fuels": 1}}"#, "The body has limits.max_fuels, and a "),
+        (#"{"module_cid": "bafkqaaa", "env": [{"name": "a", "text": "b", "x": 1}]}"#, "The body has env[0].x, and a "),
+        ("{}", "The body is not a JobSubmission in JSON: module_cid is missing."),
+        (#"{"module_cid": "bafkqaaa", "budget": "many"}"#, "in JSON: budget is of another type."),
+        ("[]", "The body is not a JobSubmission in JSON: it is a value of another type."),
+    ])
+    func aFieldThatNobodyReadsIsRefused(_ body: String, _ text: String) async throws {
+        try await withServer { _, socket in
+            let request =
+                "POST /v1/jobs HTTP/1.1\r\nhost: mesh\r\ncontent-type: application/json\r\n"
+                + "content-length: \(body.utf8.count)\r\nconnection: close\r\n\r\n\(body)"
+            let answer = try await RawSocket.exchange(socket, request)
+            #expect(answer.hasPrefix("HTTP/1.1 400 "), "\(answer)")
+            #expect(answer.contains(text), "\(answer)")
+        }
+    }
+
     @Test func badRequestsAreRefusedWithAReason() async throws {
         try await withServer { _, socket in
             let cases: [(String, Int, String)] = [
@@ -271,7 +290,7 @@ import Testing
                 ("GET /v1/jobs?since=today HTTP/1.1", 400, "since must be a number from 0 to 9223372036854775807."),
                 ("GET /v1/../etc/passwd HTTP/1.1", 404, "no_such_route"),
                 ("DELETE /v1/status HTTP/1.1", 405, "method_not_allowed"),
-                ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON."),
+                ("POST /v1/jobs HTTP/1.1", 400, "The body is not a JobSubmission in JSON: it does not parse."),
             ]
             for (line, status, text) in cases {
                 let request = "\(line)\r\nhost: mesh\r\nconnection: close\r\n\r\n"

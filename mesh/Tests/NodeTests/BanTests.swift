@@ -240,7 +240,7 @@ struct BanTests {
             let none = await #expect(throws: NodeServiceError.self) {
                 try await node.obey(.ban, about: OrderedPeer(peer: "nobody"))
             }
-            #expect(none?.message.contains("\"nobody\" is neither a DID nor a peer ID") == true)
+            #expect(none?.message.contains("\"nobody\" is no DID, no peer ID") == true)
             let own = await #expect(throws: NodeServiceError.self) { try await order(.ban, node, at: node) }
             #expect(own?.message.contains("is this node itself") == true)
             // The hash of a key is a peer ID, too, and no node's.

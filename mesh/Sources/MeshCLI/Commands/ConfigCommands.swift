@@ -68,7 +68,9 @@ struct ConfigGroup: AsyncParsableCommand {
 
         func validate() throws {
             guard [isDefault, empty, !value.isEmpty].count(where: \.self) != 1 else { return }
-            throw ValidationError("Give a value, or --default, or --empty for a list without elements.")
+            throw ValidationError(
+                "Give a value, or --default, or --empty for a list without elements. A value that begins with a dash "
+                    + "stands after --: mesh config set KEY -- -5.")
         }
 
         func perform(_ console: Console) async throws -> ExitCode {

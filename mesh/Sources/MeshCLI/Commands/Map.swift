@@ -121,7 +121,7 @@ struct Map: MeshCommand {
         (stage.limits.maxFuel, stage.limits.timeoutSeconds) = (maxFuel?.value, timeout)
         (stage.limits.maxMemoryBytes, stage.limits.maxOutputBytes) = (maxMemory?.value, maxOutput?.value)
         let folder = try await Self.folder(of: files, on: node, TransferLine(console, quiet: quiet))
-        let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 4))
+        let name = String(URL(filePath: module).lastPathComponent.prefix(WorkflowLimits().nameBytesMax / 2))
         let definition = WorkflowDefinition.map(stage, over: folder.text, name: name, parallel: parallel)
         await WorkflowChecks.tell(definition, on: node, quiet: quiet, console)
         let begun = try await node.begin(WorkflowSubmission(definition: definition, key: UUID().uuidString))

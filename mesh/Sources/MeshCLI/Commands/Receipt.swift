@@ -198,6 +198,7 @@ struct Receipt: AsyncParsableCommand {
             return "The run was repeated here, and it differed: not the same \(list(others)). The same: "
                 + "\(list(same)).\(rest)"
         }
+        if report.lines.isEmpty { return "Nothing was run again: no receipt of a run is here." }
         if same.isEmpty { return "The run was repeated here, but there is nothing to compare.\(rest)" }
         return "The run was repeated here, with the same \(list(same)) as the receipt says.\(rest)"
     }

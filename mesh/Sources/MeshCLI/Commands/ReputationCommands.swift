@@ -102,7 +102,7 @@ enum ReputationWords {
             (
                 "checked here",
                 right == 0
-                    ? "no result since the last wrong one, so all are checked at --verify adaptive"
+                    ? "no result of it was checked and right lately, so each is checked at --verify adaptive"
                     : "\(right == 1 ? "one result" : "\(Readable.count(right)) results") right in a row, paid with "
                         + "\(Readable.tokens(subject.rightWorth)) in all; the next is checked with a probability of "
                         + "\(percent(subject.checkedPermille)) at --verify adaptive"

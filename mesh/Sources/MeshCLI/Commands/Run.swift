@@ -152,6 +152,10 @@ struct Run: MeshCommand, NodeOpeningCommand {
             return
         }
         guard !global.json else { throw ValidationError("--json and -i cannot share standard output.") }
+        guard job.verify == nil || job.verify == "none" else {
+            throw ValidationError(
+                "Nobody can run an interactive job again, so its result cannot be checked; leave --verify out.")
+        }
         guard job.stdins.isEmpty else {
             throw ValidationError("-i and --stdin both give standard input; leave one out.")
         }

@@ -171,9 +171,11 @@ extension WorkflowGroup {
             text == "last" || part.count >= 4 && (id.hasSuffix(part) || id.hasPrefix(part))
         }
         guard let first = named.first, text == "last" || named.count == 1 else {
+            let count = named.isEmpty ? "no workflow" : "\(named.count) workflows"
             throw NodeServiceError(
-                .jobNotFound, "\"\(text)\" names no workflow, or more than one.",
-                hint: "See mesh workflow ls for those of this node.")
+                .jobNotFound, text == "last" ? "This node has no workflow yet." : "\"\(text)\" names \(count).",
+                hint: text == "last"
+                    ? "mesh workflow run and mesh map begin one." : "See mesh workflow ls for those of this node.")
         }
         return try JobReference.cid(first)
     }
@@ -205,8 +207,11 @@ extension WorkflowGroup {
                 // Items that were left out are told where somebody asked for each of them.
                 if !withItems || view.stages.allSatisfy({ $0.failed == 0 }) { return .success }
                 if !global.json {
+                    // What no job was made for has its reason only here.
+                    let reason = items?.first { $0.phase == "failed" && $0.jobID == nil }?.reason
+                    let why = reason.map { "No job was made of some: \(Terminal.safe($0))" }
                     console.note(
-                        "mesh: not everything is done. mesh explain JOB tells why one failed; "
+                        "mesh: not everything is done. \(why ?? "mesh explain JOB tells why one failed"); "
                             + "mesh workflow resume last runs again what failed.")
                 }
                 return ExitCode(ExitStatus.workflowFailed.rawValue)

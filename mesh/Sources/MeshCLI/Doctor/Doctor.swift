@@ -162,7 +162,8 @@ struct Doctor {
         }
         let silent = tried.filter { $0.answers == false }.map(\.address.text)
         guard !silent.isEmpty else {
-            return .ok("bootstrap", "\(tried.count) of \(facts.contacts.count) were tried, and answer")
+            let (named, answer) = (facts.contacts.count, tried.count == 1 ? "it answers" : "they answer")
+            return .ok("bootstrap", named == tried.count ? answer : "\(tried.count) of \(named) were tried; \(answer)")
         }
         let detail = "nothing answers at \(silent.joined(separator: ", "))"
         let remedy = "Check these addresses, and what keeps this machine from them."

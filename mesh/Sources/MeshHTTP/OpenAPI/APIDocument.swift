@@ -19,6 +19,10 @@ struct APIDocument {
             paths[path] = .group(methods)
         }
         let problem = reader.schema(of: Problem.self)
+        var schemas = reader.schemas
+        for operation in table.operations {
+            if case .json(let type)? = operation.about.body { close(reader.schema(of: type), in: &schemas) }
+        }
         return .group([
             "openapi": .text("3.1.0"),
             "info": .group([
@@ -27,7 +31,7 @@ struct APIDocument {
             ]),
             "paths": .group(paths),
             "components": .group([
-                "schemas": .group(reader.schemas),
+                "schemas": .group(schemas),
                 "responses": .group([
                     "Problem": .group([
                         "description": .text("A failure, with a stable code."),
@@ -40,6 +44,26 @@ struct APIDocument {
             ]),
             "security": .list([.group(["token": .list([])])]),
         ])
+    }
+
+    /// Says of all that a body is made of that it has no other fields.
+    private func close(_ schema: APIJSON, in schemas: inout [String: APIJSON]) {
+        switch schema {
+        case .group(let fields):
+            if case .text(let reference)? = fields["$ref"] {
+                let name = String(reference.split(separator: "/").last ?? "")
+                guard case .group(var own)? = schemas[name], own["additionalProperties"] == nil,
+                    reader.unread[name] == nil
+                else { return }
+                own["additionalProperties"] = .flag(false)
+                schemas[name] = .group(own)
+                close(.group(own), in: &schemas)
+            } else {
+                for field in fields.values { close(field, in: &schemas) }
+            }
+        case .list(let list): for item in list { close(item, in: &schemas) }
+        case .text, .flag, .number: break
+        }
     }
 
     /// A path of the table as the document writes it.
