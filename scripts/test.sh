@@ -63,7 +63,7 @@ run_suites() { # run_suites TARGET
 }
 export -f run_target run_beside
 
-if [ "$filter" = CrashTests ]; then
+if [ "$filter" = CrashTests ] || [ "$filter" = NodeTests ]; then
     run_suites "$filter"
     slowest
     [ -e "$logs/$filter.passed" ] || { echo "FAILED: $filter, in $SECONDS s"; exit 1; }
