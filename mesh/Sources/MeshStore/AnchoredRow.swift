@@ -42,7 +42,8 @@ package struct AnchoredRow: Hashable, Sendable {
         }
         try db.cachedStatement(sql: "INSERT INTO anchor_log(number, entry, bytes) VALUES (?, ?, ?)")
             .execute(arguments: [number, Data(entry.bytes), Data(bytes)])
-        let position = try Int64.fetchOne(db, sql: "SELECT coalesce(max(position), -1) + 1 FROM anchor_hashes") ?? 0
+        // So many hashes all trees before made (`HashPlace.count`); whatever was lost, none takes another's place.
+        let position = 2 * number - Int64(number.nonzeroBitCount)
         for (index, hash) in hashes.enumerated() {
             try db.cachedStatement(sql: "INSERT INTO anchor_hashes(position, hash) VALUES (?, ?)")
                 .execute(arguments: [position + Int64(index), Data(hash)])

@@ -64,7 +64,7 @@ package struct LogDesk: Sendable {
             text: String(decoding: text, as: UTF8.self))
     }
 
-    /// The proof that the log has the entry that anchors a block, or the entry of that CID.
+    /// The proof that the log has the entry that anchors a block.
     func proof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
         let row = try await stored { () throws(MeshStoreError) in
             try await store.persisted()

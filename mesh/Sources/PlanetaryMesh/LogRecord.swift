@@ -18,10 +18,13 @@ struct LogRecord: Sendable {
         var tree = try await tree()
         var earlier = try await unlogged(behind: heads)[...]
         while !earlier.isEmpty {
-            let rows = earlier.prefix(Self.joiningMax).map { signed in
-                AnchoredRow(
-                    number: tree.size, entry: signed.cid, bytes: signed.bytes, payload: signed.body.payload,
-                    hashes: tree.append(.leaf(signed.cid.bytes)).map(\.bytes))
+            var rows: [AnchoredRow] = []
+            for cid in earlier.prefix(Self.joiningMax) {
+                guard let signed = try await entry(cid) else { continue }
+                rows.append(
+                    AnchoredRow(
+                        number: tree.size, entry: cid, bytes: signed.bytes, payload: signed.body.payload,
+                        hashes: tree.append(.leaf(cid.bytes)).map(\.bytes)))
             }
             try await store.commit(rows.map { .anchored($0) })
             earlier = earlier.dropFirst(Self.joiningMax)
@@ -29,13 +32,31 @@ struct LogRecord: Sendable {
         return tree
     }
 
+    /// The tree as it is stored, held against its newest entry, which signs the tree before it. So a hash that the disk
+    /// changed is found before a head is signed over it, which would be a second history.
+    func tree() async throws(MeshStoreError) -> MerkleTree {
+        let size = try await AnchoredRow.count(in: store)
+        let tree = try await tree(of: size)
+        guard size > 0 else { return tree }
+        guard let row = try await AnchoredRow.newest(limit: 1, in: store).first, row.number == size - 1,
+            let entry = try? SignedObject<AnchorEntry>(verifiedBefore: row.bytes).body
+        else { throw .recordCorrupt(table: "anchor_log", row: Int64(clamping: size - 1)) }
+        var before = try await self.tree(of: size - 1)
+        let isSigned = entry.root.map { $0 == before.root.bytes } ?? true
+        _ = before.append(.leaf(row.entry.bytes))
+        guard isSigned, before == tree else { throw corrupt(of: size) }
+        return tree
+    }
+
+    private func corrupt(of size: UInt64) -> MeshStoreError {
+        .recordCorrupt(table: "anchor_hashes", row: Int64(clamping: HashPlace.count(of: size)))
+    }
+
     /// The tree as it is stored, of a number of entries that it has.
-    func tree(of count: UInt64? = nil) async throws(MeshStoreError) -> MerkleTree {
-        let size: UInt64
-        if let count { size = count } else { size = try await AnchoredRow.count(in: store) }
+    func tree(of size: UInt64) async throws(MeshStoreError) -> MerkleTree {
         let hashes = try await hashes(at: HashPlace.places(of: 0..<size))
         guard let tree = MerkleTree(size: size, peaks: HashPlace.places(of: 0..<size).compactMap { hashes[$0] }) else {
-            throw .recordCorrupt(table: "anchor_hashes", row: Int64(clamping: HashPlace.count(of: size)))
+            throw corrupt(of: size)
         }
         return tree
     }
@@ -56,18 +77,20 @@ struct LogRecord: Sendable {
     }
 
     /// The entries behind the heads that are not in the log yet, the oldest first; what no block tells of any more is
-    /// left out.
-    private func unlogged(behind heads: [CID]) async throws -> [SignedObject<AnchorEntry>] {
-        var (found, seen, waiting) = ([SignedObject<AnchorEntry>](), Set(heads), heads)
+    /// left out. Only their names are kept: a home may have a million.
+    private func unlogged(behind heads: [CID]) async throws -> [CID] {
+        var (found, seen, waiting) = ([(height: UInt64, cid: CID)](), Set(heads), heads)
         while let cid = waiting.popLast() {
             if try await AnchoredRow.number(of: cid, in: store) != nil { continue }
-            guard let block = try await readable(cid),
-                let signed = try? SignedObject<AnchorEntry>(verifiedBefore: block)
-            else { continue }
-            found.append(signed)
-            waiting += signed.body.parents.filter { seen.insert($0).inserted }
+            guard let entry = try await entry(cid)?.body else { continue }
+            found.append((entry.height, cid))
+            waiting += entry.parents.filter { seen.insert($0).inserted }
         }
-        return found.sorted { $0.body.height < $1.body.height }
+        return found.sorted { $0.height < $1.height }.map(\.cid)
+    }
+
+    private func entry(_ cid: CID) async throws(MeshStoreError) -> SignedObject<AnchorEntry>? {
+        try await readable(cid).flatMap { try? SignedObject<AnchorEntry>(verifiedBefore: $0) }
     }
 
     private func readable(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {

@@ -77,6 +77,55 @@ import Testing
         }
     }
 
+    @Test(arguments: 0..<7) func noHeadIsMadeOfAHashThatTheDiskChanged(_ changed: Int) async throws {
+        let entries = try earlier(4)
+        try await withStore { store in
+            var (tree, made) = (MerkleTree(), 0)
+            for (number, entry) in entries.enumerated() {
+                var hashes = tree.append(.leaf(entry.cid.bytes)).map(\.bytes)
+                if (made..<made + hashes.count).contains(changed) { hashes[changed - made][5] ^= 1 }
+                made += hashes.count
+                try await store.commit([
+                    .anchored(
+                        AnchoredRow(
+                            number: UInt64(number), entry: entry.cid, bytes: entry.bytes, payload: [], hashes: hashes))
+                ])
+            }
+            // Of four entries the seventh hash is the peak; the third and the fourth are those of the tree of three.
+            let record = LogRecord(store: store)
+            if [2, 3, 6].contains(changed) {
+                await #expect(throws: MeshStoreError.recordCorrupt(table: "anchor_hashes", row: 7)) {
+                    _ = try await record.tree()
+                }
+            } else {
+                let tree = try await record.tree()
+                #expect(tree == self.tree(entries))
+            }
+        }
+    }
+
+    @Test func noHeadIsMadeAfterAnEntryThatSignsAnotherTree() async throws {
+        let first = try earlier(1)[0]
+        let second = AnchorEntry(
+            nodeDID: identity.did, parents: [first.cid], payload: [], scope: "global", height: 1,
+            recordedAt: UnixMilliseconds(1), size: 1, root: [UInt8](repeating: 7, count: 32))
+        let entries = [first, try SignedObject.sign(second, with: identity)]
+        try await withStore { store in
+            var tree = MerkleTree()
+            for (number, entry) in entries.enumerated() {
+                let hashes = tree.append(.leaf(entry.cid.bytes)).map(\.bytes)
+                try await store.commit([
+                    .anchored(
+                        AnchoredRow(
+                            number: UInt64(number), entry: entry.cid, bytes: entry.bytes, payload: [], hashes: hashes))
+                ])
+            }
+            await #expect(throws: MeshStoreError.recordCorrupt(table: "anchor_hashes", row: 3)) {
+                _ = try await LogRecord(store: store).tree()
+            }
+        }
+    }
+
     @Test func storedHashesProveEveryEntry() async throws {
         let entries = try earlier(37)
         try await withStore { store in
