@@ -15,7 +15,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check api-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -76,6 +76,9 @@ dashboard-check: build guests ## every page and action of the dashboard in Chrom
 
 api-check: build guests ## the API of a running node: the Python client, the commands of docs/api.md, made-up requests
 	@scripts/api-check.sh
+
+observe-check: build guests ## three nodes with a stock Prometheus and a receiver of OTLP beside them
+	@scripts/observe-check.sh
 
 docs-check: build guests ## every link of every page, and the commands of the guides in docs/; PAGES=docs/python.md for some
 	@scripts/docs-check.sh $(PAGES)

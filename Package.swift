@@ -186,7 +186,7 @@ let meshShells: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
             "NodeCore", "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows", External.collections,
-            External.crypto, External.logging, External.nioCore, External.nioPosix,
+            External.crypto, External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -304,14 +304,15 @@ let tests: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts",
             "JobMarket", "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
-            "PlanetaryMesh", "Workflows", External.grdb, External.logging, External.nioCore, External.nioPosix, "mesh",
+            "PlanetaryMesh", "Workflows", External.grdb, External.logging, External.nioCore, External.nioHTTP1,
+            External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
-            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "CoVM", "MeshStore", "NodeAPI",
-            "NodeSetup", "PlanetaryMesh", External.logging,
+            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore", "NodeAPI",
+            "NodeSetup", "PlanetaryMesh", External.logging, External.nioHTTP1,
         ]),
     meshTests(
         "ReceiptsTests",

@@ -176,6 +176,8 @@ struct JobOptions: ParsableArguments {
         submission.budget = budget
         submission.policy = policy.policy()
         submission.verification = verify
+        // Where programs that trace themselves leave their span to those that they start.
+        submission.traceparent = ProcessInfo.processInfo.environment["TRACEPARENT"]
         submission.determinism = attested ? JobSubmission.attested : nil
         submission.label = label ?? (isNameless ? nil : URL(filePath: module).lastPathComponent)
         submission.idempotencyKey = idempotencyKey

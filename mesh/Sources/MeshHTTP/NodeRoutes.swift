@@ -35,10 +35,12 @@ struct NodeRoutes: Sendable {
 
     private func addJobs(to table: inout APITable) {
         table.post(
-            "/v1/jobs", "Submits a job, durably", headers: [.init("Idempotency-Key", .text)],
+            "/v1/jobs", "Submits a job, durably",
+            headers: [.init("Idempotency-Key", .text), .init("Traceparent", .text)],
             body: .json(JobSubmission.self), answer: .json(JobAccepted.self), status: 201
         ) { request, _ in
             var submission: JobSubmission = try await decode(request)
+            submission.traceparent = submission.traceparent ?? Self.traceparent(of: request)
             submission.idempotencyKey = try IdempotencyKey.of(
                 request, orBody: submission.idempotencyKey, bytesMax: limits.idempotencyKeyBytesMax)
             return try json(await service.submit(submission), status: .created)
@@ -517,6 +519,11 @@ struct NodeRoutes: Sendable {
             throw NodeServiceError(.invalidRequest, "The body has \(field), and a \(Value.self) has not.", hint: hint)
         }
         return value
+    }
+
+    /// The caller's span, as its header says (https://www.w3.org/TR/trace-context-2/).
+    private static func traceparent(of request: Request) -> String? {
+        HeaderName("traceparent").flatMap { request.headers[$0] }
     }
 
     private func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {

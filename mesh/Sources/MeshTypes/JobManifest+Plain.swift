@@ -113,6 +113,7 @@ extension JobAnnouncementV1: DAGCBORReadable {
         jobID = try fields.job("job_id")
         manifest = try fields.byteStringIfPresent("manifest")
         expiresAt = try fields.date("expires_at")
+        traceparent = try fields.textIfPresent("traceparent")
         executionPolicy = try fields.policyIfPresent("execution_policy")
         originatorPeerID = try fields.peerID("originator_peer_id")
         providerAddresses = try fields.addresses("provider_addresses")
@@ -141,6 +142,7 @@ extension AssignJobV1: DAGCBORReadable {
         bid = try fields.byteString("bid")
         manifest = try fields.byteString("manifest")
         assignment = try fields.byteString("assignment")
+        traceparent = try fields.textIfPresent("traceparent")
         try fields.end()
     }
 }

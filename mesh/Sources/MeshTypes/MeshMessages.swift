@@ -26,6 +26,8 @@ package struct JobAnnouncementV1: Hashable, Sendable, Codable {
     package var providerAddresses: [Multiaddr]
     /// The date after which the announcement means nothing.
     package var expiresAt: UnixMilliseconds
+    /// The originator's span (`TraceContext`), where it records the job; nobody relies on it.
+    package var traceparent: String?
 
     package init(
         jobID: JobID, manifest: [UInt8]?, executionPolicy: ExecutionPolicy? = nil, originatorPeerID: PeerID,
@@ -46,6 +48,7 @@ package struct JobAnnouncementV1: Hashable, Sendable, Codable {
         case originatorPeerID = "originator_peer_id"
         case providerAddresses = "provider_addresses"
         case expiresAt = "expires_at"
+        case traceparent
     }
 }
 
@@ -159,6 +162,8 @@ package struct AssignJobV1: Hashable, Sendable, Codable {
     package var bid: [UInt8]
     /// The signed `Assignment`.
     package var assignment: [UInt8]
+    /// The originator's span (`TraceContext`), where it records the job; nobody relies on it.
+    package var traceparent: String?
 
     /// An assignment with the chain it rests on.
     package init(manifest: [UInt8], bid: [UInt8], assignment: [UInt8]) {

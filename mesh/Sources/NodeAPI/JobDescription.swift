@@ -195,6 +195,9 @@ package struct JobDescription: Hashable, Sendable, Codable {
 
     /// The most bids of one description.
     package static let bidsMax = 128
+    /// The job's trace, in hex, if this node records it (docs/traces.md).
+    package var traceID: String?
+
     /// The most receipts of one description, and as many movements.
     package static let receiptsMax = 128
 
@@ -210,6 +213,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
 
     private enum CodingKeys: String, CodingKey {
         case job, request, bids, attempts, receipts, movements, sizes
+        case traceID = "trace_id"
         case furtherBids = "further_bids"
     }
 }

@@ -283,10 +283,18 @@ package struct JobExplanation: Hashable, Sendable, Codable {
     package var job: JobView
     /// The lines, oldest first.
     package var lines: [Line]
+    /// The job's trace, in hex, if this node records it (docs/traces.md).
+    package var traceID: String?
 
     /// A job and its lines.
-    package init(job: JobView, lines: [Line]) {
+    package init(job: JobView, lines: [Line], traceID: String? = nil) {
         self.job = job
         self.lines = lines
+        self.traceID = traceID
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case job, lines
+        case traceID = "trace_id"
     }
 }

@@ -33,6 +33,9 @@ package struct JobSubmission: Hashable, Sendable, Codable {
     package var label: String?
     /// The same key submits once.
     package var idempotencyKey: String?
+    /// The span of the program that submits it, as W3C Trace Context writes it: its flag says whether the node records
+    /// the job, whose trace links to it. Nil leaves that to the node; what is no context counts as nil.
+    package var traceparent: String?
 
     /// The word for a job whose run nobody can repeat.
     package static let attested = DeterminismProfile.attested.rawValue
@@ -76,10 +79,12 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         verification = try container.decodeIfPresent(String.self, forKey: .verification)
         label = try container.decodeIfPresent(String.self, forKey: .label)
         idempotencyKey = try container.decodeIfPresent(String.self, forKey: .idempotencyKey)
+        traceparent = try container.decodeIfPresent(String.self, forKey: .traceparent)
     }
 
     private enum CodingKeys: String, CodingKey {
         case entry, invoke, args, env, inputs, files, limits, budget, policy, session, determinism, verification, label
+        case traceparent
         case moduleCID = "module_cid"
         case idempotencyKey = "idempotency_key"
     }

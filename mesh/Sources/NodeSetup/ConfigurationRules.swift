@@ -45,6 +45,7 @@ indirect enum ConfigurationRule: Sendable {
         ("drain_seconds", .count(0...86_400)),
         ("gateway", gateway),
         ("api", api),
+        ("traces", traces),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])
@@ -114,6 +115,25 @@ indirect enum ConfigurationRule: Sendable {
                     + "TLS, so it listens nowhere else"
             ) { NodeConfiguration.API.place($0) != nil }
         )
+    ])
+
+    private static let traces = ConfigurationRule.group([
+        (
+            "endpoint",
+            .text(
+                "the address of a receiver on this machine, such as http://127.0.0.1:4318; for another machine there "
+                    + "is traces.remote_endpoint"
+            ) { TraceEndpoint($0)?.isLoopback ?? false }
+        ),
+        (
+            "remote_endpoint",
+            .text("an address with http://, a host and a port, such as http://collector.example:4318") {
+                TraceEndpoint($0) != nil
+            }
+        ),
+        ("ratio_permille", .count(0...1_000)),
+        ("others_per_minute_max", .count(0...6_000)),
+        ("service", name),
     ])
 
     private static let limits = ConfigurationRule.group([

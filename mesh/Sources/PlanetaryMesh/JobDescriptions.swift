@@ -8,8 +8,11 @@ import SignedObjects
 
 extension JobReader {
     /// Everything that the journals and the ledger tell about a job; `job` is how it stands now.
-    func described(_ recalled: Recalled, as job: JobView) async throws(NodeServiceError) -> JobDescription {
+    func described(
+        _ recalled: Recalled, as job: JobView, traceID: String?
+    ) async throws(NodeServiceError) -> JobDescription {
         var description = JobDescription(job: job)
+        description.traceID = traceID
         let manifest = recalled.history.originated?.manifest ?? recalled.history.executed?.manifest
         description.request = manifest.map(JobDescription.Request.init)
         for event in recalled.events { description.take(event) }

@@ -39,7 +39,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
             switch try await desk.checked(submission, isRepeatable: isRepeatable) {
             case .known(let jobID): return JobAccepted(jobID: jobID.text, isDuplicate: true)
             case .request(let request, let sizes):
-                let accepted = try await submit(request, sizes)
+                let accepted = try await submit(request, sizes, traceparent: submission.traceparent)
                 // Another submission of the same key may have come in between.
                 if accepted.isDuplicate {
                     let key = UsedKey(store: parts.store, jobID: try CID(named: accepted.jobID, "job_id"))
@@ -112,12 +112,12 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
 
     package func explain(_ jobID: CID) async throws(NodeServiceError) -> JobExplanation {
         let recalled = try await reader.recalled(jobID)
-        return JobExplanation(job: try await job(jobID), lines: recalled.lines)
+        return JobExplanation(job: try await job(jobID), lines: recalled.lines, traceID: traces.traceID(of: jobID))
     }
 
     package func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription {
         let recalled = try await reader.recalled(jobID)
-        return try await reader.described(recalled, as: try await job(jobID))
+        return try await reader.described(recalled, as: try await job(jobID), traceID: traces.traceID(of: jobID))
     }
 
     /// The most that others than the executor of a job are paid for the same work, in the smallest unit; nil for a job
@@ -292,10 +292,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
 
     package nonisolated var logDesk: LogDesk { LogDesk(identity: parts.identity, store: parts.store) }
 
-    private nonisolated var auditor: ReceiptAuditor {
-        ReceiptAuditor(
-            store: parts.store, dht: parts.dht, host: parts.swarm, fetcher: parts.fetcher, runner: parts.runner)
-    }
+    private nonisolated var auditor: ReceiptAuditor { ReceiptAuditor(parts) }
 
     // MARK: Peers and tokens
 

@@ -42,6 +42,7 @@ package actor MeshNode {
     nonisolated let outputs: OutputDesk
     nonisolated let errands: Errands
     nonisolated let report: NodeReport
+    nonisolated let traces: NodeTraces
     nonisolated let files: OwnerFiles
     nonisolated let peerDesk: PeerDesk
     nonisolated let desk: SubmissionDesk
@@ -87,6 +88,7 @@ package actor MeshNode {
         sessions = SessionDesk(parts: parts, runs: runSessions)
         outputs = OutputDesk(parts: parts, runs: runOutputs, sessions: sessions)
         report = NodeReport(parts: parts, room: room)
+        traces = NodeTraces(parts)
         files = OwnerFiles(parts: parts, room: room, announcer: announcer)
         peerDesk = PeerDesk(parts: parts)
         desk = SubmissionDesk(parts: parts, room: room)
@@ -179,6 +181,7 @@ package actor MeshNode {
                 group.addTask { [neighbourhood] in await neighbourhood.rememberPeers() }
                 group.addTask { [neighbourhood] in await neighbourhood.watchForOwnKey() }
                 group.addTask { [announcer] in await announcer.run() }
+                group.addTask { [traces] in await traces.run() }
                 group.addTask { [workflows] in await workflows.run(on: self) }
                 group.addTask { [sessions] in await sessions.run(on: self) }
                 group.addTask { [outputs] in await outputs.run(on: self) }
@@ -227,6 +230,7 @@ package actor MeshNode {
                 if !disk.write(write) { return }
                 feed.tell(write.events)
                 events.count(write.events)
+                traces.take(write.events, at: moment)
             case .writeFaults(let faults): disk.write(faults)
             case .pruneBids(let date): disk.pruneBids(before: date)
             case .answer(let request, let reply): asked.removeValue(forKey: request)?.resume(returning: reply)
@@ -237,7 +241,7 @@ package actor MeshNode {
                 if case .startRun(let order) = errand { begin(order) }
                 if case .checkReceipt(let order) = errand { checks.begin(order.receipt.cid) }
                 if case .tryJob(let order) = errand { checks.begin(order.assignmentCID) }
-                workIn.yield(errand)
+                workIn.yield(traces.stamped(errand))
             case .letRun(let assignment): runs.letRun(assignment)
             case .stopRun(let assignment): runs.stop(assignment)
             case .stopCheck(let receipt): checks.stop(receipt)
@@ -351,6 +355,7 @@ package actor MeshNode {
         let request = askedCount
         let milliseconds = parts.swarm.roundTripMilliseconds(to: peer)
         let networks = AddressGroup.groups(of: parts.swarm.connectionAddresses(to: peer))
+        traces.hear(bytes, from: peer, at: moment)
         let reply = await withCheckedContinuation { continuation in
             asked[request] = continuation
             take(
@@ -366,6 +371,7 @@ package actor MeshNode {
         let (verdict, effects) = core.judge(
             message.data, topic: message.topic, author: message.source,
             isAuthorConnected: parts.swarm.isConnected(message.source), at: moment)
+        if case .accept = verdict { traces.hear(message.data, from: message.source, at: moment) }
         carryOut(effects)
         switch verdict {
         case .accept: return .accept
@@ -378,10 +384,11 @@ package actor MeshNode {
 
     /// Gives the core a job; when this returns, the job is durable.
     func submit(
-        _ request: JobRequest, _ sizes: JobSizes = JobSizes()
+        _ request: JobRequest, _ sizes: JobSizes = JobSizes(), traceparent: String? = nil
     ) async throws(NodeServiceError) -> JobAccepted {
         try requireStaying()
         let (result, effects) = core.submit(request, sizes, nonce: randomBytes(16), at: moment)
+        if case .success(let job) = result { traces.asked(traceparent, of: job.id) }
         carryOut(effects)
         switch result {
         case .success(let job):

@@ -66,6 +66,6 @@ final class NodeTallies: Sendable {
     /// All counters that are not zero.
     var all: [String: UInt64] { counts.withLock { $0 } }
 
-    /// Counts one more of a kind.
-    func add(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
+    /// Counts one more of a kind, or so many.
+    func add(_ name: String, _ count: UInt64 = 1) { counts.withLock { $0[name, default: 0] += count } }
 }

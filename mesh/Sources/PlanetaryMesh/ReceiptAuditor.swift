@@ -280,3 +280,11 @@ struct ReceiptAuditor: Sendable {
         }
     }
 }
+
+extension ReceiptAuditor {
+    /// The auditor of a node.
+    init(_ parts: NodeParts) {
+        self.init(
+            store: parts.store, dht: parts.dht, host: parts.swarm, fetcher: parts.fetcher, runner: parts.runner)
+    }
+}

@@ -199,6 +199,25 @@ struct ContentTests {
         }
     }
 
+    @Test func theSpanOfAProgramIsInItsHeaderOrItsBody() async throws {
+        let (stream, submitted) = AsyncStream.makeStream(of: String?.self)
+        let script = ScriptedNode.Script(submitted: { submitted.yield($0.traceparent) })
+        let (first, second) = ("00-\(String(repeating: "a", count: 32))-00f067aa0ba902b7-01", "whatever")
+        try await WebScene.run(script) { scene in
+            var contexts = stream.makeAsyncIterator()
+            for (body, header, context) in [
+                (#"{"module_cid":"m"}"#, nil, nil), (#"{"module_cid":"m"}"#, first, first),
+                (#"{"module_cid":"m","traceparent":"\#(second)"}"#, nil, second),
+                (#"{"module_cid":"m","traceparent":"\#(second)"}"#, first, second),
+            ] as [(String, String?, String?)] {
+                let field = header.map { "traceparent: \($0)" } ?? "accept: */*"
+                let answer = try await scene.ask("/v1/jobs", method: "POST", body: body, "\(scene.full)\r\n\(field)")
+                #expect(answer.status == 201)
+                #expect(await contexts.next() == .some(context))
+            }
+        }
+    }
+
     @Test func queriesHaveWhatTheDocumentSaysAndNothingElse() async throws {
         try await WebScene.run { scene in
             for query in [

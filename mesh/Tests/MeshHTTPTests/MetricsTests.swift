@@ -186,11 +186,19 @@ struct MetricsTests {
         let asked = try JSONDecoder().decode(Board.self, from: file).panels.flatMap(\.targets).map(\.expr)
         #expect(asked.count >= 12)
         for expression in asked {
-            let name = try #require(expression.firstMatch(of: /mesh_[a-z_]+/)).output
-            let family = try #require(families[String(name)], "\(name)")
+            let names = expression.matches(of: /\bmesh_[a-z_]+/).map { String($0.output) }
+            #expect(!names.isEmpty, "\(expression)")
+            var known: Set = ["instance"]
+            for name in names { known.formUnion(try #require(families[name], "\(name)").labels.first ?? []) }
             for labels in expression.matches(of: /by \(([a-z_, ]+)\)/).map(\.1) {
-                let known = Set(family.labels.first ?? []).union(["instance"])
                 #expect(Set(labels.components(separatedBy: ", ")).isSubset(of: known), "\(expression)")
+            }
+            for selected in expression.matches(of: /[{,]\s*([a-z_]+)\s*(?:=~|!=|!~|=)/).map({ String($0.1) }) {
+                #expect(known.contains(selected), "\(selected) in \(expression)")
+            }
+            // A rate of a gauge means nothing.
+            for rated in expression.matches(of: /(?:rate|increase)\((mesh_[a-z_]+)/).map({ String($0.1) }) {
+                #expect(families[rated]?.kind == "counter", "\(expression)")
             }
         }
     }

@@ -262,6 +262,8 @@ import Testing
             "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],
             "originator.verification": ["replay"], "gateway.listen": ["/ip4/127.0.0.1/tcp/1"],
             "api.listen": ["127.0.0.1:1"], "mdns_network": ["c0ffee"],
+            "traces.endpoint": ["http://[::1]:4318/x"], "traces.remote_endpoint": ["http://collector.example:1"],
+            "traces.service": ["other"],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

@@ -266,6 +266,21 @@ struct NodeMetrics {
             counter: "store_transactions", metric: "mesh_store_transactions_total",
             help: "Groups of changes written together."),
         Counted(
+            counter: "trace_contexts_ignored", metric: "mesh_trace_contexts_ignored_total",
+            help: "Contexts of traces that were none, not of their jobs, or too many."),
+        Counted(
+            counter: "trace_exports_failed", metric: "mesh_trace_exports_failed_total",
+            help: "Requests to the receiver of traces that failed."),
+        Counted(
+            counter: "trace_jobs_not_recorded", metric: "mesh_trace_jobs_not_recorded_total",
+            help: "Jobs that were to be recorded, and were too many."),
+        Counted(
+            counter: "trace_spans_dropped", metric: "mesh_trace_spans_dropped_total",
+            help: "Spans that the receiver of traces did not get or rejected."),
+        Counted(
+            counter: "trace_spans_sent", metric: "mesh_trace_spans_sent_total",
+            help: "Spans that the receiver of traces took."),
+        Counted(
             counter: "workflow_receipts_not_put", metric: "mesh_workflow_receipts_not_put_total",
             help: "Receipts of workflows not put into the DHT."),
         Counted(
