@@ -311,8 +311,8 @@ let tests: [Target] = [
         "PlanetaryMeshTests",
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
-            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore", "NodeAPI",
-            "NodeSetup", "PlanetaryMesh", External.logging, External.nioHTTP1,
+            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore",
+            "NodeAPI", "NodeSetup", "PlanetaryMesh", External.logging, External.nioHTTP1,
         ]),
     meshTests(
         "ReceiptsTests",

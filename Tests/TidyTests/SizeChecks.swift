@@ -3,7 +3,7 @@ enum SizeChecks {
     /// As many as a type may have over all its files (`TypeSizeChecks`): nothing is cut to fit a file.
     static let fileLinesMax = TypeSizeChecks.linesMax
     static let functionLinesMax = 69
-    static let packageLinesMax = 360
+    static let packageLinesMax = 400
     static let lineColumnsMax = 120
 
     static func findings(in file: SourceFile) -> [Finding] {

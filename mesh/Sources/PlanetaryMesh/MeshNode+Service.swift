@@ -11,7 +11,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
+extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKeeper {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -354,43 +354,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper {
         try await auditor.block(of: cid).bytes
     }
 
-    package nonisolated func block(_ cid: CID, of root: CID) async throws(NodeServiceError) -> [UInt8] {
-        try await trees.block(cid, of: root)
-    }
-
-    package nonisolated func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID] {
-        try await trees.missing(cids)
-    }
-
-    package nonisolated func put(_ blocks: [ContentBlock]) async throws(NodeServiceError) {
-        try await trees.put(blocks)
-    }
-
-    package nonisolated func put(_ part: FilePart) async throws(NodeServiceError) -> FileLeaves {
-        try await trees.put(part)
-    }
-
-    package nonisolated func pin(_ root: CID, fetching: Bool) async throws(NodeServiceError) -> PinnedTree {
-        try await trees.pin(root, fetching: fetching)
-    }
-
-    package nonisolated func pins(after next: Int64?, limit: Int) async throws(NodeServiceError) -> PinPage {
-        try await trees.pins(after: next, limit: limit)
-    }
-
-    package nonisolated func publish(_ root: CID, isPublic: Bool) async throws(NodeServiceError) -> Publication {
-        try await trees.publish(root, isPublic: isPublic)
-    }
-
-    package nonisolated func publicBlock(_ cid: CID) async throws(NodeServiceError) -> PublishedBlock {
-        try await trees.publicBlock(cid)
-    }
-
-    package nonisolated func publicRootCount() async throws(NodeServiceError) -> Int {
-        try await trees.publicRootCount()
-    }
-
-    nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
+    package nonisolated var trees: OwnerTrees { OwnerTrees(parts: parts, room: files.room, announcer: files.announcer) }
 
     package nonisolated func warm(_ module: CID) async throws(NodeServiceError) -> WarmModule {
         try await files.warm(module)

@@ -6,7 +6,7 @@ import NodeAPI
 import NodeSetup
 
 /// The files and folders of a node's owner as blocks: what of them is missing, what comes, and what is kept.
-struct OwnerTrees: Sendable {
+package struct OwnerTrees: Sendable {
     /// The bounds of one call.
     struct Limits: Sendable {
         /// How long one call of `pin` fetches before it answers how far it is, in milliseconds.

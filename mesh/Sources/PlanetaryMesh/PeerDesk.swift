@@ -120,7 +120,7 @@ actor PeerDesk {
         if let peer = try? PeerID(parsing: text) { return peer }
         throw NodeServiceError(
             .invalidRequest,
-            "\"\(PlainText.sanitized(text, bytesMax: 80))\" is no DID, no peer ID, and the name of no peer of this node.",
+            "\"\(PlainText.sanitized(text, bytesMax: 80))\" is no DID, no peer ID, and no name of a peer here.",
             hint: "mesh peers --full prints all three of each peer.")
     }
 

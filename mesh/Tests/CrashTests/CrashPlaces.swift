@@ -22,7 +22,7 @@ struct CrashPlace: Hashable, CustomStringConvertible {
     let events: [Event]
 
     /// What makes a death another one: the side, and of each event the journal, the kind of job, the name, and the
-    /// state in which the write leaves it. Two jobs of a kind are no two pairs, nor is a job that dies twice at a write.
+    /// state in which the write leaves it. Two jobs of a kind are no two pairs, nor are two deaths at one write.
     var description: String { "\(side) " + events.map { "\($0.name):\($0.kind):\($0.state)" }.joined(separator: " ") }
 
     /// All that a log tells of, in order.
