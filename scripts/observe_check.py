@@ -22,6 +22,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 MESH, PROMETHEUS = os.environ["MESH"], os.environ["PROMETHEUS"]
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 60
+# The span of a program that starts `mesh run`: the example of W3C's specification.
+CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -75,9 +77,10 @@ class Mesh:
         self.folder = pathlib.Path(folder)
         self.processes = []
 
-    def command(self, name, *words):
+    def command(self, name, *words, **variables):
         return subprocess.run(
-            [MESH, *words, "--home", str(self.folder / name)], check=True, capture_output=True, text=True).stdout
+            [MESH, *words, "--home", str(self.folder / name)], check=True, capture_output=True, text=True,
+            env={**os.environ, **variables}).stdout
 
     def start(self, name, receiver, bootstrap, executes):
         options = ["--listen", "/ip4/127.0.0.1/tcp/0"] + ([] if executes else ["--no-executor"])
@@ -177,7 +180,7 @@ def scraped(mesh, targets):
 def traced(mesh, module):
     output = mesh.command(
         "alice", "run", module, "--stdin", str(ROOT / "README.md"), "--sufficient-bids", "2", "--bid-window", "10s",
-        "--json")
+        "--json", TRACEPARENT=CALLER)
     job = re.search(r"\bbafy[a-z2-7]{50,}", output)[0]
     trace = json.loads(mesh.command("alice", "explain", "last", "--json"))["trace_id"]
     wanted = {("alice", "job"), ("bob", "bid"), ("carol", "bid")}
@@ -190,6 +193,8 @@ def traced(mesh, module):
     names = {hexadecimal(span.span_id): f"{told['service.name']} {span.name}" for told, span in Receiver.spans}
     assert {hexadecimal(span.trace_id) for _, span in Receiver.spans} == {trace}, "more than one trace"
     assert len({told["service.instance.id"] for told, _ in Receiver.spans}) == 3
+    links = [hexadecimal(link.trace_id) for _, span in Receiver.spans for link in span.links]
+    assert links == [CALLER.split("-")[1]], links
     print(f"job {job[:16]}…, trace {trace}")
     began = min(span.start_time_unix_nano for _, span in Receiver.spans)
     for told, span in sorted(Receiver.spans, key=lambda item: item[1].start_time_unix_nano):
