@@ -4,11 +4,18 @@ import SignedObjects
 extension ExecutorOutlook: CustomStringConvertible {
     /// One sentence without a full stop: who is there, and what keeps them.
     package var description: String {
-        guard known > 0 else { return "no executor is known" }
+        guard known > 0 else {
+            guard let banned else { return "no executor is known" }
+            let whom = banned == 1 ? "the one" : "the \(GroupedNumber.of(banned))"
+            return "no executor is known but \(whom) that this node's owner banned"
+        }
         var clauses: [String] = []
         if refusing > 0 { clauses.append(refusal) }
         if busy > 0 { clauses.append(phrase(busy, "cannot now", "cannot now") + ": " + told { !$0.lasts }) }
         if able > 0 { clauses.append(phrase(able, "has not bid yet", "have not bid yet")) }
+        if let banned {
+            clauses.append("\(GroupedNumber.of(banned)) more \(banned == 1 ? "is" : "are") banned by this node's owner")
+        }
         return "\(subject); " + clauses.joined(separator: "; ")
     }
 
@@ -67,7 +74,8 @@ extension ExecutorOutlook: CustomStringConvertible {
 
     /// What to do next, as a sentence; `nil` if there is nothing to do but to wait.
     package var advice: String? {
-        (reasons.first { $0.obstacle.lasts } ?? reasons.first)?.advice
+        let reason = (reasons.first { $0.obstacle.lasts } ?? reasons.first)?.advice
+        return reason ?? banned.map { _ in "mesh peers bans lists whom you banned, and mesh peers allow lifts a ban." }
     }
 }
 

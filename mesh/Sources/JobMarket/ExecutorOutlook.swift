@@ -39,6 +39,8 @@ package enum ExecutorAnswer: Hashable, Sendable {
     case willing
     /// It does not bid, for this reason.
     case declined(Refusal)
+    /// No connection to it comes about, or lasts.
+    case unreachable
 }
 
 /// Who could run a job, and what keeps those who do not: a count of the executors that a node knows, and their
@@ -59,6 +61,8 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
     /// How long the job waits at most for executors that nobody knows, in milliseconds, while all that are known
     /// refuse; absent if it does not wait, or nobody can tell for how long.
     package var waitMilliseconds: UInt64?
+    /// Executors that the owner of this node banned, besides those that are known; absent if there are none.
+    package var banned: UInt64?
 
     /// An obstacle of one or more executors.
     package struct Reason: Hashable, Sendable, Codable {
@@ -83,7 +87,8 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
     package static let reasonsMax = 8
 
     /// Sums up what is known of executors.
-    package init(_ standings: [ExecutorStanding]) {
+    package init(_ standings: [ExecutorStanding], banned: UInt64? = nil) {
+        self.banned = banned
         known = UInt64(standings.count)
         refusing = UInt64(standings.count { $0.obstacles.contains(where: \.lasts) })
         busy = UInt64(standings.count { !$0.obstacles.isEmpty && !$0.obstacles.contains(where: \.lasts) })
@@ -126,6 +131,8 @@ package struct ExecutorOutlook: Hashable, Sendable, Codable {
     package var able: UInt64 { known - min(known, refusing + busy) }
     /// Whether every executor that is known refuses, and will refuse in a minute, too.
     package var isHopeless: Bool { known > 0 && refusing == known }
+    /// Whether nobody is left whom the owner did not ban, as far as is known.
+    package var isBannedAll: Bool { known == 0 && banned != nil }
     /// Whether a bid, or all of them, was too dear.
     package var isTooDear: Bool {
         reasons.contains { if case .price = $0.obstacle { true } else { false } }

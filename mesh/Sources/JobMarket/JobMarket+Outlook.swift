@@ -74,6 +74,7 @@ extension JobMarket {
             if case .declined(let refusal) = answer, obstacles.isEmpty {
                 add(.answered(code: refusal.code.sanitized.text, text: PlainText.sanitized(refusal.text)))
             }
+            if case .unreachable = answer, obstacles.isEmpty { add(.unreachable) }
             return ExecutorStanding(
                 did: offer.nodeDID, isHere: isHere, obstacles: obstacles, hasSpoken: refusal != nil || answer != nil,
                 setsPrice: setsPrice(offer.nodeDID, refusal?.refusal))

@@ -127,6 +127,11 @@ package enum Obstacle: Hashable, Sendable, Codable {
     static let resting = Obstacle.answered(
         code: RefusalName.notAccepting.rawValue, text: "paused, draining, or outside the hours that their owners gave")
 
+    /// No connection to the executor comes about, or lasts.
+    static let unreachable = Obstacle.answered(
+        code: "unreachable",
+        text: "no connection to it from here lasts; it may be down, or its owner may have banned this node")
+
     /// One that stands for both: the least that is missing.
     func merged(with other: Obstacle) -> Obstacle {
         switch (self, other) {

@@ -29,13 +29,18 @@ struct OutlookRule {
 }
 
 extension OriginatedJob {
-    /// Why it fails without a bid if every executor that is known refuses it.
-    var refusedByAll: JobFailure? { outlook.flatMap { $0.isHopeless ? .noExecutor($0, bids: 0) : nil } }
+    /// Why it fails without a bid if every executor that is known refuses it, or was banned.
+    var refusedByAll: JobFailure? {
+        outlook.flatMap { $0.isHopeless || $0.isBannedAll ? .noExecutor($0, bids: 0) : nil }
+    }
 
     /// Why it fails at the end of its bidding, with so many bids that were refused: if every executor that is known
-    /// refuses it, or if nobody bid and any executor is known.
+    /// refuses it, or if nobody bid and any executor is known, or was banned.
     func left(bids: UInt64) -> JobFailure? {
-        outlook.flatMap { $0.isHopeless || (bids == 0 && $0.known > 0) ? .noExecutor($0, bids: bids) : nil }
+        outlook.flatMap { outlook in
+            let isTold = outlook.isHopeless || (bids == 0 && (outlook.known > 0 || outlook.isBannedAll))
+            return isTold ? .noExecutor(outlook, bids: bids) : nil
+        }
     }
 
     /// Whether nobody made an acceptable bid yet, and nobody had the job.

@@ -5,6 +5,9 @@ import Synchronization
 
 /// Standard output and standard error of this process.
 struct Console: Sendable {
+    /// The home folder that the user named on the command line, which advice keeps.
+    var home: String?
+
     /// Why standard output did not accept everything; nil if it did.
     private static let lost = Mutex<String?>(nil)
 
@@ -20,6 +23,10 @@ struct Console: Sendable {
 
     /// Writes one safe line to standard error; on a terminal it is broken where it has to be.
     func note(_ line: String) {
+        noteAsItIs(home.map { KeptHome($0).kept(in: line) } ?? line)
+    }
+
+    private func noteAsItIs(_ line: String) {
         let isTerminal = isatty(STDERR_FILENO) == 1
         let text = isTerminal ? TextLayout.text(line, columns: Terminal.columns(STDERR_FILENO)) : line
         write(Array((text + "\n").utf8), to: STDERR_FILENO)
@@ -56,11 +63,13 @@ struct Console: Sendable {
 
     /// Reports a failure on standard error, as a sentence or as JSON with the command's exit code.
     func failure(_ error: NodeServiceError, status: ExitStatus, json: Bool) {
-        note(failureLine(error, status: status, json: json))
+        noteAsItIs(failureLine(error, status: status, json: json))
     }
 
     /// What is reported about a failure.
     func failureLine(_ error: NodeServiceError, status: ExitStatus, json: Bool) -> String {
+        var error = error
+        if let home { error.hint = error.hint.map(KeptHome(home).kept) }
         guard json, let bytes = try? MeshJSON.encode(CommandFailure(error: error, exitStatus: status.rawValue)) else {
             return "mesh: \(Terminal.safe(error.description))"
         }

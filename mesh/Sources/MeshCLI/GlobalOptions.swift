@@ -44,7 +44,7 @@ extension MeshCommand {
 extension GlobalOptions {
     /// Does a command's work, and turns every failure into one sentence and an exit code.
     func report(_ work: (Console) async throws -> ExitCode) async throws {
-        let console = Console()
+        let console = Console(home: home)
         let code: ExitCode
         do {
             code = try await work(console)

@@ -214,7 +214,9 @@ extension MarketNode {
         case .delivery(let delivery):
             give(
                 .deliveryFailed(delivery, reason: reason ?? "not reached", isUnreachable: reason == nil), &context)
-        case .inquiry(let job, let executor): give(.inquiryAnswered(job, by: executor, nil), &context)
+        case .inquiry(let job, let executor):
+            give(
+                reason == nil ? .inquiryFailed(job, by: executor) : .inquiryAnswered(job, by: executor, nil), &context)
         case .manifest(let id): give(.fact(.manifestFetched(id, block: nil)), &context)
         case .output(let request): give(.outputFetched(request, .missing(mayPass: true)), &context)
         }

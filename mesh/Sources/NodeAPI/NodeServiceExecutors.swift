@@ -8,6 +8,8 @@ package struct ExecutorsView: Hashable, Sendable, Codable {
     package var busy: UInt64
     /// The reasons, those of most executors first.
     package var reasons: [Reason]
+    /// Executors that the owner banned, besides those that are known; absent if there are none.
+    package var banned: UInt64?
 
     /// A reason of one or more executors.
     package struct Reason: Hashable, Sendable, Codable {

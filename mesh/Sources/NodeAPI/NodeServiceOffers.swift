@@ -4,6 +4,8 @@ package struct OffersView: Hashable, Sendable, Codable {
     package var offers: [OfferView]
     /// What was asked for; nil if it was only asked who is there.
     package var job: Job?
+    /// Executors that the owner banned, which are not among them; nil if there are none.
+    package var banned: UInt64?
 
     /// A job that was described, and not submitted.
     package struct Job: Hashable, Sendable, Codable {
@@ -42,9 +44,10 @@ package struct OffersView: Hashable, Sendable, Codable {
         }
     }
 
-    package init(offers: [OfferView], job: Job? = nil) {
+    package init(offers: [OfferView], job: Job? = nil, banned: UInt64? = nil) {
         self.offers = offers
         self.job = job
+        self.banned = banned
     }
 }
 

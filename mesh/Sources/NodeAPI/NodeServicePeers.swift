@@ -55,6 +55,8 @@ package struct PeerOrderOutcome: Hashable, Sendable, Codable {
     package var wasBanned = false
     /// Whether it is now.
     package var isBanned = false
+    /// The note of an earlier ban, where another one took its place.
+    package var replacedNote: String?
     /// Connections that were closed.
     package var closedConnections = 0
     /// Jobs of the peer that were stopped here.
@@ -78,6 +80,7 @@ package struct PeerOrderOutcome: Hashable, Sendable, Codable {
         case peerID = "peer_id"
         case wasBanned = "was_banned"
         case isBanned = "banned"
+        case replacedNote = "replaced_note"
         case closedConnections = "closed_connections"
         case stoppedJobs = "stopped_jobs"
         case reassignedJobs = "reassigned_jobs"

@@ -21,6 +21,8 @@ package struct WorkflowView: Hashable, Sendable, Codable {
     package var workflowID: String
     /// What it is called.
     package var name: String
+    /// True if it is of the form that `mesh map` gives a workflow, whose every item was asked for; else absent.
+    package var isMap: Bool?
     /// Where it is.
     package var status: WorkflowStatus
     /// Whether it is over.
@@ -56,6 +58,7 @@ package struct WorkflowView: Hashable, Sendable, Codable {
         self.version = version
         self.outputs = outputs
         name = plan.definition.name
+        isMap = plan.definition.isMap ? true : nil
         (status, reason) = (plan.status, plan.reason)
         self.isOver = isOver
         receiptCID = isOver && plan.isClosed ? plan.receiptCID?.text : nil
@@ -66,6 +69,7 @@ package struct WorkflowView: Hashable, Sendable, Codable {
     private enum CodingKeys: String, CodingKey {
         case name, status, reason, version, budget, paid, held, left, stages, outputs
         case workflowID = "workflow_id"
+        case isMap = "map"
         case isOver = "over"
         case submittedAt = "submitted_at"
         case receiptCID = "receipt_cid"

@@ -18,10 +18,12 @@ package struct BanList: Hashable, Sendable {
         package let at: UInt64
         /// What the owner noted.
         package let note: String
+        /// True if the peer offered to run jobs when it was banned, else absent.
+        package let ranJobs: Bool?
 
         /// A ban as of a moment.
-        package init(peer: PeerID, at: UInt64, note: String) {
-            (self.peer, self.at, self.note) = (peer, at, note)
+        package init(peer: PeerID, at: UInt64, note: String, ranJobs: Bool? = nil) {
+            (self.peer, self.at, self.note, self.ranJobs) = (peer, at, note, ranJobs)
         }
     }
 
@@ -39,6 +41,8 @@ package struct BanList: Hashable, Sendable {
     package var all: [Ban] { Array(bans.values) }
     /// All who are banned.
     package var peers: Set<PeerID> { Set(bans.keys) }
+    /// How many of them offered to run jobs when they were banned.
+    package var executors: Int { bans.values.count { $0.ranJobs == true } }
     /// Whether there is no room for another.
     package var isFull: Bool { bans.count >= Self.peersMax }
 
@@ -48,7 +52,8 @@ package struct BanList: Hashable, Sendable {
     /// Bans a peer, or notes something else about its ban, whose date stays; `false` if there is no room.
     package mutating func ban(_ ban: Ban) -> Bool {
         if let known = bans[ban.peer] {
-            bans[ban.peer] = Ban(peer: ban.peer, at: known.at, note: ban.note)
+            bans[ban.peer] = Ban(
+                peer: ban.peer, at: known.at, note: ban.note, ranJobs: known.ranJobs ?? ban.ranJobs)
             return true
         }
         guard !isFull else { return false }

@@ -8,6 +8,8 @@ import SignedObjects
 package struct Dealings: Sendable {
     /// Whom the owner banned.
     package private(set) var bans: BanList
+    /// How many of those offered to run jobs when they were banned; `nil` if none did.
+    package var bannedExecutors: UInt64? { bans.executors > 0 ? UInt64(bans.executors) : nil }
     /// Whom the configuration denies as originators, besides those that are banned.
     private var deniedOriginators: Set<DID>
 

@@ -39,6 +39,7 @@ struct JobOutlooks: Sendable {
         /// What is known of executors that will not bid, or were asked.
         var words: [DID: ExecutorAnswer] {
             answers.merging(interests.mapValues { .declined($0) }) { answer, said in
+                // Who spoke by itself is there.
                 if case .declined = answer { answer } else { said }
             }
         }
@@ -127,10 +128,11 @@ struct JobOutlooks: Sendable {
     /// Drops a job that waits no more.
     mutating func drop(_ job: JobID) { watches[job] = nil }
 
-    /// Whether to tell what is known: at once if everybody refuses; else when bids would have come, unless this node
-    /// will run the job itself.
+    /// Whether to tell what is known: at once if everybody refuses, or was banned; else when bids would have come,
+    /// unless this node will run the job itself.
     func isWorthTelling(_ outlook: ExecutorOutlook, _ turn: Turn) -> Bool {
-        outlook.isHopeless || (turn.waitedMilliseconds >= limits.silenceMilliseconds && !outlook.isAbleHere)
+        outlook.isHopeless || outlook.isBannedAll
+            || (turn.waitedMilliseconds >= limits.silenceMilliseconds && !outlook.isAbleHere)
     }
 
     /// The executors to ask about a job now, each once: those that have nothing against it, as far as is known, and do
@@ -181,6 +183,12 @@ struct JobOutlooks: Sendable {
         watches[job]?.interests[executor] = Refusal(
             code: refusal.code.sanitized, text: PlainText.sanitized(refusal.text))
         return watch.interests[executor] == nil
+    }
+
+    /// Notes that an executor could not be asked about a job.
+    mutating func unreachable(_ job: JobID, _ executor: DID) {
+        guard watches[job]?.answers[executor] != nil else { return }
+        watches[job]?.answers[executor] = .unreachable
     }
 
     /// Notes what an executor answered about a job; `nil` if it did not answer.

@@ -74,8 +74,7 @@ extension NodeCore {
             seen.mayPassOn = around.mayPassOn || seen.hasListener
         }
         // It checks even without jobs, since it must know for how long it has heard nothing.
-        let knewAll = solitude.knowsItsExecutors
-        let prospect = solitude.prospect(seen, now: moment.now)
+        let (knewAll, prospect) = (solitude.knowsItsExecutors, solitude.prospect(seen, now: moment.now))
         // Bids that came before it was known who else might bid.
         if solitude.knowsItsExecutors, !knewAll { for job in outlooks.waiting { bidTaken(on: job, moment) } }
         market.configuration.executor?.isWithinHours = around.isWithinHours
@@ -116,7 +115,7 @@ extension NodeCore {
                     isAcquainted && capabilities.hasOffered(executor, since: turn.announcedAt, now: moment.now)
                 })
             effects += outlooks.seek(standings, for: market.originatedJob(turn.job), now: moment.now)
-            var outlook = ExecutorOutlook(standings)
+            var outlook = ExecutorOutlook(standings, banned: dealings.bannedExecutors)
             for executor in outlooks.toAsk(turn, standings, outlook, room: &room) {
                 let addresses = outlooks.addresses(of: capabilities.offer(of: executor, now: moment.now))
                 tally("executors_asked")

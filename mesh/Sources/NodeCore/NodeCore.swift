@@ -269,6 +269,7 @@ package struct NodeCore: Core {
         case .inquiryAnswered(let job, let executor, let reply):
             outlooks.answered(job, by: executor, reply)
             bidTaken(on: job, moment)
+        case .inquiryFailed(let job, let executor): outlooks.unreachable(job, executor)
         case .headsPublished(let jobs): for job in jobs { give(.anchorPublished(job), moment) }
         case .runEnded(let assignment, let report, let blocks): runEnded(assignment, report, blocks, moment)
         case .looked(let around): looked(around, moment)

@@ -46,6 +46,8 @@ package enum NodeInput: Sendable {
     case lookedUp(DeliveryID, isConnected: Bool)
     /// An executor was asked why it does not bid on a job; its answer, if it gave one.
     case inquiryAnswered(JobID, by: DID, MeshProtocolReply?)
+    /// There was no connection over which to ask an executor why it does not bid on a job, or none that lasted.
+    case inquiryFailed(JobID, by: DID)
     /// A lookup of executors in the DHT ended: whether anybody answered, and whether it led to a new connection.
     case executorsSought(key: CID, isAnswered: Bool, hasMet: Bool)
     /// Notes the result of asking for an output.

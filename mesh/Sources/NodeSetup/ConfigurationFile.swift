@@ -246,7 +246,11 @@ extension ConfigurationRule {
     /// The value that words of a command line stand for, as far as that can be told; nil for several words where one
     /// value stands. Whether it is allowed says `fault`.
     func value(of words: [String]) -> ConfigurationValue? {
-        if case .list(let rule) = self { return .list(words.compactMap { rule.value(of: [$0]) }) }
+        if case .list(let rule) = self {
+            // As in a variable, commas stand between elements, too: no element of any setting has one.
+            let elements = words.flatMap { $0.split(separator: ",") }.map { $0.trimmingCharacters(in: .whitespaces) }
+            return .list(elements.filter { !$0.isEmpty }.compactMap { rule.value(of: [$0]) })
+        }
         guard let word = words.first, words.count == 1 else { return nil }
         switch self {
         case .flag: return ["true": .flag(true), "false": .flag(false)][word] ?? .text(word)

@@ -31,6 +31,8 @@ struct DirectMessages: Sendable {
         let description: String
         /// Whether this node could not reach the peer at all.
         let isUnreachable: Bool
+        /// Whether no connection to the peer came about, or none that lasted.
+        let isCutOff: Bool
     }
 
     /// Sends a message and waits for its reply.
@@ -38,9 +40,9 @@ struct DirectMessages: Sendable {
         do {
             return try MeshProtocolReply.decode(try await exchange.request(try message.encoded(), to: peer))
         } catch let error as RequestError {
-            throw Failure(description: "\(error)", isUnreachable: error.isUnreachable)
+            throw Failure(description: "\(error)", isUnreachable: error.isUnreachable, isCutOff: error.isCutOff)
         } catch {
-            throw Failure(description: "\(error)", isUnreachable: false)
+            throw Failure(description: "\(error)", isUnreachable: false, isCutOff: false)
         }
     }
 
@@ -59,6 +61,18 @@ struct DirectMessages: Sendable {
         await exchange.serve(admitting: admits, onFault: blamed) { peer, bytes in
             guard let reply = await answer(peer, bytes), let encoded = try? reply.encoded() else { return .refuse }
             return .respond(encoded)
+        }
+    }
+}
+
+extension RequestError {
+    /// Whether no connection to the peer came about, or none that lasted.
+    fileprivate var isCutOff: Bool {
+        switch self {
+        case .notConnected(.noAddresses), .notConnected(.dialFailed), .notConnected(.connectionLost),
+            .streamFailed(.reset):
+            true
+        case .notConnected, .streamFailed, .noResponse, .timedOut, .requestTooLong, .cancelled: false
         }
     }
 }

@@ -43,7 +43,7 @@ struct Errands: Sendable {
         case .advertise(let offer): await advertise(offer)
         case .deliver(let delivery): await tell(await deliver(delivery))
         case .inquire(let job, let executor, let addresses):
-            await tell(.inquiryAnswered(job, by: executor, await inquire(job, executor, addresses)))
+            await tell(await inquire(job, executor, addresses))
         case .seekExecutors(let key):
             let (isAnswered, hasMet) = await neighbourhood.seek(key)
             await tell(.executorsSought(key: key, isAnswered: isAnswered, hasMet: hasMet))
@@ -120,11 +120,17 @@ struct Errands: Sendable {
 
     // MARK: Peers
 
-    /// Asks an executor why it does not bid on a job; returns its answer, if it gives one.
-    private func inquire(_ job: JobID, _ executor: DID, _ addresses: [Multiaddr]) async -> MeshProtocolReply? {
+    /// Asks an executor why it does not bid on a job; returns its answer, or that there was none.
+    private func inquire(_ job: JobID, _ executor: DID, _ addresses: [Multiaddr]) async -> NodeInput {
         let peer = executor.peerID
         if !parts.swarm.isConnected(peer) { await parts.swarm.addAddresses(addresses, for: peer) }
-        return try? await messages.send(.jobInquiry(JobInquiryV1(jobID: job)), to: peer)
+        do {
+            let reply = try await messages.send(.jobInquiry(JobInquiryV1(jobID: job)), to: peer)
+            return .inquiryAnswered(job, by: executor, reply)
+        } catch {
+            // Who is banned there gets through the handshake, and no further.
+            return error.isCutOff ? .inquiryFailed(job, by: executor) : .inquiryAnswered(job, by: executor, nil)
+        }
     }
 
     /// Sends a direct message; returns its reply, or why there is none.

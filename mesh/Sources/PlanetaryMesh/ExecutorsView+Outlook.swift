@@ -13,6 +13,7 @@ extension ExecutorsView {
                     code: reason.obstacle.code, text: reason.text, executors: reason.executors, asked: asked,
                     offered: offered, setting: reason.obstacle.setting, isHere: reason.isHere, advice: reason.advice)
             })
+        banned = outlook.banned
     }
 }
 

@@ -32,6 +32,27 @@ struct JobReader: Sendable {
     }
 
     let store: MeshStore
+    let results: EndedResults
+
+    /// A job that the market has forgotten, as a listing shows it.
+    func view(of row: JobRow) async -> JobView { JobStory.view(row, result: await result(of: row)) }
+
+    /// The result of a job that this node asked for and that is over, as its journal says; nil if that does not say.
+    private func result(of row: JobRow) async -> JobResult? {
+        guard row.role == .originator, row.isTerminal else { return nil }
+        if let known = results[row.jobID] { return known }
+        let journal = try? await stored { () throws(MeshStoreError) in try await store.readableJournal(of: row.jobID) }
+        guard let journal, journal.damaged.isEmpty else { return nil }
+        var history = JobHistory()
+        for entry in journal.entries {
+            guard let event = try? JobEvent.decode(entry.bytes) else { return nil }
+            history.read(event)
+        }
+        guard let job = history.originated else { return nil }
+        let result = JobStory.result(of: job) ?? JobStory.resultOfClosed(row, attempts: history.attempts)
+        results.keep(result, of: row.jobID)
+        return result
+    }
 
     /// A page of jobs.
     func page(_ query: JobQuery) async throws(NodeServiceError) -> JobRowPage {

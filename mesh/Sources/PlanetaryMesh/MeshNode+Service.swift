@@ -55,7 +55,9 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     package func offers(for submission: JobSubmission?) async throws(NodeServiceError) -> OffersView {
         guard let submission else {
-            return OffersView(offers: try prospects(nil, JobSizes()).map { OfferView($0, usualFuel: nil) })
+            return OffersView(
+                offers: try prospects(nil, JobSizes()).map { OfferView($0, usualFuel: nil) },
+                banned: core.dealings.bannedExecutors)
         }
         // A key that was used before says nothing of this job.
         var asked = submission
@@ -72,7 +74,8 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
                 timeoutSeconds: params.timeoutSeconds, maxFuel: params.maxFuel, maxMemoryBytes: params.maxMemoryBytes),
             budget: params.priceCeiling?.units)
         return OffersView(
-            offers: try prospects(params, sizes).map { OfferView($0, usualFuel: job.usualFuel) }, job: job)
+            offers: try prospects(params, sizes).map { OfferView($0, usualFuel: job.usualFuel) }, job: job,
+            banned: core.dealings.bannedExecutors)
     }
 
     private func prospects(
@@ -99,8 +102,10 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
         let page = try await reader.page(query)
-        let jobs = page.rows.map { row in
-            marked(core.market.view(of: row) ?? JobStory.view(row, result: nil))
+        var jobs: [JobView] = []
+        for row in page.rows {
+            let view = if let view = core.market.view(of: row) { view } else { await reader.view(of: row) }
+            jobs.append(marked(view))
         }
         return JobPage(jobs: jobs, next: page.next?.text)
     }
@@ -159,7 +164,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         return stream
     }
 
-    private nonisolated var reader: JobReader { JobReader(store: parts.store) }
+    private nonisolated var reader: JobReader { JobReader(store: parts.store, results: parts.endedResults) }
 
     /// The job as the owner sees it: says so if this node runs it itself, and how far its run is.
     private func marked(_ job: JobView) -> JobView {
@@ -394,11 +399,6 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
     }
 
     package func remove(_ cid: CID) async throws(NodeServiceError) -> RemovedBlocks {
-        if let job = core.market.openJob(that: cid) {
-            throw NodeServiceError(
-                .conflict, "\(cid) is not removed: the open job \(job) needs it.",
-                hint: "Wait for the job's end, or cancel it with mesh cancel.")
-        }
-        return try await files.remove(cid)
+        try await ClosingBooks.remove(cid, on: self)
     }
 }

@@ -179,11 +179,16 @@ struct Neighbourhood: Sendable {
         let before = address.peerID.map { parts.swarm.connectionAddresses(to: $0) } ?? []
         do {
             let answering = try await parts.swarm.dial(address)
+            guard await lasts(answering) else { throw ClosedAtOnce(peer: answering) }
             var known = await peer(answering, isConnected: true, nil)
             let after = parts.swarm.connectionAddresses(to: answering)
             known.connections = after
             known.wasConnected = !after.isEmpty && after.allSatisfy(before.contains)
             return known
+        } catch let closed as ClosedAtOnce {
+            throw NodeServiceError(
+                .peerUnreachable, "\(closed.peer) answered at \(address) and closed the connection at once.",
+                hint: "Its owner may have banned this node, or it has as many connections as it takes: ask its owner.")
         } catch {
             if await isOwn(address) {
                 throw NodeServiceError(
@@ -195,6 +200,28 @@ struct Neighbourhood: Sendable {
                 .peerUnreachable,
                 "No peer answered at \(place)\(reason.hasPrefix(place) ? reason.dropFirst(place.count) : reason[...]).",
                 hint: "Check the address, and that the peer is up.")
+        }
+    }
+
+    /// A peer that ended its handshake and then the connection.
+    private struct ClosedAtOnce: Error, CustomStringConvertible {
+        let peer: PeerID
+        var description: String { "\(peer) closed the connection at once" }
+    }
+
+    /// Whether a new connection lasts for a round trip. Who is banned there, or one too many, gets through this node's
+    /// half of the handshake, and no further.
+    private func lasts(_ peer: PeerID) async -> Bool {
+        do {
+            _ = try await parts.swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds)
+            return true
+        } catch is StreamError {
+            return false
+        } catch OpenStreamError.connectionLost, OpenStreamError.dialFailed {
+            return false
+        } catch {
+            // A peer that does not answer pings and stays is connected all the same.
+            return parts.swarm.isConnected(peer)
         }
     }
 

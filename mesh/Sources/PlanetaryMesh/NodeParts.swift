@@ -27,6 +27,7 @@ struct NodeParts: Sendable {
     /// The folder of what runs write down of their sessions.
     let sessionsPath: String
     let tallies = NodeTallies()
+    let endedResults = EndedResults()
 
     /// The settings as they are now.
     var configuration: NodeConfiguration { settings.configuration }

@@ -59,8 +59,11 @@ actor PeerDesk {
         _ peer: PeerID, _ note: String?, _ before: BanList, _ outcome: inout PeerOrderOutcome, on node: MeshNode
     ) async throws(NodeServiceError) {
         var list = before
-        let note = note ?? before[peer]?.note ?? ""
-        guard list.ban(BanList.Ban(peer: peer, at: NodeClock.wallClock.value, note: note)) else {
+        let noted = before[peer]?.note
+        if let note, let noted, !noted.isEmpty, note != noted { outcome.replacedNote = noted }
+        let note = note ?? noted ?? ""
+        let ranJobs = await Self.offersRuns(peer, on: node) ? true : nil
+        guard list.ban(BanList.Ban(peer: peer, at: NodeClock.wallClock.value, note: note, ranJobs: ranJobs)) else {
             throw NodeServiceError(
                 .tooLarge, "\(peer) is not banned: \(BanList.peersMax) peers are, and no node keeps more.",
                 hint: "Allow one of them again first; mesh peers bans lists them, the oldest first.")
@@ -135,6 +138,12 @@ actor PeerDesk {
     }
 
     // MARK: The core
+
+    /// Whether a peer is known to run jobs.
+    private static func offersRuns(_ peer: PeerID, on node: isolated MeshNode) -> Bool {
+        guard let did = (try? PublicKey(peerID: peer))?.did else { return false }
+        return node.core.offer(of: did, at: node.moment) != nil || node.core.isResting(did, at: node.moment)
+    }
 
     /// Takes a change into the core of a node; returns the work that this ended.
     @discardableResult

@@ -401,4 +401,12 @@ extension WorkflowDefinition {
             name: name, inputs: ["items": WorkflowContent(source: folder, isFolder: true)], stages: [stage],
             outputs: ["stdout": .output(stage: stage.id, name: "stdout")], parallel: parallel)
     }
+
+    /// Whether this is such a workflow, by whatever name and terms: its owner asked for every item.
+    package var isMap: Bool {
+        guard let stage = stages.first, stages.count == 1, inputs.count == 1, let folder = inputs["items"]?.source
+        else { return false }
+        let map = Self.map(stage, over: folder, name: name, parallel: parallel)
+        return stages == map.stages && outputs == map.outputs
+    }
 }

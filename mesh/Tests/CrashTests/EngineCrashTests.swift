@@ -84,8 +84,8 @@ struct EngineCrashTests {
         #expect(result["detail"] as? String == words)
         let told = try originator.run(["wait", id])
         #expect(told.status == 216)
-        #expect(
-            told.errors.contains("The job failed: \(words). Run it here with mesh run --local: "), "\(told.errors)")
+        let advice = "Run it here with mesh run --home \(originator.home.path) --local: "
+        #expect(told.errors.contains("The job failed: \(words). \(advice)"), "\(told.errors)")
         #expect(try originator.run(["jobs"]).output.contains("crashes engine"))
         #expect(try originator.run(["jobs", "--status", "crashes-engine", "--json"]).output.contains(id))
         #expect(try originator.run(["explain", id]).output.contains(words))

@@ -76,7 +76,8 @@ struct ScriptTests {
         #expect(runtimes.map { $0["name"] as? String } == ["shown"])
         #expect(try mesh(["runtime", "rm", "shown"]).status == 0)
         let gone = try mesh(["runtime", "rm", "shown"])
-        #expect(gone.errors == "mesh: There is no runtime shown. mesh runtime ls lists them.\n")
+        let home = "\(folder.path)/home"
+        #expect(gone.errors == "mesh: There is no runtime shown. mesh runtime ls --home \(home) lists them.\n")
     }
 
     @Test("A script without an interpreter is told so, with the command that names one")
@@ -88,11 +89,13 @@ struct ScriptTests {
         #expect(
             stranger.errors
                 == "mesh: \(script) is no WebAssembly module, and there is no runtime for .py files. "
-                + "Name an interpreter once with mesh runtime add NAME MODULE --ending py.\n")
+                + "Name an interpreter once with mesh runtime add --home \(folder.path)/home NAME MODULE "
+                + "--ending py.\n")
         let named = try mesh(["run", "--local", try file("count", "#!/usr/bin/python3\n")])
         #expect(named.errors.contains("there is no runtime for python3. Name an interpreter once with"))
         let wrong = try mesh(["run", "--local", script, "--runtime", "python"])
-        #expect(wrong.errors == "mesh: There is no runtime python. mesh runtime ls lists them.\n")
+        let home = "\(folder.path)/home"
+        #expect(wrong.errors == "mesh: There is no runtime python. mesh runtime ls --home \(home) lists them.\n")
         let module = try mesh(["run", "--local", try interpreter(), "--with-dir"])
         #expect(module.errors.contains("is a module, and --runtime and --with-dir are for scripts."))
     }

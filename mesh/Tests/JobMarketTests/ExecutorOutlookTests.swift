@@ -193,6 +193,25 @@ import Testing
         #expect(refusal.description == "the reputation 600 is below the 900 that the job asks for")
     }
 
+    @Test("Executors that the owner banned are told beside those that are known, and where nobody else is")
+    func bans() {
+        var none = ExecutorOutlook([])
+        #expect(!none.isBannedAll && none.description == "no executor is known")
+        none.banned = 1
+        #expect(none.isBannedAll && !none.isHopeless)
+        #expect(none.description == "no executor is known but the one that this node's owner banned")
+        #expect(none.advice?.contains("mesh peers allow") == true)
+        none.banned = 12
+        #expect(none.description == "no executor is known but the 12 that this node's owner banned")
+        var some = ExecutorOutlook([standing(2, [.unreachable])])
+        some.banned = 2
+        #expect(
+            some.description
+                == "1 executor is known; it cannot now: no connection to it from here lasts; it may be down, "
+                + "or its owner may have banned this node; 2 more are banned by this node's owner")
+        #expect(!some.isBannedAll && some.busy == 1 && some.advice?.contains("mesh peers bans") == true)
+    }
+
     @Test("Reasons always stand in the same order: those of most executors first, then what one option changes")
     func order() {
         let region = Obstacle.region(asked: ["mars"], there: ["eu"])

@@ -55,6 +55,10 @@ struct CLIVerificationTests {
         (a.verification, b.verification, c.verification) = ("replay", "none", "replay")
         (a.limits.maxFuel, c.limits.maxFuel) = (7_000, 7_000)
         var definition = WorkflowDefinition.map(a, over: "x", name: "x", parallel: nil)
+        #expect(definition.isMap)
+        definition.stages[0].onFailure = .fail
+        #expect(!definition.isMap, "an item that fails ends it")
+        definition.stages[0].onFailure = .skip
         definition.stages = [a, b, c]
         let lines = WorkflowChecks.lines(for: definition, usual: nil)
         #expect(

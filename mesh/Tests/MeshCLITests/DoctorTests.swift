@@ -120,6 +120,15 @@ struct DoctorTests {
         #expect(try changed { $0.places = [] }.verdict == .warn)
         let local = try changed { facts in try status(&facts) { $0.addresses = ["/ip4/192.168.1.2/tcp/4001"] } }
         #expect(local.check == "reachability" && local.detail.contains("own network"))
+        for address in [
+            "/ip4/203.0.113.7/tcp/4001", "/ip4/192.0.2.1/tcp/1", "/ip4/198.51.100.9/tcp/1", "/ip6/2001:db8::1/tcp/1",
+        ] {
+            let example = try changed { facts in try status(&facts) { $0.addresses = [address] } }
+            #expect(example.verdict == .warn && example.detail.contains("address for documentation"), "\(address)")
+            #expect(example.remedy?.contains("mesh config set listen ADDRESS") == true)
+        }
+        let benchmarks = try changed { facts in try status(&facts) { $0.addresses = ["/ip4/198.18.0.1/tcp/4001"] } }
+        #expect(benchmarks.detail.contains("own network"))
         let alone = try changed { facts in try status(&facts) { $0.addresses = ["/ip6/::1/tcp/4001"] } }
         #expect(alone.detail.contains("only this machine"))
         let announced = try findings { facts in

@@ -34,6 +34,10 @@ struct BanListTests {
         var list = BanList()
         let taken = [list.ban(ban(0, at: 5, "spam")), list.ban(ban(0, at: 9, "more spam"))]
         #expect(taken == [true, true] && list.all == [ban(0, at: 5, "more spam")])
+        let didRun = [
+            list.ban(BanList.Ban(peer: peers[0], at: 9, note: "", ranJobs: true)), list.ban(ban(0, at: 9)),
+        ]
+        #expect(didRun == [true, true] && list.executors == 1, "a later ban knows less")
         let wasThere = [list.allow(peers[0]), list.allow(peers[0])]
         #expect(wasThere == [true, false] && list.peers.isEmpty)
     }

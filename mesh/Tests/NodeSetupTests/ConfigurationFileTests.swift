@@ -49,6 +49,8 @@ struct ConfigurationFileTests {
         var file = try ConfigurationFile(path: path)
         try file.set("executor.price_base", to: ["250"])
         try file.set("bootstrap", to: ["/ip4/192.0.2.1/tcp/4001", "/ip4/192.0.2.2/tcp/4001"])
+        try file.set("executor.hours", to: ["22:00-06:00, 12:00-13:00", ",08:00-09:00,"])
+        #expect(try file.setting("executor.hours").value.words == ["22:00-06:00", "12:00-13:00", "08:00-09:00"])
         try file.set("executor.features", to: [])
         try file.set("executor.enabled", to: ["false"])
         try file.set("api.listen", to: ["127.0.0.1:4080"])

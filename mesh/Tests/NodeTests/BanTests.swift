@@ -68,12 +68,17 @@ struct BanTests {
                 }
                 #expect(unnamed?.message.contains("denies the peer") == true, "\(unnamed as Any)")
                 try await knock(other, at: first)
-                #expect(try await order(.ban, other, at: first).wasBanned)
+                let again = try await order(.ban, other, at: first)
+                #expect(again.wasBanned && again.replacedNote == nil)
+                let noted = OrderedPeer(peer: other.identity.did.text, note: "more spam")
+                #expect(try await first.obey(.ban, about: noted).replacedNote == "spam")
+                let same = try await first.obey(.ban, about: noted)
+                #expect(same.replacedNote == nil, "it is the same note")
             }
             let second = try await pair.open("own", pair.identity)
             try await NodeMesh.running([second]) {
                 let bans = try await second.bans()
-                #expect(bans.map(\.did) == [other.identity.did.text] && bans.first?.note == "spam")
+                #expect(bans.map(\.did) == [other.identity.did.text] && bans.first?.note == "more spam")
                 #expect(try await second.peers().first?.isBanned == true)
                 try await knock(other, at: second)
                 #expect(try await order(.allow, other, at: second).wasBanned)
@@ -100,6 +105,50 @@ struct BanTests {
             try await eventually("what the banned one says is dropped") {
                 await mesh.originator.core.tallies["messages_unread"] ?? 0 > 0
             }
+        }
+    }
+
+    @Test("A job that only a banned executor would run fails by that reason, and offers say who is left out")
+    func bannedExecutor() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            try await eventually("the executor's offer is known") {
+                try await !mesh.originator.offers(for: nil).offers.isEmpty
+            }
+            _ = try await order(.ban, mesh.nodes[0], at: mesh.originator)
+            #expect(try await order(.ban, mesh.nodes[0], at: mesh.originator).wasBanned)
+            let left = try await mesh.originator.offers(for: nil)
+            #expect(left.offers.isEmpty && left.banned == 1)
+            let result = try await mesh.result(of: try await mesh.submit(try Assembler.command("nop")))
+            #expect(
+                result.detail.contains("no executor is known but the one that this node's owner banned"),
+                "\(result.detail)")
+            #expect(result.ending == .noBids && result.hint?.contains("mesh peers allow") == true, "\(result)")
+            #expect(result.executors?.banned == 1)
+        }
+    }
+
+    @Test("Whom an executor's owner banned is told soon that no connection to it lasts, and connects to nobody there")
+    func bannedThere() async throws {
+        let (banning, resting) = (0, 1)
+        try await NodeMesh.run(prices: [1, 50], biddingMilliseconds: 4_000) { mesh in
+            try await eventually("both offers are known") {
+                try await mesh.originator.offers(for: nil).offers.count == 2
+            }
+            _ = try await mesh.nodes[resting].order(.pause)
+            _ = try await order(.ban, mesh.originator, at: mesh.nodes[banning])
+            let place = try #require(await mesh.nodes[banning].swarm.listenAddresses().first)
+            let error = await #expect(throws: NodeServiceError.self) { try await mesh.originator.connect(place) }
+            #expect(error?.code == .peerUnreachable, "\(error as Any)")
+            #expect(error?.message.contains("closed the connection at once") == true, "\(error as Any)")
+            #expect(error?.hint?.contains("may have banned this node") == true)
+            let job = try await mesh.submit(try Assembler.command("nop"))
+            try await eventually("the owner is told") {
+                try await mesh.originator.explain(job).lines.contains {
+                    $0.text.contains("its owner may have banned this node")
+                }
+            }
+            #expect(try await !mesh.originator.job(job).isTerminal, "it was told while the job waits")
+            _ = try await mesh.originator.cancel(job)
         }
     }
 

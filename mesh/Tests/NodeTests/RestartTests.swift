@@ -53,6 +53,47 @@ struct RestartTests {
         #expect(await !again.isProven(late.did))
     }
 
+    @Test("A listing has the results of jobs from before a restart, and a job may be removed as soon as it has its own")
+    func results() async throws {
+        var before: [JobResult?] = []
+        var owner: Identity?
+        try await NodeMesh.run(prices: [1]) { mesh in
+            owner = mesh.originator.identity
+            let module = try Assembler.command("(call $exit (i32.const 3))")
+            for key in ["kept", "removed"] {
+                let job = try await mesh.submit(module) { $0.idempotencyKey = key }
+                let result = try await mesh.result(of: job)
+                #expect(result.exitCode == 3)
+                if key == "removed" { #expect(try await mesh.originator.remove(job).blocks > 0) }
+            }
+            try await eventually("the books of all jobs are closed") {
+                await mesh.originator.core.market.unclosedJobs.originated.isEmpty
+            }
+            before = try await mesh.originator.jobs(limit: 10).map(\.result)
+        } afterwards: { folder in
+            let again = try await NodeMesh.open(
+                folder.path + "/1", NodeMesh.loopback(), identity: try #require(owner))
+            try await NodeMesh.running([again]) {
+                let after = try await again.jobs(limit: 10).map(\.result)
+                #expect(after.count == 2 && after == before && after.allSatisfy { $0?.exitCode == 3 }, "\(after)")
+                #expect(again.parts.endedResults.count == 2)
+            }
+        }
+    }
+
+    @Test("Of results from before a restart so many are kept in memory; with more, all are read again")
+    func resultsKept() {
+        let results = EndedResults()
+        let job = CID.hashing([1], codec: .dagCBOR)
+        for number in 0..<EndedResults.resultsMax {
+            let bytes = withUnsafeBytes(of: UInt64(number)) { Array($0) }
+            results.keep(JobResult(ending: .succeeded, detail: ""), of: CID.hashing(bytes, codec: .dagCBOR))
+        }
+        #expect(results.count == EndedResults.resultsMax)
+        results.keep(JobResult(ending: .trapped, detail: "late"), of: job)
+        #expect(results.count == 1 && results[job]?.detail == "late")
+    }
+
     @Test("After a restart, too, a crash is held against its executor only where its job did not end by crashes")
     func crashes() async throws {
         let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")

@@ -249,6 +249,8 @@ const limit = (offer, name) => offer.limits.find((each) => each.name === name)?.
 export async function reputation({ container, signal }) {
   const parts = [h("div"), h("div"), h("div")];
   let asked;
+  const asking = async (did) => (await get(`/v1/reputation?of=${encodeURIComponent(did)}`, signal)).subjects[0];
+  const drawWhy = panel(parts[1], why);
   const drawNodes = panel(parts[0], (nodes) => card("Conduct as this node knows it", table("Reputation", [
     { title: "Node", nowrap: true, cell: (each) => node(each.did) }, { title: "Region", cell: (each) => (
         each.region ? tame(each.region, 60) : "") },
@@ -259,10 +261,10 @@ export async function reputation({ container, signal }) {
       "span", { class: "pill bad" }, number(each.proofs)) : "0") },
     { title: "Why", cell: (each) => action("Why", async () => {
         asked = each.did;
-        const { subjects } = await get(`/v1/reputation?of=${encodeURIComponent(each.did)}`, signal);
+        const subject = await asking(each.did);
         // Another one was asked for meanwhile.
         if (asked !== each.did) return;
-        show(parts[1], why(subjects[0]));
+        drawWhy(subject);
         parts[1].scrollIntoView({ block: "nearest" });
       }, { key: `why ${each.did}`, reads: true }) },
   ], nodes, "No other node is known yet."), { flush: true }));
@@ -276,11 +278,14 @@ export async function reputation({ container, signal }) {
         nowrap: true, cell: (proof) => cid(proof.proof_cid, "the proof's CID") },
     ], proofs, "This node has no proof against anyone."), { flush: true }));
   await kept(container, signal, ["offer", "peer", "job"], async () => {
-    const [offers, peers, proofs] = await Promise.all([get("/v1/offers", signal), get("/v1/peers", signal),
-      get("/v1/proofs?limit=200", signal)
+    const did = asked;
+    const [offers, peers, proofs, subject] = await Promise.all([get("/v1/offers", signal), get("/v1/peers", signal),
+      get("/v1/proofs?limit=200", signal), did ? asking(did) : undefined
     ]);
-    return { offers: offers.offers, peers, proofs };
-  }, ({ offers, peers, proofs }) => {
+    return { offers: offers.offers, peers, proofs, did, subject };
+  }, ({ offers, peers, proofs, did, subject }) => {
+    // The reasons beside a figure are those of that figure.
+    if (subject && asked === did) drawWhy(subject);
     const all = new Map();
     for (const peer of peers)
       if (peer.did) all.set(peer.did, { did: peer.did, reputation: peer.reputation ?? 0, misbehaviours: peer

@@ -55,7 +55,7 @@ struct ConfigGroup: AsyncParsableCommand {
         @Argument(help: "The key, such as executor.price_base.", completion: .list(ConfigurationFile.keys))
         var key: String
 
-        @Argument(help: "The value; of a list, each element by itself.")
+        @Argument(help: "The value; of a list, its elements, with spaces or commas between them.")
         var value: [String] = []
 
         @Flag(help: "Make the list empty.")

@@ -125,7 +125,8 @@ struct Map: MeshCommand {
         let definition = WorkflowDefinition.map(stage, over: folder.text, name: name, parallel: parallel)
         await WorkflowChecks.tell(definition, on: node, quiet: quiet, console)
         let begun = try await node.begin(WorkflowSubmission(definition: definition, key: UUID().uuidString))
-        return try await WorkflowGroup.follow(begun, on: node, global, quiet: quiet, withItems: true, console)
+        return try await WorkflowGroup.follow(
+            begun, on: node, global, quiet: quiet, withItems: true, asksForAll: true, console)
     }
 
     /// The files that patterns name, by their own names.

@@ -18,18 +18,13 @@ struct Offers: MeshCommand {
         let view = try await global.node.offers(for: nil)
         if global.json {
             try console.json(view)
-        } else if view.offers.isEmpty {
-            console.note(Self.nobody)
         } else {
-            console.out(OffersText(view: view).table)
+            let text = OffersText(view: view)
+            if view.offers.isEmpty { console.note(text.nobody) } else { console.out(text.table) }
+            if let bans = text.bans { console.note(bans) }
         }
         return .success
     }
-
-    /// Said where no executor is known.
-    static let nobody =
-        "No executor is known yet. Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh "
-        + "devnet."
 }
 
 /// Offers, for people.
@@ -66,13 +61,30 @@ struct OffersText {
         return table.text
     }
 
+    /// Said where no executor is known.
+    var nobody: String {
+        view.banned == nil
+            ? "No executor is known yet. Join a mesh with mesh connect ADDRESS, or start one on this machine with mesh "
+                + "devnet."
+            : "No executor is known that you did not ban. Join a mesh with mesh connect ADDRESS."
+    }
+
+    /// Who is left out because of bans; nil if nobody is.
+    var bans: String? {
+        view.banned.map { banned in
+            let executors = banned == 1 ? "1 executor is" : "\(Readable.count(banned)) executors are"
+            return "\(executors) left out, since you banned \(banned == 1 ? "it" : "them"): mesh peers bans lists your "
+                + "bans, mesh peers allow lifts one."
+        }
+    }
+
     /// What a described job would cost, and who is there for it, in sentences.
     func summary(_ job: OffersView.Job) -> [String] {
         let able = view.offers.filter(\.isAble)
         var lines: [String] = []
         if able.isEmpty {
             lines.append(
-                view.offers.isEmpty ? Offers.nobody : "No executor that is known would run this job as it is.")
+                view.offers.isEmpty ? nobody : "No executor that is known would run this job as it is.")
         } else {
             let executors = able.count == 1 ? "1 executor" : "\(Readable.count(UInt64(able.count))) executors"
             let prices = able.compactMap(\.priceMax)
@@ -99,6 +111,7 @@ struct OffersText {
                 "The balance of \(Readable.tokens(job.balance)) does not cover that: lower --max-fuel, or see mesh "
                     + "wallet.")
         }
+        if let bans { lines.append(bans) }
         return lines
     }
 

@@ -122,7 +122,8 @@ enum PeerOrderWords {
                 count(outcome.reassignedJobs, "job there", "given to others"),
             ].compactMap(\.self)
             let told = ended.isEmpty ? "" : " \(ended.joined(separator: ", "))."
-            return "\(name) \(outcome.wasBanned ? "was banned already" : "is banned").\(told)"
+            let replaced = outcome.replacedNote.map { " Your note takes the place of \"\(Terminal.safe($0))\"." } ?? ""
+            return "\(name) \(outcome.wasBanned ? "was banned already" : "is banned").\(replaced)\(told)"
         case .allow: return outcome.wasBanned ? "\(name) is allowed again." : "\(name) was not banned."
         case .forget:
             let gone = [

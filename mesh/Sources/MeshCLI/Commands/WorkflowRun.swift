@@ -143,7 +143,9 @@ extension WorkflowGroup {
         static let configuration = CommandConfiguration(
             commandName: "resume",
             abstract: "Run again what failed of a workflow, and what was not run; what is done stays.",
-            discussion: "It is followed to its end as by mesh workflow run.")
+            discussion:
+                "It is followed to its end as by mesh workflow run. Of one that mesh map began every item counts, as "
+                + "there: the exit code is 217 if one failed again.")
 
         @OptionGroup var global: GlobalOptions
 
@@ -156,7 +158,8 @@ extension WorkflowGroup {
         func perform(_ console: Console) async throws -> ExitCode {
             let node = global.node
             let view = try await node.obey(.resume, of: WorkflowGroup.resolve(workflow, on: node))
-            return try await WorkflowGroup.follow(view, on: node, global, quiet: quiet || global.json, console)
+            return try await WorkflowGroup.follow(
+                view, on: node, global, quiet: quiet || global.json, asksForAll: view.isMap ?? false, console)
         }
     }
 
@@ -181,9 +184,11 @@ extension WorkflowGroup {
     }
 
     /// Follows a workflow to its end and says how it ended.
+    ///
+    /// - Parameter asksForAll: whether an item that a stage leaves out makes the exit code.
     static func follow(
-        _ begun: WorkflowView, on node: some NodeService, _ global: GlobalOptions, quiet: Bool, withItems: Bool = false,
-        _ console: Console
+        _ begun: WorkflowView, on node: some NodeService, _ global: GlobalOptions, quiet: Bool,
+        withItems: Bool = false, asksForAll: Bool = false, _ console: Console
     ) async throws -> ExitCode {
         let line = LiveLine(console: console, quiet: quiet)
         line.keep("workflow \(begun.workflowID)")
@@ -205,7 +210,7 @@ extension WorkflowGroup {
             switch view.status {
             case .succeeded:
                 // Items that were left out are told where somebody asked for each of them.
-                if !withItems || view.stages.allSatisfy({ $0.failed == 0 }) { return .success }
+                if !asksForAll || view.stages.allSatisfy({ $0.failed == 0 }) { return .success }
                 if !global.json {
                     // What no job was made for has its reason only here.
                     let reason = items?.first { $0.phase == "failed" && $0.jobID == nil }?.reason

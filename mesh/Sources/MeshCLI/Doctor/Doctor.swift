@@ -125,6 +125,12 @@ struct Doctor {
         guard let settings else { return nil }
         let listening = status?.addresses ?? settings.listen.map(\.text)
         let addresses = (settings.announce.map(\.text) + listening).compactMap { try? Multiaddr(parsing: $0) }
+        if let example = addresses.first(where: \.isForDocumentation) {
+            let key = listening.contains(example.text) ? "listen" : "announce"
+            return .warn(
+                "reachability", "\(example) is an address for documentation, at which nobody can be reached",
+                "Name an address that the node has: mesh config set \(key) ADDRESS.")
+        }
         // An address of all interfaces, of a node that does not run, says nothing.
         let reach = addresses.compactMap(\.reach).max()
         let isEverywhere = status == nil && addresses.contains { $0.reach == nil }
@@ -238,5 +244,16 @@ struct Doctor {
 
     private static func clause(_ sentence: String) -> String {
         sentence.hasSuffix(".") ? String(sentence.dropLast()) : sentence
+    }
+}
+
+extension Multiaddr {
+    /// Whether it is one of the addresses that are kept for examples (RFC 5737, RFC 3849).
+    fileprivate var isForDocumentation: Bool {
+        switch unmapped.components.first {
+        case .ip4(let bytes): [[192, 0, 2], [198, 51, 100], [203, 0, 113]].contains(Array(bytes.prefix(3)))
+        case .ip6(let bytes): bytes.prefix(4).elementsEqual([0x20, 0x01, 0x0D, 0xB8])
+        default: false
+        }
     }
 }
