@@ -61,17 +61,22 @@ package struct TraceRecorder: Sendable {
         let role: JobRole
     }
 
+    /// A job and who spoke of it: only what its originator said counts.
+    private struct Source: Hashable {
+        let job: JobID
+        let peer: PeerID
+    }
+
     /// What a peer said of a job.
     private struct Heard {
         let context: TraceContext
-        let peer: PeerID
         let at: UnixMilliseconds
     }
 
     private let node: DID
     private let terms: Terms
     private let limits: Limits
-    private var heard: OrderedDictionary<JobID, Heard> = [:]
+    private var heard: OrderedDictionary<Source, Heard> = [:]
     private var heardOf: [PeerID: Int] = [:]
     private var asked: [JobID: TraceContext] = [:]
     private var recordings: [Side: JobRecording] = [:]
@@ -116,20 +121,21 @@ package struct TraceRecorder: Sendable {
             return omit(.contextIgnored)
         }
         guard context.isSampled, terms.othersPerMinuteMax > 0 else { return }
-        forget(job)
+        let source = Source(job: job, peer: peer)
+        forget(source)
         guard heardOf[peer, default: 0] < limits.heardPerPeerMax else { return omit(.contextIgnored) }
         if heard.count >= limits.heardMax, let eldest = heard.keys.first {
             forget(eldest)
             omit(.contextIgnored)
         }
         heardOf[peer, default: 0] += 1
-        heard[job] = Heard(context: context, peer: peer, at: date)
+        heard[source] = Heard(context: context, at: date)
     }
 
-    private mutating func forget(_ job: JobID) {
-        guard let old = heard.removeValue(forKey: job) else { return }
-        let left = heardOf[old.peer, default: 1] - 1
-        heardOf[old.peer] = left > 0 ? left : nil
+    private mutating func forget(_ source: Source) {
+        guard heard.removeValue(forKey: source) != nil else { return }
+        let left = heardOf[source.peer, default: 1] - 1
+        heardOf[source.peer] = left > 0 ? left : nil
     }
 
     private mutating func omit(_ what: Omission) { omitted[what, default: 0] += 1 }
@@ -185,9 +191,9 @@ package struct TraceRecorder: Sendable {
     private mutating func executed(_ event: JobEvent, _ side: Side, _ now: MonotonicInstant) {
         var said: Heard?
         switch event.kind {
-        case .bidMade(let manifest, _): said = begin(side, of: manifest.body.originatorDID, nil, now)
+        case .bidMade(let manifest, _): said = begin(side, of: manifest.body, nil, now)
         case .assignmentAccepted(let manifest, _, let assignment):
-            said = begin(side, of: manifest.body.originatorDID, assignment.cid, now)
+            said = begin(side, of: manifest.body, assignment.cid, now)
         default: break
         }
         recordings[side]?.takeExecuted(event, heardAt: said?.at)
@@ -195,19 +201,20 @@ package struct TraceRecorder: Sendable {
 
     /// Begins to record a job of another, or goes on under the span that the assignment names; returns what was heard.
     private mutating func begin(
-        _ side: Side, of originator: DID, _ assignment: CID?, _ now: MonotonicInstant
+        _ side: Side, of manifest: JobManifest, _ assignment: CID?, _ now: MonotonicInstant
     ) -> Heard? {
-        if originator == node {
+        if manifest.originatorDID == node {
             guard recordings[Side(job: side.job, role: .originator)] != nil, let assignment else { return nil }
             let attempt = JobRecording.context(of: JobRecording.attempt(assignment), side.job, by: node)
             if recordings[side] == nil, !admit(side, parentID: attempt.spanID) { return nil }
             recordings[side]?.parentID = attempt.spanID
             return nil
         }
-        guard let said = heard[side.job] else { return nil }
-        forget(side.job)
+        let source = Source(job: side.job, peer: manifest.originatorPeerID)
+        guard let said = heard[source] else { return nil }
+        forget(source)
         if recordings[side] == nil {
-            guard mayRecord(originator, now), admit(side, parentID: said.context.spanID) else {
+            guard mayRecord(manifest.originatorDID, now), admit(side, parentID: said.context.spanID) else {
                 omit(.jobNotRecorded)
                 return nil
             }

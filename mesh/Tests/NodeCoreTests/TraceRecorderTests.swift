@@ -284,6 +284,17 @@ struct TraceRecorderTests {
             #expect(recorder.take(work(papers), now: .zero).isEmpty)
             #expect(recorder.takeOmissions()[.contextIgnored, default: 0] == omissions)
         }
+        // Somebody else speaks of the job: that neither has it recorded nor gets in the way of its originator's word.
+        let liar = try Identity(seed: Array(repeating: 3, count: 32))
+        let lie = JobRecording.context(of: "x", papers.job, by: liar.did)
+        var lied = self.recorder(executor)
+        lied.heard(lie.text, of: papers.job, from: liar.peerID, at: start)
+        #expect(lied.take(work(papers), now: .zero).isEmpty)
+        lied.heard(good.text, of: papers.job, from: originator.peerID, at: start)
+        lied.heard(lie.text, of: papers.job, from: liar.peerID, at: start)
+        let told = lied.take(work(papers), now: .zero)
+        #expect(told.first { $0.name == "bid" }?.parentID == good.spanID)
+
         var recorder = recorder(executor, others: 0)
         recorder.heard(good.text, of: papers.job, from: originator.peerID, at: start)
         #expect(recorder.take(work(papers), now: .zero).isEmpty, "the owner records no jobs of others")
