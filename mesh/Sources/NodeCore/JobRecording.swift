@@ -188,6 +188,11 @@ struct JobRecording: Sendable {
             begin("delivery/\(assignment.text)", "delivery", in: Self.attempt(assignment), at: at)
         case .attemptEnded(let assignment, .hedged): note("hedged", in: Self.attempt(assignment), at: at)
         case .attemptEnded(let assignment, let reason):
+            switch reason {
+            case .refuted(let receipt, _, _), .unverified(let receipt, _), .receiptInvalid(let receipt, _):
+                end("verification/\(receipt.text)", at: at, failure: TraceWords.of(reason))
+            default: break
+            }
             endAll(of: "/\(assignment.text)", at: at, failure: TraceWords.of(reason))
         case .attemptResumed(let assignment, _): note("resumed", in: Self.attempt(assignment), at: at)
         case .trialBegan: begin("trial", "trial", in: Self.root, at: at)

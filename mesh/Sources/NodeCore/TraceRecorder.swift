@@ -79,6 +79,8 @@ package struct TraceRecorder: Sendable {
     private var heard: OrderedDictionary<Source, Heard> = [:]
     private var heardOf: [PeerID: Int] = [:]
     private var asked: [JobID: TraceContext] = [:]
+    /// Which jobs of the events at hand are copies of which.
+    private var replicas: [JobID: JobID] = [:]
     private var recordings: [Side: JobRecording] = [:]
     private var remembered: OrderedSet<JobID> = []
     private var minute: (start: MonotonicInstant, jobs: Int, of: [DID: Int])?
@@ -123,7 +125,11 @@ package struct TraceRecorder: Sendable {
         guard context.isSampled, terms.othersPerMinuteMax > 0 else { return }
         let source = Source(job: job, peer: peer)
         forget(source)
-        guard heardOf[peer, default: 0] < limits.heardPerPeerMax else { return omit(.contextIgnored) }
+        // The eldest is the likeliest of a job that nobody here bids on.
+        if heardOf[peer, default: 0] >= limits.heardPerPeerMax {
+            heard.keys.first { $0.peer == peer }.map { forget($0) }
+            omit(.contextIgnored)
+        }
         if heard.count >= limits.heardMax, let eldest = heard.keys.first {
             forget(eldest)
             omit(.contextIgnored)
@@ -158,6 +164,10 @@ package struct TraceRecorder: Sendable {
     package mutating func take(_ events: [JobEvent], now: MonotonicInstant) -> [TraceSpan] {
         var spans: [TraceSpan] = []
         for event in events {
+            if case .replicaOf(let first) = event.kind { replicas[event.jobID] = first }
+        }
+        defer { replicas = [:] }
+        for event in events {
             let side = Side(job: event.jobID, role: event.role)
             switch event.role {
             case .originator: originated(event, side)
@@ -175,7 +185,9 @@ package struct TraceRecorder: Sendable {
     private mutating func originated(_ event: JobEvent, _ side: Side) {
         if case .submitted = event.kind {
             let client = asked[event.jobID]
-            guard client?.isSampled ?? isInRatio(event.jobID) else { return }
+            // A copy of a job is recorded where the job itself is, whoever decided that.
+            let first = replicas[event.jobID].map { recordings[Side(job: $0, role: .originator)] != nil }
+            guard first ?? client?.isSampled ?? isInRatio(event.jobID) else { return }
             guard admit(side, parentID: nil) else { return }
             recordings[side]?.takeOriginated(event)
             if let client { recordings[side]?.link(client) }
@@ -236,7 +248,9 @@ package struct TraceRecorder: Sendable {
     }
 
     private mutating func admit(_ side: Side, parentID: [UInt8]?) -> Bool {
-        guard recordings.count < limits.jobsMax else {
+        // Others' jobs may stay for hours unpaid, and have half of the room.
+        let others = recordings.keys.count { $0.role == .executor }
+        guard recordings.count < limits.jobsMax, side.role == .originator || others < limits.jobsMax / 2 else {
             if side.role == .originator { omit(.jobNotRecorded) }
             return false
         }

@@ -211,8 +211,17 @@ indirect enum ConfigurationRule: Sendable {
         case (.flag, .flag): return []
         case (.count(let range), .count(let count)) where range.contains(count): return []
         case (.text(_, let allows), .text(let text)) where allows(text): return []
-        default: return ["\(path.isEmpty ? "the file" : path) is \(value.text), and must be \(allowed)"]
+        default:
+            return ["\(path.isEmpty ? "the file" : path) is \(Self.withoutSecrets(value.text)), and must be \(allowed)"]
         }
+    }
+
+    /// A value as it may stand in a log: an address without the name and password that it may have.
+    private static func withoutSecrets(_ text: String) -> String {
+        guard let scheme = text.range(of: "://"), let at = text.range(of: "@", options: .backwards),
+            scheme.upperBound < at.lowerBound
+        else { return text }
+        return text.replacingCharacters(in: scheme.upperBound..<at.lowerBound, with: "…")
     }
 
     /// What is allowed, as a clause.

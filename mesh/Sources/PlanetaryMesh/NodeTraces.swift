@@ -55,7 +55,7 @@ final class NodeTraces: Sendable {
     /// A message arrived; one that does not read, or is of another kind, says nothing.
     func hear(_ bytes: [UInt8], from peer: PeerID, at moment: NodeMoment) {
         // What has no context is not read twice.
-        guard let live, bytes.firstRange(of: Self.field) != nil,
+        guard let live, Self.isNamed(in: bytes),
             let message = try? MeshProtocolMessage.decode(bytes)
         else { return }
         switch message {
@@ -71,6 +71,18 @@ final class NodeTraces: Sendable {
     }
 
     private static let field = Array("traceparent".utf8)
+
+    /// Whether a message has the field's name: looked for in as much time as it takes to read, since any peer may send
+    /// the largest.
+    private static func isNamed(in bytes: [UInt8]) -> Bool {
+        var matched = 0
+        for byte in bytes {
+            // The name's first letter stands in it again at its end only.
+            matched = byte == field[matched] ? matched + 1 : byte == field[0] ? 1 : 0
+            if matched == field.count { return true }
+        }
+        return false
+    }
 
     /// What was entered into the journals of jobs.
     func take(_ events: [JobEvent], at moment: NodeMoment) {

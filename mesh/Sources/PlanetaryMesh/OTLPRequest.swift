@@ -161,8 +161,10 @@ struct OTLPResponse: Decodable {
 
     private let partialSuccess: Partial?
 
-    /// The spans that the receiver says it rejected; 0 where its answer says nothing, or does not read.
-    static func rejected(in body: [UInt8]) -> UInt64 {
-        (try? JSONDecoder().decode(Self.self, from: Data(body)))?.partialSuccess?.rejectedSpans?.value ?? 0
+    /// The spans that the receiver says it rejected; 0 where its answer says nothing; nil where it is none of OTLP.
+    static func rejected(in body: [UInt8]) -> UInt64? {
+        if body.isEmpty { return 0 }
+        let answer = try? JSONDecoder().decode(Self.self, from: Data(body))
+        return answer.map { $0.partialSuccess?.rejectedSpans?.value ?? 0 }
     }
 }

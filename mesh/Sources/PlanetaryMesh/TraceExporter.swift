@@ -54,13 +54,12 @@ actor TraceExporter {
         let report = queue.withLock { $0.ended(outcome) }
         if report.sent > 0 { tallies.add("trace_spans_sent", report.sent) }
         drop(report.dropped)
-        if case .taken = outcome { return }
-        tallies.add("trace_exports_failed")
+        if case .taken = outcome {} else { tallies.add("trace_exports_failed") }
         guard let warning = report.warning else { return }
         logger.warning(
             """
-            The receiver of traces at \(receiver.endpoint.text) takes no spans: \(warning). Jobs go on; spans that it \
-            does not take in time are dropped and counted. Start it, or correct traces in config.json.
+            The receiver of traces at \(receiver.endpoint.text) does not take all spans: \(warning). Jobs go on; \
+            spans that it does not take in time are dropped and counted. Start it, or correct traces in config.json.
             """)
     }
 

@@ -85,7 +85,11 @@ struct TraceQueue: Sendable {
         case .taken(let rejected):
             report.dropped = min(rejected, count)
             report.sent = count - report.dropped
-            hasWarned = false
+            if report.dropped > 0 {
+                report.warning = warning("it rejected \(report.dropped) of \(count)")
+            } else {
+                hasWarned = false
+            }
             batch = []
         case .refused(let reason):
             report.dropped = count

@@ -30,38 +30,40 @@ struct TraceReceiver: Sendable {
     func post(_ body: [UInt8]) async -> TraceQueue.Outcome {
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let answered = loop.makePromise(of: TraceQueue.Outcome.self)
-        let channel: any Channel
-        do {
-            channel = try await connect(on: loop, answered)
-        } catch {
-            answered.succeed(.unavailable(""))
-            return .unavailable("it cannot be reached (\(SystemWords.of(error)))")
+        connect(on: loop, answered).whenComplete { result in
+            switch result {
+            case .failure(let error): answered.succeed(.unavailable("it cannot be reached (\(SystemWords.of(error)))"))
+            case .success(let channel): ask(channel, body, answered)
+            }
         }
+        return await withTaskCancellationHandler {
+            (try? await answered.futureResult.get()) ?? .unavailable("the connection was closed")
+        } onCancel: {
+            answered.succeed(.unavailable("it was not waited for"))
+        }
+    }
+
+    /// Sends the request over a connection, which ends with the answer, its time, or whoever waits for it.
+    private func ask(_ channel: any Channel, _ body: [UInt8], _ answered: EventLoopPromise<TraceQueue.Outcome>) {
         let milliseconds = limits.answerMilliseconds
-        let timeout = loop.scheduleTask(in: .milliseconds(milliseconds)) {
+        let timeout = channel.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
             answered.succeed(.unavailable("it gave no answer within \(milliseconds) ms"))
+        }
+        answered.futureResult.whenComplete { _ in
+            timeout.cancel()
             channel.close(promise: nil)
         }
         channel.write(HTTPClientRequestPart.head(head(bodyBytes: body.count)), promise: nil)
         channel.write(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: body))), promise: nil)
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
-        defer {
-            timeout.cancel()
-            channel.close(promise: nil)
-        }
-        return await withTaskCancellationHandler {
-            (try? await answered.futureResult.get()) ?? .unavailable("the connection was closed")
-        } onCancel: {
-            channel.close(promise: nil)
-        }
     }
 
     private func connect(
         on loop: any EventLoop, _ answered: EventLoopPromise<TraceQueue.Outcome>
-    ) async throws -> any Channel {
+    ) -> EventLoopFuture<any Channel> {
         let headers = headerLimits
         let bytesMax = limits.answerBytesMax
-        return try await ClientBootstrap(group: loop)
+        return ClientBootstrap(group: loop)
             .connectTimeout(.milliseconds(limits.connectMilliseconds))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -70,7 +72,7 @@ struct TraceReceiver: Sendable {
                     try pipeline.addHandler(TraceAnswerHandler(answered: answered, bytesMax: bytesMax))
                 }
             }
-            .connect(host: endpoint.host, port: endpoint.port).get()
+            .connect(host: endpoint.host, port: endpoint.port)
     }
 
     private var headerLimits: NIOHTTPDecoderLimitConfiguration {
@@ -135,7 +137,9 @@ final class TraceAnswerHandler: ChannelInboundHandler, @unchecked Sendable {
     /// What an answer means, by OTLP: only these statuses are worth another attempt.
     static func outcome(of status: HTTPResponseStatus, _ body: [UInt8]) -> TraceQueue.Outcome {
         switch status.code {
-        case 200..<300: .taken(rejected: OTLPResponse.rejected(in: body))
+        case 200..<300:
+            OTLPResponse.rejected(in: body).map { .taken(rejected: $0) }
+                ?? .refused("its answer is none of OTLP in JSON")
         case 429, 502, 503, 504: .unavailable("it answers with status \(status.code)")
         default: .refused("it answers with status \(status.code)")
         }

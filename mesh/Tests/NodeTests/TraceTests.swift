@@ -174,7 +174,8 @@ struct TraceTests {
         let gone = await TraceReceiver(endpoint, limits: limits).post([1])
         #expect(gone == .unavailable("it cannot be reached (connection refused)"))
         for (count, outcome) in [
-            (100, TraceQueue.Outcome.taken(rejected: 0)), (101, .refused("its answer has more than 100 bytes")),
+            (100, TraceQueue.Outcome.refused("its answer is none of OTLP in JSON")),
+            (101, .refused("its answer has more than 100 bytes")),
         ] {
             let receiver = try await TraceReceiverStub.open(.bytes(count))
             limits.answerMilliseconds = 10_000

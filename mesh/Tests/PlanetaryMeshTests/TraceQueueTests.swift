@@ -41,9 +41,9 @@ struct TraceQueueTests {
         // What is under way stays, and as many as before may wait besides.
         #expect(queue.add(try spans(13..<20)) == 3)
         #expect(queue.count == 14)
-        #expect(queue.ended(.taken(rejected: 1)) == .init(sent: 3, dropped: 1))
+        #expect(queue.ended(.taken(rejected: 1)) == .init(sent: 3, dropped: 1, warning: "it rejected 1 of 4"))
         #expect(queue.next().map(\.name) == (10..<14).map { "span \($0)" })
-        #expect(queue.ended(.refused("no")) == .init(dropped: 4, warning: "no"))
+        #expect(queue.ended(.refused("no")) == .init(dropped: 4), "the owner was warned already")
         #expect(queue.ended(.taken(rejected: 9)) == .init(), "there were none")
     }
 
@@ -93,10 +93,10 @@ struct TraceQueueTests {
 
     @Test("An answer says how many spans were rejected, as a text or a number, or nothing")
     func answers() {
-        let table: [(String, UInt64)] = [
+        let table: [(String, UInt64?)] = [
             (#"{"partialSuccess":{"rejectedSpans":"5","errorMessage":"x"}}"#, 5),
             (#"{"partialSuccess":{"rejectedSpans":5}}"#, 5), (#"{"partialSuccess":{}}"#, 0), ("{}", 0), ("", 0),
-            (#"{"partialSuccess":{"rejectedSpans":"-5"}}"#, 0), ("<html>", 0), (#"{"partialSuccess":null}"#, 0),
+            (#"{"partialSuccess":{"rejectedSpans":"-5"}}"#, 0), ("<html>", nil), (#"{"partialSuccess":null}"#, 0),
         ]
         for (body, count) in table { #expect(OTLPResponse.rejected(in: Array(body.utf8)) == count, "\(body)") }
         for (code, outcome) in [
@@ -107,5 +107,7 @@ struct TraceQueueTests {
         ] {
             #expect(TraceAnswerHandler.outcome(of: .init(statusCode: code), []) == outcome)
         }
+        let page = TraceAnswerHandler.outcome(of: .ok, Array("<html>".utf8))
+        #expect(page == .refused("its answer is none of OTLP in JSON"))
     }
 }
