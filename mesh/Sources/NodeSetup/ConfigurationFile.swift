@@ -248,8 +248,13 @@ extension ConfigurationRule {
     func value(of words: [String]) -> ConfigurationValue? {
         if case .list(let rule) = self {
             // As in a variable, commas stand between elements, too: no element of any setting has one.
-            let elements = words.flatMap { $0.split(separator: ",") }.map { $0.trimmingCharacters(in: .whitespaces) }
-            return .list(elements.filter { !$0.isEmpty }.compactMap { rule.value(of: [$0]) })
+            // A word without one is no empty list, which some settings take for everybody: it stands, and is refused.
+            let elements = words.flatMap { word in
+                let parts = word.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
+                let named = parts.filter { !$0.isEmpty }
+                return named.isEmpty ? [word] : named
+            }
+            return .list(elements.compactMap { rule.value(of: [$0]) })
         }
         guard let word = words.first, words.count == 1 else { return nil }
         switch self {

@@ -38,7 +38,8 @@ struct LogRecord: Sendable {
         let size = try await AnchoredRow.count(in: store)
         let tree = try await tree(of: size)
         guard size > 0 else { return tree }
-        guard let row = try await AnchoredRow.newest(limit: 1, in: store).first, row.number == size - 1,
+        // More may have joined meanwhile; what was there stays as it was.
+        guard let row = try await AnchoredRow.newest(below: size, limit: 1, in: store).first, row.number == size - 1,
             let entry = try? SignedObject<AnchorEntry>(verifiedBefore: row.bytes).body
         else { throw .recordCorrupt(table: "anchor_log", row: Int64(clamping: size - 1)) }
         var before = try await self.tree(of: size - 1)

@@ -59,8 +59,9 @@ enum RestoredChain {
         .setting(key: key, value: (0..<8).reversed().map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) })
     }
 
-    /// How long after its backup, at the most, a restored home's chain begins where the clock is behind the backup's.
-    private static let spreadMillisecondsMax: UInt64 = 1 << 20
+    /// How long after its backup, at the most, a restored home's chain begins where the clock is behind the backup's:
+    /// far less than clocks may differ for the receipts that follow (`ReceiptExamination`).
+    private static let spreadMillisecondsMax: UInt64 = 1 << 15
 
     /// Begins the chain again if the home was restored, and says what the next receipt follows then.
     ///
@@ -69,11 +70,12 @@ enum RestoredChain {
         after tip: CID?, _ identity: Identity, _ store: MeshStore, _ logger: Logger
     ) async throws -> (lastReceipt: CID?, openedAt: UnixMilliseconds?) {
         guard try await isPending(in: store) else { return (nil, try await openedAt(in: store)) }
-        // A clock behind the backup's must not date the new chain before the old one; nor may a second restoration of
-        // the same backup have the first one's date, by which its log is called.
-        let after = UInt64.random(in: 1...Self.spreadMillisecondsMax)
-        let earliest = try await backedUpAt(in: store)?.advanced(milliseconds: after)
-        let now = max(NodeClock.wallClock, earliest ?? .init(0))
+        var now = NodeClock.wallClock
+        if let backedUpAt = try await backedUpAt(in: store), now <= backedUpAt {
+            // A clock behind the backup's must not date the new chain before the old one; nor may a second restoration
+            // of the same backup have the first one's date, by which its log is called.
+            now = backedUpAt.advanced(milliseconds: .random(in: 1...Self.spreadMillisecondsMax))
+        }
         let opening = try SignedObject.sign(
             ChainOpening(executorDID: identity.did, afterCID: tip, openedAt: now), with: identity)
         try await store.commit([

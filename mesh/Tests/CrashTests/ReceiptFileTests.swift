@@ -104,7 +104,8 @@ struct ReceiptFileTests {
                 #expect(told.screen.overflows.isEmpty, "\(told.screen.overflows)")
                 guard command == "verify" else { continue }
                 let text = told.screen.lines.joined(separator: " ")
-                #expect(text.contains("The receipt holds. It shows who agreed to what"), "\(told.screen.text)")
+                #expect(text.contains("The receipt holds. It is anchored here as entry "), "\(told.screen.text)")
+                #expect(text.contains("It shows who agreed to what"), "\(told.screen.text)")
                 #expect(text.contains("that the two sides are different people."), "\(told.screen.text)")
             }
         }

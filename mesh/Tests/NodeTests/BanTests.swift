@@ -130,7 +130,7 @@ struct BanTests {
     @Test("Whom an executor's owner banned is told soon that no connection to it lasts, and connects to nobody there")
     func bannedThere() async throws {
         let (banning, resting) = (0, 1)
-        try await NodeMesh.run(prices: [1, 50], biddingMilliseconds: 4_000) { mesh in
+        try await NodeMesh.run(prices: [1, 50], biddingMilliseconds: 30_000) { mesh in
             try await eventually("both offers are known") {
                 try await mesh.originator.offers(for: nil).offers.count == 2
             }

@@ -126,7 +126,7 @@ struct Doctor {
         let listening = status?.addresses ?? settings.listen.map(\.text)
         let addresses = (settings.announce.map(\.text) + listening).compactMap { try? Multiaddr(parsing: $0) }
         if let example = addresses.first(where: \.isForDocumentation) {
-            let key = listening.contains(example.text) ? "listen" : "announce"
+            let key = settings.announce.contains(example) ? "announce" : "listen"
             return .warn(
                 "reachability", "\(example) is an address for documentation, at which nobody can be reached",
                 "Name an address that the node has: mesh config set \(key) ADDRESS.")
