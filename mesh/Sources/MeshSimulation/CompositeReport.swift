@@ -96,7 +96,7 @@ struct CompositeReport {
                 !MarketFakeMachine.isTrue(receipt, of: job.manifest)
             else { continue }
             let members = [job] + jobs.filter { $0.replicaOf == job.id }
-            let givers = members.flatMap(\.attempts).filter(\.hasReceipt).map(\.assignment.executorDID)
+            let givers = members.flatMap(\.attempts).filter(\.gaveResult).map(\.assignment.executorDID)
             let liars = givers.count { did in
                 network.nodeIDs.contains { network[$0].identity.did == did && network[$0].setup.cheat != nil }
             }
@@ -105,5 +105,16 @@ struct CompositeReport {
             }
         }
         return findings
+    }
+}
+
+extension Attempt {
+    /// Whether its executor gave a result: a receipt that says that a node or a fetch failed is none, nor is one whose
+    /// outputs never came.
+    fileprivate var gaveResult: Bool {
+        switch end {
+        case .nodeFailed, .outputsMissing, .receiptInvalid: false
+        default: hasReceipt
+        }
     }
 }
