@@ -43,7 +43,7 @@ corpus: setup ## all hostile modules, with a table of how they ended, and all fi
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^CoVMTests\.HostileCorpusTests' ""
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^GuestFilesTests\.GuestLevelTests' ""
 
-crash-matrix: setup guests ## nodes that die before and after each of their writes, at some 200 different pairs
+crash-matrix: setup guests ## nodes that die before and after each of their writes, at 200 different pairs at the least
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
 	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.CrashMatrixTests[./]' ""
 

@@ -19,11 +19,9 @@ package struct LogGrowth: Sendable {
 
     /// The growth of its bytes; nil if it is none.
     package init?(bytes: [UInt8]) {
-        guard bytes.count <= Self.bytesMax,
-            let blank = (1..<max(1, bytes.count)).first(where: { bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0A }),
-            let note = SignedNote(bytes: Array(bytes[(blank + 1)...]))
-        else { return nil }
-        var lines = bytes[..<(blank - 1)].split(separator: 0x0A, omittingEmptySubsequences: false)[...]
+        guard bytes.count <= Self.bytesMax, case (var lines, let note)? = SignedNote.read(behindLinesOf: bytes) else {
+            return nil
+        }
         guard let line = lines.popFirst(), line.starts(with: "old ".utf8),
             let size = PlainNumber.read(String(decoding: line.dropFirst(4), as: UTF8.self)),
             lines.count <= LogProof.hashesMax

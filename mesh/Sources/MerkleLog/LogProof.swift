@@ -27,11 +27,9 @@ package struct LogProof: Sendable {
 
     /// The proof of its bytes; nil if it is none.
     package init?(bytes: [UInt8]) {
-        guard bytes.count <= Self.bytesMax,
-            let blank = (1..<max(1, bytes.count)).first(where: { bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0A }),
-            let note = SignedNote(bytes: Array(bytes[(blank + 1)...]))
-        else { return nil }
-        var lines = bytes[..<(blank - 1)].split(separator: 0x0A, omittingEmptySubsequences: false)[...]
+        guard bytes.count <= Self.bytesMax, case (var lines, let note)? = SignedNote.read(behindLinesOf: bytes) else {
+            return nil
+        }
         guard lines.popFirst()?.elementsEqual(Self.header.utf8) == true else { return nil }
         var extra: [UInt8]?
         if let line = lines.first, line.starts(with: "extra ".utf8) {

@@ -67,6 +67,14 @@ package struct SignedNote: Sendable {
         self.init(text: String(decoding: bytes[..<blank], as: UTF8.self), signatures: signatures)
     }
 
+    /// The lines of a proof, and the note that it ends with, behind the first empty line; nil if there is none.
+    static func read(behindLinesOf bytes: [UInt8]) -> (lines: ArraySlice<ArraySlice<UInt8>>, note: SignedNote)? {
+        guard let blank = (1..<max(1, bytes.count)).first(where: { bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0A }),
+            let note = SignedNote(bytes: Array(bytes[(blank + 1)...]))
+        else { return nil }
+        return (bytes[..<(blank - 1)].split(separator: 0x0A, omittingEmptySubsequences: false)[...], note)
+    }
+
     /// The note as it is stored and sent.
     package var bytes: [UInt8] {
         Array((text + "\n" + signatures.map(\.line).joined()).utf8)

@@ -145,8 +145,8 @@ struct JobRecording: Sendable {
             tell([.text("mesh.outcome", TraceWords.of(outcome))], in: Self.root)
             if result != .completedSuccessfully { open[Self.root]?.failure = TraceWords.of(outcome) }
         case .failed(let failure):
-            endAll(at: at, failure: TraceWords.of(failure))
-            open[Self.root]?.failure = TraceWords.of(failure)
+            endAll(at: at, failure: failure.code)
+            open[Self.root]?.failure = failure.code
         case .cancelled:
             endAll(at: at, failure: "cancelled")
             open[Self.root]?.failure = "cancelled"

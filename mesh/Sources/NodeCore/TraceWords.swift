@@ -23,22 +23,6 @@ enum TraceWords {
         }
     }
 
-    static func of(_ failure: JobFailure) -> String {
-        switch failure {
-        case .announcementTimedOut: "announcement_timed_out"
-        case .noAcceptableBid: "no_acceptable_bid"
-        case .nobodyReachable: "nobody_reachable"
-        case .nobodyExecutes: "nobody_executes"
-        case .noExecutor: "no_executor"
-        case .attemptsExhausted: "attempts_exhausted"
-        case .crashesEngine: "crashes_engine"
-        case .unverified: "unverified"
-        case .expired: "expired"
-        case .cannotHold: "cannot_hold"
-        case .originatorFailed: "originator_failed"
-        }
-    }
-
     static func of(_ end: BidEnd) -> String {
         switch end {
         case .refused: "refused"

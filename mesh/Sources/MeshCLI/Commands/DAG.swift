@@ -95,7 +95,7 @@ struct DAGGroup: AsyncParsableCommand {
 
         @OptionGroup var global: GlobalOptions
 
-        @Option(help: ArgumentHelp("What the first proof has to anchor.", valueName: "cid"))
+        @Option(help: ArgumentHelp("What one of the proofs has to anchor.", valueName: "cid"))
         var receipt: String?
 
         @Option(help: ArgumentHelp("Whose the logs have to be.", valueName: "did"))
