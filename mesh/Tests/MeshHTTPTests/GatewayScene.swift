@@ -129,6 +129,11 @@ struct WebConnection: Sendable {
     func closed() async throws { try await channel.closeFuture.get() }
     /// Takes in a piece of what came.
     func take() { channel.read() }
+    /// Takes in one piece, which it waits for.
+    func takeFirst() async throws {
+        take()
+        try await wait { !$0.isEmpty }
+    }
     /// Takes in what comes from now on.
     func read() async throws { try await channel.setOption(.autoRead, value: true).get() }
 

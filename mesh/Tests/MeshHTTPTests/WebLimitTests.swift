@@ -68,6 +68,8 @@ import Testing
         try await WebScene.run(.init(files: [cid: file]), limits: limits) { scene in
             let connection = try await WebConnection.open(scene.port, reads: false)
             try await connection.send(Self.question(scene, "/v1/files/\(cid.text)"))
+            // The first has its place for certain before another comes.
+            try await connection.takeFirst()
             // It gets its turn when the first is cut off.
             let second = try await WebConnection.open(scene.port)
             try await second.send(Self.question(scene))
