@@ -15,7 +15,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -73,6 +73,10 @@ example: ## the example of libp2p/README.md, built and run against a copy of lib
 dashboard-check: build guests ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
 	@scripts/setup.sh dashboard
 	@python3 scripts/dashboard-check.py $(ARGS)
+
+dashboard-bench: release guests ## the figures of the dashboard and the API; ARGS=paint for one of paint, live, reads, dashboards
+	@scripts/setup.sh dashboard
+	@python3 scripts/dashboard-bench.py $(ARGS)
 
 api-check: build guests ## the API of a running node: the Python client, the commands of docs/api.md, made-up requests
 	@scripts/api-check.sh

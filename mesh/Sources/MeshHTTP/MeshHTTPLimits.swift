@@ -64,7 +64,7 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     /// Seconds for which a code is good.
     package var webCodeSeconds = 300
     /// Sessions of browsers at once; a new one ends the oldest.
-    package var webSessionsMax = 32
+    package var webSessionsMax = 128
     /// Seconds after which a session is over.
     package var webSessionSeconds = 43_200
     /// Changes of the node that are kept for readers that were away; one that missed more begins anew.

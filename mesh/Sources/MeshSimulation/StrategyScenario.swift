@@ -50,7 +50,7 @@ package struct StrategyScenario: Sendable {
     package var level: VerificationLevel
     /// The seed of everything random.
     package var seed: UInt64
-    /// Jobs, one after the other; every tenth may cost ten times as much.
+    /// Jobs for every twenty executors, one after the other; every tenth may cost ten times as much.
     package var jobs = 300
     /// Right results of each honest executor that this originator checked before.
     package var rightBefore: UInt64 = 950
@@ -196,7 +196,7 @@ package struct StrategyScenario: Sendable {
         var dice = SeededGenerator(seed: seed &* 0xD1CE &+ 1)
         var nextKey = executors + 1
         var caught = 0
-        for number in 0..<jobs {
+        for number in 0..<jobs * cheats {
             network.command(.submit(request(number, of: directory.identities[0].did, &dice)), to: SimulatedNodeID(0))
             network.run(milliseconds: level.executorsMost > 2 ? 300 : 100)
             // Who was proved a liar comes back as somebody else.

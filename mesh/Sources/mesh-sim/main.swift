@@ -16,7 +16,7 @@ struct MeshSimulator: ParsableCommand {
     @Option(help: "Nodes; every other one executes, the first fifth also originates.")
     var nodes = 50
 
-    @Option(help: "Jobs per round.")
+    @Option(help: "Jobs per round; with a strategy, for every twenty executors.")
     var jobs = 20
 
     @Option(help: "Messages lost, in percent.")
