@@ -35,6 +35,8 @@ struct AssignmentChain: Sendable {
         guard bid.body.bidderDID == context.did, assignment.body.executorDID == context.did else {
             return .failure(.notOwnBid)
         }
+        // No job has slots: each replica is a job of its own.
+        guard assignment.body.replicaSlot == 0 else { return .failure(.chainMismatch(field: "replica_slot")) }
         guard assignment.body.terms == bid.body.terms, assignment.body.acceptBy == bid.body.expiresAt,
             leaseMilliseconds.contains(assignment.body.leaseMilliseconds)
         else { return .failure(.termsChanged) }

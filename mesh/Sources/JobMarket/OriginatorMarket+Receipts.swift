@@ -80,6 +80,7 @@ extension OriginatorMarket {
     /// Counts a receipt that cannot be true against its executor.
     private func recordInvalid(_ signed: SignedObject<ExecutionReceipt>, _ context: inout MarketContext) {
         context.counters.refused("receipt_untrue")
+        context.records.wasWrong(signed.body.executorDID)
         context.reputation.record(
             ReputationEvidence(
                 subject: signed.body.executorDID, payer: signed.body.originatorDID,

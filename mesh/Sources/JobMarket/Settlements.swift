@@ -59,7 +59,7 @@ struct Payout: Sendable {
         var paid = min(receipt.price, held)
         if let attempt {
             let claim = TimedClaim(receipt, of: attempt, cameAt: accepted.cameAt, context)
-            paid = min(paid, claim.priceMax(isChecked: originated?.finding != nil) ?? paid)
+            paid = min(paid, claim.priceMax(isChecked: originated?.isChecked ?? false) ?? paid)
         }
         if let attempt, let fuel = originated?.foundFuel {
             paid = min(paid, attempt.assignment.terms.due(for: receipt.outcome, fuel: fuel))

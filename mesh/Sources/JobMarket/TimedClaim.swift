@@ -31,8 +31,8 @@ struct TimedClaim: Sendable {
     /// Whether the receipt claims more.
     var isBeyond: Bool { receipt.resourceUsage.fuel > fuelMax }
 
-    /// What is paid at most for a run that nobody replayed, since it was cut short, or its job is being cancelled;
-    /// `nil` if it claims no more.
+    /// What is paid at most for a run that nobody replayed to its end, since it was cut short, its check was waived, or
+    /// its job is being cancelled; `nil` if it claims no more.
     func priceMax(isChecked: Bool) -> TokenAmount? {
         (receipt.outcome.isCutShort || !isChecked) && isBeyond ? terms.due(for: receipt.outcome, fuel: fuelMax) : nil
     }

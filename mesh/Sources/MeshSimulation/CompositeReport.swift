@@ -59,7 +59,9 @@ struct CompositeReport {
                         findings.append("a job serves two items of \(run.id)")
                         continue
                     }
-                    let receipt = node.market.originatedJob(job)?.receipt
+                    let ended = node.market.originatedJob(job)
+                    if ended?.finding == .waived { findings.append("\(job.short) serves, and was not checked") }
+                    let receipt = ended?.receipt
                     if receipt?.cid != item.receiptCID { findings.append("\(job.short) has another receipt") }
                 }
             }

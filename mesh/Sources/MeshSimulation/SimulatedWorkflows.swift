@@ -267,17 +267,22 @@ extension ChildEnd {
     fileprivate init(_ job: OriginatedJob, _ paidForReplicas: TokenAmount) {
         let outcome = ChildOutcome(job)
         let isOfMesh = if case .failed(_, ofMesh: true) = outcome { true } else { false }
-        let receipt = isOfMesh ? nil : job.receipt
+        let isWaived = job.finding == .waived
+        let receipt = isOfMesh || isWaived ? nil : job.receipt
+        let stdout = isWaived ? nil : job.receipt?.receipt.stdoutCID
         self.init(
             outcome, jobID: job.id.cid, receiptCID: receipt?.cid,
-            outputs: (job.receipt?.receipt.stdoutCID).map { [ChildOutput(name: "stdout", cid: $0, isFolder: false)] }
-                ?? [],
+            outputs: stdout.map { [ChildOutput(name: "stdout", cid: $0, isFolder: false)] } ?? [],
             paid: job.paid.addingSaturated(paidForReplicas).units)
     }
 }
 
 extension ChildOutcome {
     fileprivate init(_ job: OriginatedJob) {
+        if job.finding == .waived {
+            self = .cancelled
+            return
+        }
         if job.receipt != nil, let outcome = job.outcome {
             switch outcome {
             case .exited(let code): self = .exited(code: Int64(code))

@@ -299,7 +299,10 @@ actor WorkflowDesk {
         }
         if order == .resume, open[id] == nil {
             try requireRoom(for: 1)
-            guard try await isOfThisHome(known.row) else {
+            let isOfThisHome = try await isOfThisHome(known.row)
+            // Another order may have resumed it meanwhile.
+            if let open = open[id] { known = open }
+            guard isOfThisHome else {
                 throw NodeServiceError(
                     .conflict, "The workflow was begun before this home was restored from a backup.",
                     hint: "Begin it again under another key: its receipt may be signed already.")
@@ -627,32 +630,5 @@ actor WorkflowDesk {
             folders.append(ChildOutput(name: name, cid: directory.cid, isFolder: true))
         }
         return folders
-    }
-}
-
-extension ChildEnd {
-    /// The end of a job, as a plan takes it.
-    fileprivate init(_ result: JobResult, _ job: CID, folders: Set<String>, paidForReplicas: UInt64) {
-        let outcome: ChildOutcome =
-            switch result.ending {
-            case .succeeded: .exited(code: 0)
-            case .exitedNonZero: .exited(code: Int64(result.exitCode ?? 1))
-            case .cancelled: .cancelled
-            case .noBids, .noAcceptableBid, .executorsFailed, .fetchFailed, .deadlinePassed, .insufficientFunds,
-                .receiptInvalid:
-                .failed(reason: result.detail, ofMesh: true)
-            case .trapped, .limitExceeded, .moduleRefused, .filesRefused, .crashesEngine, .unverified:
-                .failed(reason: result.detail, ofMesh: false)
-            }
-        let standard = [("stdout", result.stdoutCID), ("stderr", result.stderrCID), ("log", result.logCID)]
-        let named = standard.compactMap { name, cid in cid.map { NamedCID(name: name, cid: $0) } } + result.outputs
-        // What the mesh failed may have a receipt that does not count, and proves nothing.
-        let isOfMesh = if case .failed(_, ofMesh: true) = outcome { true } else { false }
-        self.init(
-            outcome, jobID: job, receiptCID: isOfMesh ? nil : result.receiptCID.flatMap { try? CID(parsing: $0) },
-            outputs: named.compactMap { output in
-                guard let cid = try? CID(parsing: output.cid) else { return nil }
-                return ChildOutput(name: output.name, cid: cid, isFolder: folders.contains(output.cid))
-            }, paid: TokenAmount(result.paid ?? 0).addingSaturated(TokenAmount(paidForReplicas)).units)
     }
 }

@@ -120,6 +120,9 @@ struct JobForgeryTests {
         body.bidCID = id.cid
         expectRefused(&world, try chain(body), from: 0, to: 2, code: "chain_mismatch")
         body.bidCID = run.bidCID
+        body.replicaSlot = 1
+        expectRefused(&world, try chain(body), from: 0, to: 2, code: "chain_mismatch")
+        body.replicaSlot = 0
         let message = try chain(body)
         world.now = world.now.advanced(milliseconds: 60_000)
         // By then the bid has lapsed in the executor's own book, too.

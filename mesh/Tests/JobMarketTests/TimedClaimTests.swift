@@ -97,7 +97,9 @@ struct TimedClaimTests {
         try world.cancel(job)
         let lie = try receipt(world, job, outcome, fuel: 1_000_000_000_000, milliseconds: 3_600_000)
         let cap = try capped(world, job)
+        world.parties[0].market.context.records.wasRight(lie.executorDID, worth: 10)
         let cid = try deliver(lie, &world)
+        #expect(world.parties[0].market.records.record(of: lie.executorDID).count == 0, "one lie resets the record")
         #expect(world.job(job)?.receipt?.cid == cid)
         #expect(world.job(job)?.paid == cap)
         #expect(cap < TokenAmount(100_000), "\(cap) for a run of a moment")
@@ -259,6 +261,26 @@ struct TimedClaimTests {
         _ = try deliver(lie, &world)
         #expect(world.job(job)?.paid == attempt.assignment.terms.due(fuel: most))
         #expect(world.checked.isEmpty)
+    }
+
+    /// Nor is one whose check its owner ends: what nobody looked at to the end is worth its time.
+    @Test func aClaimWhoseCheckIsWaivedIsPaidForItsTime() throws {
+        var id: JobID?
+        var world = try running(&id)
+        let job = try #require(id)
+        world.checksReplay = true
+        world.checkMilliseconds = 20_000
+        let lie = try receipt(world, job, .exited(code: 0), fuel: 1_000_000_000_000, milliseconds: 3_600_000)
+        let attempt = try #require(world.job(job)?.attempts.first)
+        let elapsed = world.wallClock.milliseconds(since: attempt.assignment.assignedAt)
+        let most = FuelPace.fuel(perSecond: FuelPace.perSecondMax, milliseconds: elapsed)
+        _ = try deliver(lie, &world)
+        #expect(world.run(milliseconds: 10_000) { $0.job(job)?.status == .verifying })
+        try world.cancel(job)
+        #expect(world.job(job)?.finding == .waived)
+        #expect(world.job(job)?.paid == attempt.assignment.terms.due(fuel: most))
+        #expect(attempt.assignment.terms.due(fuel: most) < lie.price)
+        #expect(world.totalTokens == 10_000_000)
     }
 
     /// An honest machine may be faster than its bid promised: the fuel of a run that ended cannot be cut down.

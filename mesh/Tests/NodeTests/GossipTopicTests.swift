@@ -1,6 +1,9 @@
+import GossipSub
 import MeshStore
 import MeshTypes
 import Multiformats
+import NodeAPI
+import P2PServices
 import P2PTesting
 import PeerIdentity
 import SignedObjects
@@ -80,6 +83,39 @@ struct GossipTopicTests {
             }
             #expect(await beyond.core.tallies["misbehaviours"] == nil, "a message on another topic was forwarded")
             #expect(await node.core.tallies["misbehaviours"] == 20)
+        }
+    }
+
+    @Test("Everybody who listens hears of a receipt, and gets it by its CID from a node that had no part in the job")
+    func receipts() async throws {
+        try await NodeMesh.run(prices: [10, 20]) { mesh in
+            try await HostilePeer.meeting(mesh.nodes) { peer in
+                let messages = try await peer.gossip.subscribe(MeshTopics.receipts) { _ in .accept }
+                try await eventually("the nodes know who listens") {
+                    for node in mesh.nodes {
+                        let listeners = await node.gossip.peers(of: MeshTopics.receipts)
+                        guard listeners.contains(peer.identity.peerID) else { return false }
+                    }
+                    return true
+                }
+                let job = try await mesh.submit(try Assembler.command("nop"))
+                let result = try await mesh.result(of: job)
+                var notice: ExecutionReceiptAvailableV1?
+                for await message in messages {
+                    guard case .executionReceiptAvailable(let heard) = try MeshProtocolMessage.decode(message.data)
+                    else { continue }
+                    notice = heard
+                    break
+                }
+                let heard = try #require(notice)
+                #expect(heard.jobID.cid == job && heard.receiptCID.text == result.receiptCID)
+                #expect(heard.executorDID.description == result.executorDID)
+                let stranger = try #require(
+                    mesh.nodes.first {
+                        $0 !== mesh.originator && $0.identity.did.description != result.executorDID
+                    })
+                #expect(try await stranger.verifyReceipt(heard.receiptCID).isValid)
+            }
         }
     }
 }
