@@ -30,7 +30,7 @@ build: setup ## the mesh binary (debug), in .build/debug/mesh
 release: setup ## the mesh binary (optimised), in .build/release/mesh
 	@$(QUIETLY) "Building mesh (release)" release.log $(SWIFT_BUILD) -c release --product mesh
 
-package: release ## a tarball and a .deb of the optimised build, in .build/package (docs/installing.md)
+package: release guests ## a tarball and a .deb of the optimised build, in .build/package (docs/installing.md)
 	@scripts/setup.sh package
 	@scripts/package.sh
 

@@ -312,7 +312,7 @@ let tests: [Target] = [
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
             "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore",
-            "NodeAPI", "NodeSetup", "PlanetaryMesh", External.logging, External.nioHTTP1,
+            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Workflows", External.logging, External.nioHTTP1,
         ]),
     meshTests(
         "ReceiptsTests",

@@ -53,6 +53,8 @@ home=/var/lib/mesh
 log=$root/srv/log
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 quietly() { "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2 && return 1; }; }
+# Seconds since a step began: how long a newcomer's way takes.
+begun=$SECONDS
 ok() { printf 'ok  %s\n' "$1"; }
 check() { # check WHAT COMMAND...
     local what=$1
@@ -87,6 +89,7 @@ rm -rf "$root"/opt/mesh-* "$root/srv/.mesh"
 # 3. The .deb, as apt installs it.
 deb=$(basename "$packages"/*.deb)
 quietly inside apt-get update
+begun=$SECONDS
 check 'apt installs the .deb' inside apt-get install -y --no-install-recommends "/packages/$deb"
 check 'the user mesh is there' inside getent passwd mesh
 check 'its home is for it alone' inside sh -c \
@@ -107,10 +110,29 @@ up() { # starts the node as the unit does, and waits until it says that it is re
 }
 down() { quietly mesh stop && wait; }
 
+page() { # signs in as a browser does, by the link of mesh dashboard, and gets the page and the state of the node
+    mesh dashboard --json >"$root/srv/link" && python3 - "$root/srv/link" <<'PAGE'
+import json, sys, urllib.parse, urllib.request
+page, code = json.load(open(sys.argv[1]))["url"].split("#")
+origin = urllib.parse.urljoin(page, "/")[:-1]
+opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+assert b"<title>" in opener.open(page).read()
+question = urllib.request.Request(
+    origin + "/v1/sign-in", json.dumps({"code": code}).encode(),
+    {"content-type": "application/json", "origin": origin})
+opener.open(question).read()
+assert json.load(opener.open(origin + "/v1/status"))["version"]
+PAGE
+}
+
+check 'the dashboard is turned on' mesh config set api.listen 127.0.0.1:4080
 check 'the node starts' up
-check 'a job runs' sh -c \
-    "[ \"\$(env -i PATH=$PATH chroot $root mesh --home $home run --quiet /srv/hello.wasm)\" = hello ]"
+check 'a browser signs in to the dashboard by the link of mesh dashboard' page
+examples=/usr/share/doc/planetary-mesh/examples
+check 'a module of the package runs as a job' sh -c \
+    "[ \"\$(echo 1 2 39 | env -i PATH=$PATH chroot $root mesh --home $home run --quiet $examples/Sum.wasm --stdin -)\" = 42 ]"
 check 'its receipt holds' mesh receipt verify last
+printf '      %s s since apt began\n' $((SECONDS - begun))
 check 'and says the same when it is run again' mesh receipt replay last
 job=$(mesh jobs --json | sed -n 's/.*"job_id" *: *"\([^"]*\)".*/\1/p' | head -n 1)
 [ -n "$job" ] || fail 'the job has no name'
@@ -183,6 +205,8 @@ restarts() { # restarts COUNT: waits until the service was started again as ofte
 if service; then
     ok 'systemd starts the service, and hears that it is ready'
     printf '      %s\n' "$(by_init systemd-analyze security --no-pager mesh.service | sed -n 's/^→ //p')"
+    check 'the unit is exposed to at most 3.0' \
+        by_init systemd-analyze security --no-pager --threshold=30 mesh.service
     check 'a job runs in the hardened service' sh -c \
         "[ \"\$(nsenter -t $init -a mesh --home $home run --quiet /srv/hello.wasm)\" = hello ]"
     by_init sh -c 'mkdir -p /run/systemd/system/mesh.service.d &&

@@ -78,6 +78,14 @@ sbom() { # sbom STAGE
 }
 sbom "$stage"
 
+# Modules to begin with.
+examples() { # examples DOC
+    mkdir -p "$1/examples"
+    install -m 0644 Examples/build/Sum.wasm Examples/build/TextPortrait.wasm "$1/examples/"
+}
+[ -f Examples/build/Sum.wasm ] || fail "there is no Examples/build/Sum.wasm; run make guests"
+examples "$stage/share/doc/mesh"
+
 # 4. The tarball.
 touched() { find "$1" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +; }
 touched "$stage"
@@ -90,6 +98,7 @@ mkdir -p "$deb/DEBIAN" "$deb/usr/bin" "$deb/usr/lib" "$deb/etc/mesh" "$deb/lib/s
 cp -R "$stage" "$deb/usr/lib/mesh"
 rm -rf "$deb/usr/lib/mesh/lib/libsqlite3.so.0" "$deb/usr/lib/mesh/share/doc"
 sbom "$deb/usr/lib/mesh"
+examples "$deb/usr/lib/mesh/share/doc/mesh"
 mv "$deb/usr/lib/mesh/share" "$deb/usr/share"
 mv "$deb/usr/share/doc/mesh" "$deb/usr/share/doc/planetary-mesh"
 mv "$deb/usr/share/zsh/site-functions" "$deb/usr/share/zsh/vendor-completions"
@@ -130,3 +139,6 @@ dpkg-deb --root-owner-group -Zxz -z3 --threads-max=1 \
 rm -rf "$work"
 (cd "$out" && sha256sum -- *.tar.gz *.deb | tee SHA256SUMS)
 du --apparent-size --block-size=1 "$out"/*.tar.gz "$out"/*.deb
+for package in "$out"/*.tar.gz "$out"/*.deb; do
+    [ "$(stat -c %s "$package")" -le $((60 * 1000 * 1000)) ] || fail "$package is larger than 60 MB"
+done

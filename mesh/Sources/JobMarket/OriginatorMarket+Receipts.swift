@@ -46,7 +46,7 @@ extension OriginatorMarket {
         case .acceptable(let signed):
             let isOverclaimed = jobs.read(id) { TimedClaim.isOverclaimed(signed.body, on: $0, context) } ?? false
             context.keep(signed, of: id, isContradiction: isOverclaimed)
-            if isOverclaimed { recordInvalid(signed, &context) }
+            if isOverclaimed { recordInvalid(signed.body, signed.cid, &context) }
             accept(signed, of: id, &context)
         }
         return .ack
@@ -62,7 +62,7 @@ extension OriginatorMarket {
             return
         }
         context.keep(signed, of: id, isContradiction: true)
-        recordInvalid(signed, &context)
+        recordInvalid(signed.body, signed.cid, &context)
     }
 
     /// Whether a run claims that its time was over while a second one of it goes on: that is no result, or whoever says
@@ -78,14 +78,13 @@ extension OriginatorMarket {
     }
 
     /// Counts a receipt that cannot be true against its executor.
-    private func recordInvalid(_ signed: SignedObject<ExecutionReceipt>, _ context: inout MarketContext) {
+    private func recordInvalid(_ body: ExecutionReceipt, _ cid: CID, _ context: inout MarketContext) {
         context.counters.refused("receipt_untrue")
-        context.records.wasWrong(signed.body.executorDID)
+        context.records.wasWrong(body.executorDID)
         context.reputation.record(
             ReputationEvidence(
-                subject: signed.body.executorDID, payer: signed.body.originatorDID,
-                assignmentCID: signed.body.assignmentCID, receiptCID: signed.cid, verdict: .invalid,
-                at: context.wallClock))
+                subject: body.executorDID, payer: body.originatorDID, assignmentCID: body.assignmentCID,
+                receiptCID: cid, verdict: .invalid, at: context.wallClock))
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {

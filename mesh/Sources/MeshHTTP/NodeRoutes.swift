@@ -258,10 +258,7 @@ struct NodeRoutes: Sendable {
             "/v1/files", "Keeps a file and offers it to the mesh", body: .bytes("application/octet-stream"),
             answer: .json(AddedFile.self), status: 201
         ) { request, _ in
-            let bytes = try await body(
-                request, bytesMax: limits.fileBytesMax,
-                hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
-            return try json(await service.add(bytes), status: .created)
+            try json(await keptFile(request), status: .created)
         }
         table.delete(
             "/v1/blocks/:cid", "Forgets a file, a block, or the evidence and outputs of a job",
@@ -524,6 +521,30 @@ struct NodeRoutes: Sendable {
     /// The caller's span, as its header says (https://www.w3.org/TR/trace-context-2/).
     private static func traceparent(of request: Request) -> String? {
         HeaderName("traceparent").flatMap { request.headers[$0] }
+    }
+
+    /// Has the node keep the body as a file: one chunk as a whole, more in pieces as they come.
+    private func keptFile(_ request: Request) async throws -> AddedFile {
+        var first: [UInt8] = []
+        var file: ArrivingFile?
+        for try await buffer in request.body {
+            guard (file?.byteCount ?? first.count) + buffer.readableBytes <= limits.fileBytesMax else {
+                throw NodeServiceError(
+                    .tooLarge, "The body has more than the \(limits.fileBytesMax) bytes that this route accepts.",
+                    hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
+            }
+            if file == nil {
+                first.append(contentsOf: buffer.readableBytesView)
+                guard first.count > UnixFSFile.chunkBytes else { continue }
+                file = ArrivingFile(for: service)
+                try await file?.take(first)
+                first = []
+            } else {
+                try await file?.take(Array(buffer.readableBytesView))
+            }
+        }
+        guard var file else { return try await service.add(first) }
+        return try await file.end()
     }
 
     private func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {

@@ -2,6 +2,7 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import NodeAPI
+import SignedObjects
 import Synchronization
 
 /// Tells its followers what changes at this node.
@@ -15,9 +16,10 @@ final class ChangeFeed: Sendable {
         var followersMax = 4
         /// Changes that wait for a follower; with one more it is cut off.
         var waitingMax = 1_024
-        /// Looks at connected peers for one at executors' offers.
-        var looksPerOffer = 4
     }
+
+    /// How often a node looks who came and went while somebody follows, in milliseconds.
+    static let lookMilliseconds: Int64 = 50
 
     private struct State {
         /// BOUNDED: by `Limits.followersMax`.
@@ -25,9 +27,8 @@ final class ChangeFeed: Sendable {
         var nextID: UInt64 = 0
         var isClosed = false
         /// What was there at the last look; nil before the first.
-        var peers: Set<String>?
-        var offers: Set<String>?
-        var looks = 0
+        var peers: Set<PeerID>?
+        var offers: Set<DID>?
     }
 
     private let limits: Limits
@@ -44,7 +45,7 @@ final class ChangeFeed: Sendable {
             of: NodeChange.self, bufferingPolicy: .bufferingOldest(limits.waitingMax))
         let id: UInt64? = state.withLock { state in
             guard state.followers.count < limits.followersMax, !state.isClosed else { return nil }
-            if state.followers.isEmpty { (state.peers, state.offers, state.looks) = (nil, nil, 0) }
+            if state.followers.isEmpty { (state.peers, state.offers) = (nil, nil) }
             state.nextID += 1
             state.followers[state.nextID] = continuation
             return state.nextID
@@ -66,20 +67,15 @@ final class ChangeFeed: Sendable {
         }
     }
 
-    /// Whether the next look wants the offers too, which cost more.
-    var wantsOffers: Bool { state.withLock { $0.looks % limits.looksPerOffer == 0 } }
-
-    /// Tells what came and went among connected peers and known offers since the last look.
-    func look(peers: Set<String>, offers: Set<String>?, at: UInt64) {
-        let (before, offered) = state.withLock { state in
-            let before = (state.peers, state.offers)
-            state.looks += 1
-            state.peers = peers
-            if let offers { state.offers = offers }
+    /// Tells what came and went among connected peers and known executors' offers since the last look.
+    func look(peers: Set<PeerID>, offers: Set<DID>, at: UInt64) {
+        let before = state.withLock { state in
+            let before = (peers: state.peers, offers: state.offers)
+            (state.peers, state.offers) = (peers, offers)
             return before
         }
-        tell(.peer, before, peers, came: "connected", went: "lost", at: at)
-        if let offers { tell(.offer, offered, offers, came: "offered", went: "withdrawn", at: at) }
+        tell(.peer, before.peers, peers, named: \.text, came: "connected", went: "lost", at: at)
+        tell(.offer, before.offers, offers, named: \.text, came: "offered", went: "withdrawn", at: at)
     }
 
     /// Ends the streams of all followers.
@@ -91,12 +87,13 @@ final class ChangeFeed: Sendable {
         for follower in followers { follower.finish() }
     }
 
-    private func tell(
-        _ kind: NodeChange.Kind, _ before: Set<String>?, _ now: Set<String>, came: String, went: String, at: UInt64
+    private func tell<Name: Hashable>(
+        _ kind: NodeChange.Kind, _ before: Set<Name>?, _ now: Set<Name>, named text: (Name) -> String, came: String,
+        went: String, at: UInt64
     ) {
         guard let before, before != now else { return }
-        for id in now.subtracting(before).sorted() { tell(NodeChange(kind, id, came, at: at)) }
-        for id in before.subtracting(now).sorted() { tell(NodeChange(kind, id, went, at: at)) }
+        for id in now.subtracting(before).map(text).sorted() { tell(NodeChange(kind, id, came, at: at)) }
+        for id in before.subtracting(now).map(text).sorted() { tell(NodeChange(kind, id, went, at: at)) }
     }
 
     private func tell(_ change: NodeChange) {

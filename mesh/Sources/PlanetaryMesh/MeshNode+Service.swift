@@ -305,13 +305,9 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     /// Tells those who follow what came and went around this node since the last look.
     func tellFollowers() async {
-        guard feed.isFollowed else { return }
-        let peers = Set(await parts.swarm.connectedPeers().map(\.text))
-        var offers: Set<String>?
-        if feed.wantsOffers, let known = try? prospects(nil, JobSizes()) {
-            offers = Set(known.map(\.offer.nodeDID.text))
-        }
-        feed.look(peers: peers, offers: offers, at: moment.wallClock.value)
+        guard feed.isFollowed, let known = try? prospects(nil, JobSizes()) else { return }
+        let peers = Set(await parts.swarm.connectedPeers())
+        feed.look(peers: peers, offers: Set(known.map(\.offer.nodeDID)), at: moment.wallClock.value)
     }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] {

@@ -323,11 +323,22 @@ package actor MeshNode {
                             assignment: assignment, .running, progressPermille: UInt64(clamping: permille))))
             }
             board.tellProgress(of: core.market, at: moment.wallClock)
-            await tellFollowers()
             log.tellLeftOut()
             warnOfOwnKey()
             beat.yield(())
-        } while (try? await Task.sleep(for: .milliseconds(NodeCore.lookMilliseconds))) != nil
+        } while await isTimeToLook()
+    }
+
+    /// Waits until the next look, and tells those who follow meanwhile what comes and goes; false when the node stops.
+    private func isTimeToLook() async -> Bool {
+        var left = NodeCore.lookMilliseconds
+        while left > 0 {
+            let step = feed.isFollowed ? min(left, ChangeFeed.lookMilliseconds) : left
+            guard (try? await Task.sleep(for: .milliseconds(step))) != nil else { return false }
+            left -= step
+            await tellFollowers()
+        }
+        return true
     }
 
     /// Says once that another node has this node's key.

@@ -1,3 +1,4 @@
+import Foundation
 import IPLD
 import Multiformats
 import NodeAPI
@@ -236,6 +237,36 @@ struct ContentTests {
             // The path that has only one method, although another path fits it too.
             let options = try await scene.ask("/v1/blocks/missing", method: "OPTIONS", scene.full)
             #expect(options.status == 405 && options.headers["allow"] == "POST")
+        }
+    }
+
+    /// A file in the body goes to the node in pieces, under the CID that it would have as a whole.
+    @Test func aFileThatIsSentComesInPieces() async throws {
+        let script = ScriptedNode.Script()
+        let text = (0..<800_000).map { "\($0)\n" }.joined()
+        let whole = try UnixFSFile.blocks(of: Array(text.utf8))
+        #expect(whole.blocks.count == 7)
+        try await WebScene.run(script) { scene in
+            let answer = try await scene.ask("/v1/files", method: "POST", body: text, scene.full)
+            let kept = try JSONDecoder().decode(AddedFile.self, from: Data(answer.body))
+            #expect(kept == AddedFile(cid: whole.root.text, size: text.utf8.count))
+            #expect(script.kept.pinned == [whole.root])
+            #expect(whole.blocks.allSatisfy { script.kept.block($0.cid) == $0.bytes })
+            // Never more than waits at the most.
+            #expect(script.kept.puts == [4, 3])
+            // What fits into a block is one.
+            let small = try await scene.ask("/v1/files", method: "POST", body: "small", scene.full)
+            let cid = CID.hashing(Array("small".utf8), codec: .raw)
+            #expect(try JSONDecoder().decode(AddedFile.self, from: Data(small.body)).cid == cid.text)
+            #expect(script.kept.puts.count == 2)
+        }
+        var limits = MeshHTTPLimits()
+        limits.fileBytesMax = 3_000_000
+        let other = ScriptedNode.Script()
+        try await WebScene.run(other, limits: limits) { scene in
+            let answer = try await scene.ask("/v1/files", method: "POST", body: text, scene.full)
+            #expect(answer.status == 413 && answer.problem == "too_large")
+            #expect(other.kept.pinned.isEmpty)
         }
     }
 }

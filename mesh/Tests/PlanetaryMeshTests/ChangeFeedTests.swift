@@ -1,10 +1,17 @@
+import Multiformats
 import NodeAPI
+import PeerIdentity
+import SignedObjects
 import Testing
 
 @testable import PlanetaryMesh
 
 /// What a node tells those who show it live.
 @Suite struct ChangeFeedTests {
+    private func identity(_ number: UInt8) throws -> Identity {
+        try Identity(seed: Array(repeating: number, count: 32))
+    }
+
     private func read(_ stream: AsyncStream<NodeChange>) async -> [String] {
         var told: [String] = []
         for await change in stream { told.append("\(change.kind) \(change.id) \(change.what)") }
@@ -15,14 +22,19 @@ import Testing
         let feed = ChangeFeed()
         #expect(!feed.isFollowed)
         let stream = try feed.follow()
-        #expect(feed.isFollowed && feed.wantsOffers)
+        #expect(feed.isFollowed)
+        let (a, b, c) = (try identity(1), try identity(2), try identity(3))
         // What was there before is no change.
-        feed.look(peers: ["a", "b"], offers: ["x"], at: 1)
-        #expect(!feed.wantsOffers)
-        feed.look(peers: ["b", "c"], offers: nil, at: 2)
-        feed.look(peers: ["b", "c"], offers: ["y"], at: 3)
+        feed.look(peers: [a.peerID, b.peerID], offers: [a.did], at: 1)
+        feed.look(peers: [b.peerID, c.peerID], offers: [a.did], at: 2)
+        feed.look(peers: [b.peerID, c.peerID], offers: [b.did], at: 3)
         feed.finish()
-        #expect(await read(stream) == ["peer c connected", "peer a lost", "offer y offered", "offer x withdrawn"])
+        let told = await read(stream)
+        #expect(
+            told == [
+                "peer \(c.peerID.text) connected", "peer \(a.peerID.text) lost", "offer \(b.did.text) offered",
+                "offer \(a.did.text) withdrawn",
+            ])
         #expect(throws: NodeServiceError.self) { _ = try feed.follow() }
     }
 
@@ -31,12 +43,13 @@ import Testing
         limits.waitingMax = 2
         let feed = ChangeFeed(limits: limits)
         let stream = try feed.follow()
+        let peers = try (1...3).map { try identity($0).peerID }
         feed.look(peers: [], offers: [], at: 1)
-        feed.look(peers: ["a", "b"], offers: nil, at: 2)
+        feed.look(peers: Set(peers[..<2]), offers: [], at: 2)
         #expect(feed.isFollowed)
-        feed.look(peers: ["a", "b", "c"], offers: nil, at: 3)
+        feed.look(peers: Set(peers), offers: [], at: 3)
         #expect(!feed.isFollowed)
-        #expect(await read(stream) == ["peer a connected", "peer b connected"])
+        #expect(await read(stream) == peers[..<2].map(\.text).sorted().map { "peer \($0) connected" })
     }
 
     @Test func followersHaveABoundAndLeave() async throws {
