@@ -1,8 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// The network (libp2p/) knows nothing of the mesh (mesh/). A target may only depend on what stands in a list above its
-// own (`--explicit-target-dependency-import-check error`); TidyTests keep cores free of Foundation, libp2p/ as here.
+// libp2p/ knows nothing of mesh/. A target depends on lists above its own; TidyTests keep cores free of Foundation.
 
 let wasmtimeLibrary = "\(Context.packageDirectory)/vendor/wasmtime/lib"
 
@@ -176,8 +175,8 @@ let meshShells: [Target] = [
     mesh(
         "NodeSetup",
         [
-            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MeshTypes", "NodeAPI", External.crypto,
-            External.cryptoExtras,
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "NodeAPI",
+            External.crypto, External.cryptoExtras,
         ]),
     // What wires it.
     mesh(
@@ -234,7 +233,8 @@ let apps: [Target] = [
         "mesh-benchmarks",
         [
             "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "P2PServices", "IPLD", "SignedObjects",
-            "MeshTypes", "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging, External.nioCore,
+            "MerkleLog", "MeshTypes", "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging,
+            External.nioCore,
         ], path: "Benchmarks"),
 ]
 
@@ -297,7 +297,7 @@ let tests: [Target] = [
         ]),
     meshTests(
         "NodeSetupTests",
-        ["Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "NodeAPI", "NodeSetup"]),
+        ["Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "NodeAPI", "NodeSetup"]),
     meshTests(
         "NodeTests",
         [
@@ -312,7 +312,8 @@ let tests: [Target] = [
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
             "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore",
-            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Workflows", External.logging, External.nioHTTP1,
+            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.logging,
+            External.nioHTTP1,
         ]),
     meshTests(
         "ReceiptsTests",

@@ -1,5 +1,6 @@
 import ArgumentParser
 import IPLD
+import MerkleLog
 import MeshTypes
 import Multiformats
 import PeerIdentity
@@ -50,8 +51,49 @@ struct FormatsBenchmarks: ParsableCommand {
                 chain.blocks[cid].map { .bytes($0) } ?? .missing("")
             }.isVerified ? 1 : 0
         }
+        let log = try SampleLog(chain.receipt.cid, by: identity)
+        try measure("log proof verify, a million entries", bytes: log.proof.count) {
+            try LogEvidence(verifying: log.proof).heads.count
+        }
         precondition(sink != 0, "nothing was measured")
         try Measurement.report(results, asJSON: json)
+    }
+}
+
+/// A log with the entry of a receipt in its middle, and the proof of that.
+private struct SampleLog {
+    let proof: [UInt8]
+
+    init(_ receipt: CID, by identity: Identity) throws {
+        let (count, number) = (UInt64(1_000_000), UInt64(600_000))
+        var tree = MerkleTree()
+        var entry: SignedObject<AnchorEntry>?
+        var hashes: [HashPlace: MerkleHash] = [:]
+        guard let plan = ProofPlan.inclusion(of: number, in: count) else { preconditionFailure("no such entry") }
+        let wanted = Set(plan.places)
+        for index in 0..<count {
+            var leaf = withUnsafeBytes(of: index) { Array($0) }
+            if index == number {
+                let signed = try SignedObject.sign(
+                    AnchorEntry(
+                        nodeDID: identity.did, parents: [], payload: [receipt], scope: AnchorEntry.globalScope,
+                        height: index, recordedAt: UnixMilliseconds(0), size: index, root: tree.root.bytes),
+                    with: identity)
+                (entry, leaf) = (signed, signed.cid.bytes)
+            }
+            for (level, hash) in tree.append(.leaf(leaf)).enumerated() {
+                let place = HashPlace(level: UInt64(level), index: index >> UInt64(level))
+                if wanted.contains(place) { hashes[place] = hash }
+            }
+        }
+        let origin = AnchorEntry.logName(of: identity.did, scope: AnchorEntry.globalScope, openedAt: nil)
+        guard let entry, let path = plan.proof(of: hashes),
+            let checkpoint = Checkpoint(origin: origin, head: TreeHead(tree))
+        else { preconditionFailure("no proof of an entry of the log") }
+        proof =
+            LogProof(
+                extra: entry.bytes, index: number, hashes: path, note: try checkpoint.signed(with: identity)
+            ).bytes
     }
 }
 

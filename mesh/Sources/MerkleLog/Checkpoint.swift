@@ -14,12 +14,13 @@ package struct Checkpoint: Sendable {
         self.head = head
     }
 
-    /// The checkpoint of a note's text; nil if it is none. Lines of extensions, which nobody here signs, are not taken.
+    /// The checkpoint of a note's text, whatever its root is; nil if it is none. Lines of extensions, which nobody here
+    /// signs, are not taken.
     package init?(text: String) {
         let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false)
         guard lines.count == 4, lines[3].isEmpty, let origin = String(lines[0]), let sizeText = String(lines[1]),
             let rootText = String(lines[2]), let size = PlainNumber.read(sizeText), size <= MerkleTree.sizeMax,
-            let root = MerkleHash(base64: rootText), size > 0 || root == .empty
+            let root = MerkleHash(base64: rootText)
         else { return nil }
         self.init(origin: origin, head: TreeHead(size: size, root: root))
     }
@@ -38,7 +39,7 @@ package struct Checkpoint: Sendable {
 
     /// Whether a note is this checkpoint, signed by its log's key.
     package static func verified(_ note: SignedNote, by key: PublicKey) -> Checkpoint? {
-        guard let checkpoint = Checkpoint(text: note.text),
+        guard let checkpoint = Checkpoint(text: note.text), checkpoint.head.isPossible,
             let own = NoteKey(name: checkpoint.origin, kind: .note, publicKey: key), note.isSigned(by: own) == true
         else { return nil }
         return checkpoint

@@ -13,6 +13,9 @@ package struct TreeHead: Hashable, Sendable {
     /// What a tree is now.
     package init(_ tree: MerkleTree) { self.init(size: tree.size, root: tree.root) }
 
+    /// Whether there can be such a tree: the one without leaves has one root.
+    package var isPossible: Bool { size > 0 || root == .empty }
+
     /// Whether a proof shows that the leaf of a number is in the tree (RFC 9162, section 2.1.3.2).
     package func includes(_ leaf: MerkleHash, at index: UInt64, proof: [MerkleHash]) -> Bool {
         before(leaf, at: index, proof: proof) != nil

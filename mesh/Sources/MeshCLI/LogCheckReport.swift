@@ -1,3 +1,4 @@
+import Foundation
 import MerkleLog
 import MeshTypes
 import Multiformats
@@ -33,12 +34,17 @@ struct LogCheckReport: Codable, Hashable {
         var entryCID: String?
         var anchors: [String]?
         var recordedAt: UInt64?
+        /// How many of the witnesses that the reader named have cosigned the head, when that counts.
+        var cosignatures: Int?
+        /// By when the head was there, in seconds since 1970, though as many witnesses lie as may; nil if too few say.
+        var seenBy: UInt64?
 
         private enum CodingKeys: String, CodingKey {
-            case file, origin, size, root, number, anchors
+            case file, origin, size, root, number, anchors, cosignatures
             case authorDID = "author_did"
             case entryCID = "entry_cid"
             case recordedAt = "recorded_at"
+            case seenBy = "seen_by"
         }
     }
 
@@ -75,6 +81,31 @@ struct LogCheckReport: Codable, Hashable {
 
     /// Notes what is wrong.
     mutating func fail(_ finding: String) { note(.fails, finding) }
+
+    /// Asks that enough witnesses have cosigned the head in each file, none of them too long ago.
+    mutating func require(
+        _ wanted: WitnessOptions.Wanted, of read: [(file: String, evidence: LogEvidence)], now: Date
+    ) {
+        for (index, one) in read.enumerated() { require(wanted, of: index, one.file, one.evidence, now: now) }
+    }
+
+    private mutating func require(
+        _ wanted: WitnessOptions.Wanted, of index: Int, _ file: String, _ evidence: LogEvidence, now: Date
+    ) {
+        let seconds = UInt64(max(0, now.timeIntervalSince1970))
+        let times = evidence.cosignedAt(by: wanted.keys).compactMap(\.self)
+        let good = times.filter { time in
+            time <= seconds ? seconds - time <= wanted.ageSecondsMax : time - seconds <= WitnessOptions.aheadSecondsMax
+        }
+        files[index].cosignatures = good.count
+        // Of one more than may lie, one does not.
+        files[index].seenBy = good.sorted().dropFirst(wanted.quorum.faulty).first
+        guard good.count < wanted.quorum.needed else { return }
+        let old = times.count > good.count ? ", and \(times.count - good.count) more at another time than counts" : ""
+        fail(
+            "\(file): \(good.count) of \(wanted.quorum.count) witnesses have cosigned the head\(old); "
+                + "\(wanted.quorum.needed) have to")
+    }
 
     /// Compares each two files of one log.
     mutating func compare(_ read: [(file: String, evidence: LogEvidence)]) {
@@ -129,6 +160,12 @@ struct LogCheckReport: Codable, Hashable {
                 lines.append(
                     "\(piece.file): the log \(piece.origin) with \(Readable.count(piece.size)) entries, root "
                         + "\(piece.root)")
+            }
+            if let count = piece.cosignatures, let seconds = piece.seenBy {
+                let (milliseconds, isBeyond) = seconds.multipliedReportingOverflow(by: 1_000)
+                lines.append(
+                    "  cosigned by \(count) of the witnesses; it was there by "
+                        + "\(Readable.date(isBeyond ? .max : milliseconds))")
             }
         }
         lines += findings.map { "\($0.prefix(1).uppercased())\($0.dropFirst())." }

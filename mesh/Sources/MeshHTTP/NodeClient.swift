@@ -126,6 +126,10 @@ package struct NodeClient: NodeService {
         try await get("/v1/dag/head" + (size.map { "?since=\($0)" } ?? ""))
     }
 
+    package func witnessKey() async throws(NodeServiceError) -> WitnessKeyView {
+        try await get("/v1/dag/witness")
+    }
+
     package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
         try await get("/v1/dag/proofs/\(cid.text)")
     }

@@ -147,6 +147,10 @@ struct NodeRoutes: Sendable {
             query: [.init("since", .number(0...Int64.max))], answer: .json(LogHeadView.self)
         ) { request, _ in try json(await service.logHead(since: size(request, "since"))) }
         table.get(
+            "/v1/dag/witness", "The key with which this node cosigns others' logs, and whose",
+            answer: .json(WitnessKeyView.self)
+        ) { _, _ in try json(await service.witnessKey()) }
+        table.get(
             "/v1/dag/proofs/:cid", "The proof that this node's log anchors a receipt", answer: .json(LogProofView.self)
         ) { _, context in try json(await service.logProof(of: cid(context))) }
         table.get(

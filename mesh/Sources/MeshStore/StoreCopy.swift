@@ -11,6 +11,8 @@ package struct StoreCopy: Sendable {
     /// The setting that marks the database of a home that was restored, until its node has started: when the backup was
     /// made, as text.
     package static let restoredKey = "restored"
+    /// The setting with the secret with which a node cosigns as a witness. It is of one database alone.
+    package static let witnessSeedKey = "witness_seed"
     /// The newest version of the tables that this program reads.
     package static let versionMax = StoreSchema.version
     /// Pages that are copied before it says how far it is.
@@ -104,6 +106,9 @@ package struct StoreCopy: Sendable {
     /// Checks a copy that came from a backup, with its packs beside it: all pages, the version, whose it is, and that
     /// each row's bytes are within its pack. Then marks it as restored, so that its node signs nothing before it has
     /// begun a new chain.
+    ///
+    /// As a witness the original may have cosigned heads since, so the key for that is gone, and what others cosigned
+    /// is of a log that does not go on.
     package static func accept(
         _ path: String, owner: String, madeAt: UInt64
     ) throws(MeshStoreError) {
@@ -123,6 +128,10 @@ package struct StoreCopy: Sendable {
                 try db.execute(
                     sql: "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
                     arguments: [restoredKey, Data(String(madeAt).utf8)])
+                try db.execute(sql: "DELETE FROM settings WHERE key = ?", arguments: [witnessSeedKey])
+                if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= WitnessedRow.sinceVersion {
+                    try db.execute(sql: "DELETE FROM cosigned")
+                }
             }
             try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
             try queue.close()

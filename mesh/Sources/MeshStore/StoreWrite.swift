@@ -66,6 +66,10 @@ package enum StoreWrite: Sendable {
     case anchored(AnchoredRow)
     /// Remembers that the receipt of a workflow has to be anchored, until an entry does it.
     case anchorOwed(CID, workflow: CID)
+    /// Remembers the newest checkpoint of another's log, before this node cosigns it.
+    case witnessed(WitnessedRow)
+    /// Keeps a witness's cosignature on a head of this node's log.
+    case cosigned(CosignedRow)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -92,7 +96,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .anchored, .anchorOwed, .setting:
+            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved, .forgetPeer:
@@ -123,7 +127,8 @@ package enum StoreWrite: Sendable {
         case .workflow(let row): row.manifest.count + 256
         case .workflowEvent(_, let bytes): bytes.count + 64
         case .anchored(let row): row.bytes.count + 512
-        case .work, .anchorOwed: 256
+        case .witnessed(let row): row.note.count + 512
+        case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:
             256

@@ -71,6 +71,8 @@ struct StoreWriter: Sendable {
         case .workflowEvent(let id, let bytes): try WorkflowRows.append(bytes, of: id, db)
         case .work(let row): try row.put(db, limits)
         case .anchored(let row): try row.put(db)
+        case .witnessed(let row): try row.put(db)
+        case .cosigned(let row): try row.put(db)
         case .anchorOwed(let receipt, let workflow):
             try run(
                 db, "INSERT INTO anchor_owed(cid, workflow) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -201,6 +201,9 @@ package struct JobDescription: Hashable, Sendable, Codable {
     /// The most receipts of one description, and as many movements.
     package static let receiptsMax = 128
 
+    /// The entry of this node's log that has the receipt which counts; nil where there is none.
+    package var anchored: LogEntryView?
+
     /// A description without what its journals tell.
     package init(job: JobView) {
         self.job = job
@@ -212,7 +215,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case job, request, bids, attempts, receipts, movements, sizes
+        case job, request, bids, attempts, receipts, movements, sizes, anchored
         case traceID = "trace_id"
         case furtherBids = "further_bids"
     }

@@ -71,6 +71,8 @@ package protocol NodeService: Sendable {
     /// The signed head of the log of what this node anchored; behind the proof that it continues the head of a size, if
     /// one is named.
     func logHead(since size: UInt64?) async throws(NodeServiceError) -> LogHeadView
+    /// The key with which this node cosigns as a witness, and for whom.
+    func witnessKey() async throws(NodeServiceError) -> WitnessKeyView
     /// The proof that the log has the entry that anchors a receipt or another block.
     func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView
 

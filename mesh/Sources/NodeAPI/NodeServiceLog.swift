@@ -8,6 +8,8 @@ package struct LogEntryView: Hashable, Sendable, Codable {
     package var anchors: [String]
     /// When, in milliseconds since the Unix epoch, as the node says.
     package var recordedAt: UInt64
+    /// What witnesses said of it; nil where none is known to have said anything, and in lists.
+    package var cosignatures: [CosignatureView]?
 
     package init(number: UInt64, entryCID: String, anchors: [String], recordedAt: UInt64) {
         self.number = number
@@ -17,7 +19,7 @@ package struct LogEntryView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case number, anchors
+        case number, anchors, cosignatures
         case entryCID = "entry_cid"
         case recordedAt = "recorded_at"
     }

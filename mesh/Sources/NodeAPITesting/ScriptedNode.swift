@@ -170,6 +170,10 @@ package struct ScriptedNode: NodeService {
             LogHeadView(origin: origin, size: 3, root: "root", text: size.map { "old \($0)\n" } ?? "checkpoint\n"))
     }
 
+    package func witnessKey() async throws(NodeServiceError) -> WitnessKeyView {
+        try answer(WitnessKeyView(key: "icn-mesh/witness/\(Samples.peer.did ?? "")+00000000+BA==", authors: []))
+    }
+
     package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
         guard let entry = script.log.first(where: { $0.anchors.contains(cid.text) }) else {
             throw NodeServiceError(.receiptNotFound, "This node has anchored no \(cid).")

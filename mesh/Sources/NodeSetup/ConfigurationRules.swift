@@ -1,4 +1,5 @@
 import Foundation
+import MerkleLog
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -46,6 +47,21 @@ indirect enum ConfigurationRule: Sendable {
         ("gateway", gateway),
         ("api", api),
         ("traces", traces),
+        (
+            "log",
+            .group([
+                (
+                    "witnesses",
+                    .list(
+                        .text(
+                            "the key that mesh dag witness prints at the witness, and its address, such as "
+                                + "http://192.0.2.1:8080/witness"
+                        ) { WitnessEntry(text: $0)?.place != nil })
+                ),
+                ("witness_seconds", .count(1...86_400)),
+            ])
+        ),
+        ("witness", .group([("authors", .list(did))])),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
     ])

@@ -1,6 +1,8 @@
 package import Foundation
+import MerkleLog
 package import Multiformats
 package import NodeAPI
+package import SignedObjects
 
 /// What the owner of a node may set in `config.json`; everything has a default.
 package struct NodeConfiguration: Hashable, Sendable, Codable {
@@ -32,6 +34,10 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var api = API()
     /// What is recorded of jobs for a receiver of traces.
     package var traces = Traces()
+    /// Who witnesses the log of what the node anchored.
+    package var log = Log()
+    /// Whose logs the node witnesses.
+    package var witness = Witness()
     /// The bounds of the node.
     package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -288,6 +294,61 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
+    /// Who witnesses the log of what a node anchored.
+    package struct Log: Hashable, Sendable, Codable {
+        /// The witnesses: the key of each, as `mesh dag witness` prints it there, and behind a space the address of its
+        /// gateway.
+        package var witnesses: [String] = []
+        /// How often a log that has grown is handed to them, in seconds.
+        package var witnessSeconds: UInt64 = 60
+
+        /// None.
+        package init() {}
+
+        /// The witnesses, read; `ConfigurationRule` has checked them. Those after `countMax` are not asked.
+        package var addresses: [WitnessAddress] {
+            witnesses.prefix(WitnessEntry.countMax).compactMap { text in
+                guard let entry = WitnessEntry(text: text), let place = entry.place else { return nil }
+                return WitnessAddress(
+                    name: entry.key.name, key: entry.key.text, host: place.host, port: place.port,
+                    prefix: place.prefix)
+            }
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case witnesses
+            case witnessSeconds = "witness_seconds"
+        }
+
+        /// Reads what is given; `ConfigurationRule` has checked it.
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.witnesses, into: &witnesses)
+            try container.read(.witnessSeconds, into: &witnessSeconds)
+        }
+    }
+
+    /// Whose logs a node witnesses, at its gateway.
+    package struct Witness: Hashable, Sendable, Codable {
+        /// Their authors, by DID; nobody's means that it is no witness.
+        package var authors: [String] = []
+
+        /// Nobody's.
+        package init() {}
+
+        /// The authors, read; `ConfigurationRule` has checked them.
+        package var dids: Set<DID> { Set(authors.compactMap { try? DID(parsing: $0) }) }
+
+        private enum CodingKeys: String, CodingKey {
+            case authors
+        }
+
+        /// Reads what is given; `ConfigurationRule` has checked it.
+        package init(from decoder: any Decoder) throws {
+            try decoder.container(keyedBy: CodingKeys.self).read(.authors, into: &authors)
+        }
+    }
+
     /// The bounds of a node.
     package struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
@@ -439,12 +500,14 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(gateway, forKey: .gateway)
         try container.encode(api, forKey: .api)
         try container.encode(traces, forKey: .traces)
+        try container.encode(log, forKey: .log)
+        try container.encode(witness, forKey: .witness)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case listen, announce, bootstrap, executor, originator, region, gateway, api, traces, limits
+        case listen, announce, bootstrap, executor, originator, region, gateway, api, traces, log, witness, limits
         case findsLocalNodes = "mdns"
         case localNetwork = "mdns_network"
         case creditGrant = "credit_grant"
@@ -470,6 +533,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.gateway, into: &gateway)
         try container.read(.api, into: &api)
         try container.read(.traces, into: &traces)
+        try container.read(.log, into: &log)
+        try container.read(.witness, into: &witness)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
     }

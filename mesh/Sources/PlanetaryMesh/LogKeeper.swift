@@ -2,7 +2,7 @@ package import Multiformats
 package import NodeAPI
 
 /// Who shows the log of what a node anchored to its owner, from the node's log desk.
-package protocol LogKeeper: Sendable {
+package protocol LogKeeper: LogWitness {
     /// Shows the log, and signs its heads.
     var logDesk: LogDesk { get }
 }
@@ -18,5 +18,27 @@ extension LogKeeper {
 
     package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
         try await logDesk.proof(of: cid)
+    }
+
+    package func addCheckpoint(_ request: [UInt8]) async -> WitnessAnswer {
+        await logDesk.witness.addCheckpoint(request)
+    }
+
+    package func witnessedCheckpoint(ofOriginHash hash: String) async -> WitnessAnswer {
+        await logDesk.witness.checkpoint(ofOriginHash: hash)
+    }
+
+    package func witnessKey() async throws(NodeServiceError) -> WitnessKeyView { try await logDesk.witnessKey() }
+
+    package func logHead(of size: UInt64, since earlier: UInt64) async throws(NodeServiceError) -> LogHeadView {
+        try await logDesk.head(of: size, since: earlier)
+    }
+
+    package func headCosigned(by witness: String) async throws(NodeServiceError) -> CosignedHead {
+        try await logDesk.headCosigned(by: witness)
+    }
+
+    package func keep(_ lines: [UInt8], by witness: String, of head: LogHeadView) async throws(NodeServiceError) {
+        try await logDesk.keep(lines, by: witness, of: head)
     }
 }

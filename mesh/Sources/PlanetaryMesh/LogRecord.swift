@@ -49,6 +49,17 @@ struct LogRecord: Sendable {
         return tree
     }
 
+    /// The tree of the first entries, held against the entry behind them, which signs it.
+    func tree(ofFirst size: UInt64) async throws(MeshStoreError) -> MerkleTree {
+        guard size < (try await AnchoredRow.count(in: store)) else { return try await tree() }
+        let tree = try await tree(of: size)
+        guard let row = try await AnchoredRow.newest(below: size + 1, limit: 1, in: store).first, row.number == size,
+            let entry = try? SignedObject<AnchorEntry>(verifiedBefore: row.bytes).body
+        else { throw .recordCorrupt(table: "anchor_log", row: Int64(clamping: size)) }
+        guard entry.root.map({ $0 == tree.root.bytes }) ?? true else { throw corrupt(of: size) }
+        return tree
+    }
+
     private func corrupt(of size: UInt64) -> MeshStoreError {
         .recordCorrupt(table: "anchor_hashes", row: Int64(clamping: HashPlace.count(of: size)))
     }

@@ -122,7 +122,9 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     package func describe(_ jobID: CID) async throws(NodeServiceError) -> JobDescription {
         let recalled = try await reader.recalled(jobID)
-        return try await reader.described(recalled, as: try await job(jobID), traceID: traces.traceID(of: jobID))
+        let description = try await reader.described(
+            recalled, as: try await job(jobID), traceID: traces.traceID(of: jobID))
+        return try await logDesk.completed(description)
     }
 
     /// The most that others than the executor of a job are paid for the same work, in the smallest unit; nil for a job
@@ -295,7 +297,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         try await ProofDesk(auditor: auditor).verify(cid)
     }
 
-    package nonisolated var logDesk: LogDesk { LogDesk(identity: parts.identity, store: parts.store) }
+    package nonisolated var logDesk: LogDesk { parts.logDesk }
 
     private nonisolated var auditor: ReceiptAuditor { ReceiptAuditor(parts) }
 

@@ -67,7 +67,8 @@ struct NodeOpening: Sendable {
             runner: JobRunner(
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
-                inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath)
+                inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath,
+            witness: WitnessDesk(identity: identity, store: store, authors: configuration.witness.dids))
         return (parts, bans)
     }
 

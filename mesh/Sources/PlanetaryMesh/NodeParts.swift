@@ -26,8 +26,13 @@ struct NodeParts: Sendable {
     let runner: JobRunner
     /// The folder of what runs write down of their sessions.
     let sessionsPath: String
+    /// This node as a witness of others' logs.
+    let witness: WitnessDesk
     let tallies = NodeTallies()
     let endedResults = EndedResults()
+
+    /// Shows the node's own log.
+    var logDesk: LogDesk { LogDesk(identity: identity, store: store, witness: witness) }
 
     /// The settings as they are now.
     var configuration: NodeConfiguration { settings.configuration }

@@ -33,6 +33,8 @@ package struct LogEvidence: Sendable {
     package let heads: [TreeHead]
     /// Where the author signed two histories in this file alone; nil if not.
     package let contradiction: String?
+    /// The checkpoint with all its signatures.
+    private let note: SignedNote
 
     /// Reads a file, and checks everything in it that it alone can show.
     package init(verifying bytes: [UInt8]) throws(LogEvidenceError) {
@@ -48,6 +50,16 @@ package struct LogEvidence: Sendable {
         origin = ExactText(checkpoint.origin)
         heads = [head] + (included?.heads ?? []) + [earlier ?? nil].compactMap(\.self)
         contradiction = included.flatMap(Self.contradiction)
+        self.note = note
+    }
+
+    /// When each of some witnesses cosigned the checkpoint, in seconds since 1970; nil for one that did not. A line of
+    /// a witness that it did not make counts as none.
+    package func cosignedAt(by witnesses: [NoteKey]) -> [UInt64?] {
+        witnesses.map { key in
+            guard note.isSigned(by: key) == true else { return nil }
+            return note.signatures.filter { $0.isOf(key) }.compactMap { Cosignature($0.bytes)?.time }.max()
+        }
     }
 
     /// What two pieces of evidence say about each other.

@@ -1,18 +1,18 @@
 import MeshTypes
 import Multiformats
-import SignedObjects
+package import SignedObjects
 
 /// What the name of a log says: `icn-mesh/dag/<scope>/<did>`, and when it began again, if it did.
-struct LogName: Hashable, Sendable {
+package struct LogName: Hashable, Sendable {
     /// Whose it is.
-    let author: DID
+    package let author: DID
     /// Of which DAG.
     let scope: String
     /// When it began again, as its author's home was restored; nil if it never did.
     let openedAt: UnixMilliseconds?
 
     /// Reads a name; nil if it is of no log of the mesh, or not in its one spelling.
-    init?(_ origin: String) {
+    package init?(_ origin: String) {
         let parts = origin.split(separator: "/", omittingEmptySubsequences: false)
         guard (4...5).contains(parts.count), let did = try? DID(parsing: String(parts[3])) else { return nil }
         author = did

@@ -114,11 +114,21 @@ struct SignedNoteTests {
         "What is not a checkpoint is refused",
         arguments: [
             "", "o\n", "o\n1\n", "o\n01\n%\n", "o\n-1\n%\n", "o\n+1\n%\n", "o\n\n%\n", "\n1\n%\n", "o\n1\n\n",
-            "o\n1\n%", "o\n1\n%\nextension\n", "o o\n1\n%\n", "o\n0\n%\n", "o\n9007199254740993\n%\n",
+            "o\n1\n%", "o\n1\n%\nextension\n", "o o\n1\n%\n", "o\n9007199254740993\n%\n",
             "o\n18446744073709551616\n%\n", "o\n1\nAAAA\n",
         ])
     func notCheckpoints(text: String) {
         #expect(Checkpoint(text: String(text.map { $0 == "%" ? Self.root : String($0) }.joined())) == nil)
+    }
+
+    @Test("A checkpoint of the empty tree with another root reads, and does not verify")
+    func emptyTrees() throws {
+        let own = try Self.own()
+        for (root, isEmpty) in [(MerkleHash.empty, true), (.leaf([1]), false)] {
+            let checkpoint = try #require(Checkpoint(text: "o\n0\n\(root.base64)\n"))
+            let note = try checkpoint.signed(with: own)
+            #expect((Checkpoint.verified(note, by: own.publicKey) != nil) == isEmpty)
+        }
     }
 
     @Test("A proof is written and read again, to the byte")

@@ -47,6 +47,69 @@ import Testing
         return "\(folder.path)/\(name)"
     }
 
+    /// A file with the checkpoint of a log with an entry, cosigned by witnesses at some times.
+    private func cosigned(_ name: String, _ signers: [(Identity, UInt64)], isForged: Bool = false) throws -> String {
+        var tree = MerkleTree()
+        _ = tree.append(.leaf([1]))
+        let origin = AnchorEntry.logName(of: identity.did, scope: "global", openedAt: nil)
+        var note = try #require(Checkpoint(origin: origin, head: TreeHead(tree))).signed(with: identity)
+        for (signer, seconds) in signers {
+            let signed = isForged ? note.text + "x" : note.text
+            note.signatures.append(
+                .init(by: try key(signer), try Cosignature.sign(signed, at: seconds, with: signer).bytes))
+        }
+        try Data(note.bytes).write(to: URL(filePath: "\(folder.path)/\(name)"))
+        return "\(folder.path)/\(name)"
+    }
+
+    private func key(_ signer: Identity) throws -> NoteKey {
+        try #require(NoteKey(name: "w.example/\(signer.did.text)", kind: .cosignature, publicKey: signer.publicKey))
+    }
+
+    @Test func enoughWitnessesHaveToHaveCosigned() async throws {
+        let signers = try (10..<14).map { try Identity(seed: [UInt8](repeating: $0, count: 32)) }
+        let asked = try signers.flatMap { ["--witness", try key($0).text] }
+        let now = UInt64(Date().timeIntervalSince1970)
+        let three = try cosigned("three", signers.prefix(3).map { ($0, now) })
+        let two = try cosigned("two", signers.prefix(2).map { ($0, now) })
+        let old = try cosigned("old", signers.map { ($0, now - 90_000) })
+        let ahead = try cosigned("ahead", signers.map { ($0, now + 1_000) })
+        let forged = try cosigned("forged", signers.map { ($0, now) }, isForged: true)
+        // Of four, one may be in league with the author, so three are needed.
+        for (file, options, code) in [
+            (three, [], 0), (two, [], 241), (old, [], 241), (old, ["--max-age", "100000"], 0), (ahead, [], 241),
+            (forged, [], 241), (three, ["--quorum", "4"], 241), (three, ["--faulty", "0"], 0),
+        ] as [(String, [String], Int32)] {
+            #expect(try await status([file] + asked + options) == code, "\(file) \(options)")
+        }
+        #expect(try await status([two]) == 0, "nobody asked for witnesses")
+    }
+
+    @Test func quorumsThatTwoHistoriesCouldHaveAreRefused() throws {
+        let signers = try (10..<14).map { try Identity(seed: [UInt8](repeating: $0, count: 32)) }
+        let asked = try signers.flatMap { ["--witness", try key($0).text] }
+        for options in [
+            asked + ["--quorum", "2"], asked + ["--quorum", "5"], asked + ["--faulty", "2", "--quorum", "3"],
+            ["--quorum", "1"], ["--witness", "x"], asked + ["--witness", try key(signers[0]).text],
+            try (20..<37).flatMap {
+                ["--witness", try key(try Identity(seed: [UInt8](repeating: $0, count: 32))).text]
+            },
+        ] {
+            #expect(throws: (any Error).self) { try DAGGroup.Verify.parse(["-"] + options) }
+        }
+        #expect(throws: Never.self) { try DAGGroup.Verify.parse(["-"] + asked + ["--faulty", "1", "--quorum", "3"]) }
+    }
+
+    @Test func whoSawAnEntryIsSaid() {
+        var entry = LogEntryView(number: 1, entryCID: "e", anchors: ["a"], recordedAt: 0)
+        #expect(DAGGroup.witnesses(of: entry).isEmpty)
+        entry.cosignatures = [
+            CosignatureView(witness: "late", size: 3, seconds: 1_800_000_000),
+            CosignatureView(witness: "first", size: 2, seconds: 1_700_000_000),
+        ]
+        #expect(DAGGroup.witnesses(of: entry).hasPrefix("first and 1 more saw it there 2023-11-14"))
+    }
+
     private func status(_ arguments: [String]) async throws -> Int32 {
         try await DAGGroup.Verify.parse(arguments).perform(Console()).rawValue
     }

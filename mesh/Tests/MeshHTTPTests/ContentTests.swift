@@ -160,6 +160,8 @@ struct ContentTests {
             let head = try await scene.ask("/v1/dag/head?since=2", scene.read)
             #expect(try MeshJSON.decode(LogHeadView.self, from: head.body).text == "old 2\n")
             #expect(try await scene.ask("/v1/dag/head?since=x", scene.read).status == 400)
+            let witness = try await scene.ask("/v1/dag/witness", scene.read)
+            #expect(try MeshJSON.decode(WitnessKeyView.self, from: witness.body).authors.isEmpty)
             let jobs = try await scene.ask("/v1/jobs?label=a%26b%20c&limit=1", scene.read)
             #expect(jobs.headers["link"] == nil)
         }

@@ -137,9 +137,18 @@ struct WebConnection: Sendable {
     /// Takes in what comes from now on.
     func read() async throws { try await channel.setOption(.autoRead, value: true).get() }
 
-    /// Waits until what came is as it should be.
+    /// What came before the connection ended was not what was waited for.
+    struct Ended: Error {
+        let text: String
+    }
+
+    /// Waits until what came is as it should be; no longer than the connection is there.
     func wait(_ fits: (String) -> Bool) async throws {
-        while !fits(text) {
+        while true {
+            // Asked before the text is read: nothing comes after the end.
+            let isOpen = isOpen
+            if fits(text) { return }
+            guard isOpen else { throw Ended(text: text) }
             try Task.checkCancellation()
             try await pause()
         }

@@ -49,6 +49,23 @@ import Testing
         #expect(try await store.setting(StoreCopy.restoredKey) == nil)
     }
 
+    @Test func aRestoredWitnessHasNoKeyAndNoCosignaturesOfBefore() async throws {
+        let store = try folder.open(limits: limits)
+        let head = WitnessedRow(origin: [1], note: [1], seconds: 10)
+        try await store.commit([
+            .setting(key: StoreCopy.witnessSeedKey, value: [1]), .setting(key: "other", value: [2]), .witnessed(head),
+            .cosigned(CosignedRow(size: 1, witness: [1], seconds: 1, bytes: [1])),
+        ])
+        try settle(try copy())
+        try StoreCopy.accept(place, owner: StoreFolder.owner, madeAt: 42)
+        let restored = try MeshStore(path: place, owner: StoreFolder.owner, limits: limits)
+        #expect(try await restored.setting(StoreCopy.witnessSeedKey) == nil)
+        #expect(try await restored.setting("other") == [2])
+        #expect(try await WitnessedRow.all(in: restored) == [head])
+        #expect(try await CosignedRow.all(of: 1, in: restored).isEmpty)
+        #expect(try await store.setting(StoreCopy.witnessSeedKey) == [1])
+    }
+
     @Test func keepsWhatIsDeletedMeanwhileAndGivesItBackLater() async throws {
         let store = try folder.open(limits: limits)
         let (gone, other) = (block(1, size: 40_000), block(2, size: 40_000))

@@ -1,4 +1,5 @@
 import Foundation
+import MerkleLog
 import Multiformats
 import NodeAPI
 import P2PTesting
@@ -31,6 +32,15 @@ import Testing
         configuration.gateway.listen = try Multiaddr(parsing: "/ip6/::1/tcp/8080")
         configuration.gateway.connectionsPerAddressMax = 7
         configuration.api.listen = "[::1]:4080"
+        let witness = try #require(NoteKey(name: "w", kind: .cosignature, publicKey: identity.publicKey))
+        configuration.log.witnesses = ["\(witness.text) http://[::1]:8080/witness"]
+        configuration.log.witnessSeconds = 5
+        configuration.witness.authors = [identity.did.text]
+        #expect(configuration.witness.dids == [identity.did])
+        #expect(
+            configuration.log.addresses == [
+                WitnessAddress(name: "w", key: witness.text, host: "::1", port: 8_080, prefix: "/witness")
+            ])
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
     }
@@ -53,6 +63,8 @@ import Testing
             "executor.hours[1] is \"at night\", and must be hours of the day such as 22:00-06:00."
         ),
         (#"{"executor": {"hours": "22:00-06:00"}}"#, "executor.hours is \"22:00-06:00\", and must be a list of texts"),
+        (#"{"log": {"witnesses": ["w"]}}"#, "log.witnesses[0] is \"w\", and must be the key that mesh dag witness"),
+        (#"{"witness": {"authors": ["w"]}}"#, "witness.authors[0] is \"w\", and must be a DID such as"),
         (#"{"executor": {"nice": 20}}"#, "executor.nice is 20, and must be a whole number from 0 to 19."),
         (
             #"{"executor": {"operator": "bafy"}}"#,
@@ -252,6 +264,7 @@ import Testing
         let folder = try TestFolder()
         let path = folder.path + "/config.json"
         let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        let witness = try #require(NoteKey(name: "w", kind: .cosignature, publicKey: identity.publicKey))
         // Another value of each key, by what is allowed there.
         let others: [String: [String]] = [
             "listen": ["/ip4/127.0.0.1/tcp/1"], "announce": ["/ip4/127.0.0.1/tcp/1"],
@@ -264,6 +277,7 @@ import Testing
             "api.listen": ["127.0.0.1:1"], "mdns_network": ["c0ffee"],
             "traces.endpoint": ["http://[::1]:4318/x"], "traces.remote_endpoint": ["http://collector.example:1"],
             "traces.service": ["other"],
+            "log.witnesses": ["\(witness.text) http://[::1]:8080/witness"], "witness.authors": [identity.did.text],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

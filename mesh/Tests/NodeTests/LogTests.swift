@@ -17,7 +17,8 @@ import Testing
     func proofs() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
             let module = try Assembler.command("nop")
-            let first = try await mesh.result(of: try await mesh.submit(module) { $0.label = "1" })
+            let job = try await mesh.submit(module) { $0.label = "1" }
+            let first = try await mesh.result(of: job)
             let receipt = try CID(parsing: try #require(first.receiptCID))
             for node in mesh.nodes {
                 try await eventually("\(receipt) is anchored") { (try? await node.logProof(of: receipt)) != nil }
@@ -30,6 +31,8 @@ import Testing
                 #expect(report.anchored == proof.entry)
                 let listed = try await node.log(below: nil, limit: 10)
                 #expect(listed == [proof.entry])
+                let description = try await node.describe(job)
+                #expect(description.anchored == report.anchored)
             }
             let before = try await mesh.originator.logHead(since: nil)
             let second = try await mesh.result(of: try await mesh.submit(module) { $0.label = "2" })

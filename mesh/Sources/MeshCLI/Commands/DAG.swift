@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import MeshHTTP
 import MeshTypes
 import Multiformats
@@ -14,7 +15,7 @@ struct DAGGroup: AsyncParsableCommand {
         discussion: "Every node keeps a log of the receipts and settlements that it anchored, which only grows. It "
             + "signs the log's head; whoever signs two that are not of one history has given a proof of it. "
             + "docs/anchoring.md in the repository says more.",
-        subcommands: [Log.self, Heads.self, Prove.self, Verify.self])
+        subcommands: [Log.self, Heads.self, Prove.self, Verify.self, Witness.self])
 
     /// `mesh dag log`.
     struct Log: MeshCommand {
@@ -101,6 +102,8 @@ struct DAGGroup: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Whose the logs have to be.", valueName: "did"))
         var author: String?
 
+        @OptionGroup var quorum: WitnessOptions
+
         @Argument(help: "What mesh dag prove or mesh dag heads printed; - is standard input.", completion: .file())
         var files: [String]
 
@@ -108,6 +111,7 @@ struct DAGGroup: AsyncParsableCommand {
         static let filesMax = 64
 
         func validate() throws {
+            _ = try quorum.wanted()
             guard files.count <= Self.filesMax else {
                 throw ValidationError("At most \(Self.filesMax) files are compared at once.")
             }
@@ -136,10 +140,47 @@ struct DAGGroup: AsyncParsableCommand {
             {
                 report.fail("none of the files proves that \(wanted) is anchored")
             }
+            if let wanted = try quorum.wanted() {
+                report.require(wanted, of: read, now: .now)
+            }
             report.compare(read)
             if global.json { try console.json(report) } else { console.out(report.text) }
             return ExitCode(report.status.rawValue)
         }
+    }
+
+    /// `mesh dag witness`.
+    struct Witness: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the key with which this node cosigns the logs of others as a witness.",
+            discussion: """
+                A node is a witness at its gateway for the authors that its owner names: mesh config set \
+                witness.authors DID. They name it in turn: mesh config set log.witnesses "KEY http://HOST:PORT/witness".
+                """)
+
+        @OptionGroup var global: GlobalOptions
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            let witness = try await global.node.witnessKey()
+            if global.json {
+                try console.json(witness)
+            } else {
+                console.out(witness.key + "\n")
+                if witness.authors.isEmpty {
+                    console.note("It witnesses no log; witness.authors in its configuration names their authors.")
+                }
+            }
+            return .success
+        }
+    }
+
+    /// Who saw an entry first and when, as the beginning of a sentence; empty if nobody did.
+    static func witnesses(of entry: LogEntryView) -> String {
+        let seen = (entry.cosignatures ?? []).sorted { $0.seconds < $1.seconds }
+        guard let first = seen.first else { return "" }
+        let others = seen.count > 1 ? " and \(seen.count - 1) more" : ""
+        let (milliseconds, isBeyond) = first.seconds.multipliedReportingOverflow(by: 1_000)
+        return "\(first.witness)\(others) saw it there \(Readable.date(isBeyond ? .max : milliseconds)); "
     }
 
     /// A line per entry.

@@ -90,6 +90,15 @@ struct JobPageText {
         if !with.isEmpty { facts.append(("with", with)) }
         if let price = JobWords.priceFact(job) { facts.append(price) }
         if let receipt = job.receiptCID { facts.append(("receipt", receipt)) }
+        if let entry = description.anchored {
+            let seen = DAGGroup.witnesses(of: entry)
+            facts.append(
+                (
+                    "anchored",
+                    "as entry \(Readable.count(entry.number)), \(Readable.date(entry.recordedAt))"
+                        + (seen.isEmpty ? "" : "; \(seen)").replacing(/; $/, with: "")
+                ))
+        }
         return facts
     }
 

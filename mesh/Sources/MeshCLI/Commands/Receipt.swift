@@ -139,9 +139,9 @@ struct Receipt: AsyncParsableCommand {
         }
         let head = fitted("receipt \(report.receiptCID)", width) + "\n"
         let verdict = isReplay ? comparison(report) : verdict(report)
-        let anchored = report.anchored.map {
-            "It is anchored here as entry \(Readable.count($0.number)), since \(Readable.date($0.recordedAt)); "
-                + "mesh dag prove \(report.receiptCID) proves that."
+        let anchored = report.anchored.map { entry in
+            "It is anchored here as entry \(Readable.count(entry.number)), since \(Readable.date(entry.recordedAt)); "
+                + "\(DAGGroup.witnesses(of: entry))mesh dag prove \(report.receiptCID) proves that."
         }
         let below = [verdict, anchored, report.doesNotShow].compactMap(\.self).map { fitted($0, width) }
         return head + table.text + "\n" + below.joined()

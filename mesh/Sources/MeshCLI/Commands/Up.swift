@@ -7,7 +7,7 @@ package import NodeSetup
 package import PeerIdentity
 
 /// A node that `mesh up` keeps running.
-package protocol RunningNode: NodeService, PublicContent, ChangeSource {
+package protocol RunningNode: NodeService, PublicContent, ChangeSource, LogWitness {
     /// Works until the node has stopped as asked; throws the reason if it stops by itself.
     func run() async throws
 
@@ -104,8 +104,16 @@ struct Up: NodeOpeningCommand {
         bounds.connectionsMax = descriptors.gatewayConnectionsMax
         bounds.connectionsPerAddressMax = configuration.gateway.connectionsPerAddressMax
         let gateway = configuration.gateway.place.map { place in
-            GatewayServer(content: node, host: place.host, port: place.port, limits: bounds, logger: logger)
+            GatewayServer(
+                content: node, witness: configuration.witness.authors.isEmpty ? nil : node, host: place.host,
+                port: place.port, limits: bounds, logger: logger)
         }
+        if gateway == nil, !configuration.witness.authors.isEmpty {
+            logger.warning("witness.authors names logs, but nobody can hand them in: gateway.listen is not set.")
+        }
+        let courier = WitnessCourier(
+            log: node, witnesses: configuration.log.addresses, seconds: configuration.log.witnessSeconds, logger: logger
+        )
         let web = try configuration.api.place.map { place in
             WebServer(
                 service: node, changes: node, host: place.host, port: place.port,
@@ -114,7 +122,7 @@ struct Up: NodeOpeningCommand {
         let server = MeshHTTPServer(
             service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, web: web, logger: logger)
         let notices = ServiceNotices(ProcessInfo.processInfo.environment, logger: logger)
-        try await run(node, server, gateway, web, notices)
+        try await run(node, server, gateway, web, courier, notices)
         return .success
     }
 
@@ -149,7 +157,7 @@ struct Up: NodeOpeningCommand {
     /// way; throws the reason if the node stopped by itself.
     private func run(
         _ node: any RunningNode, _ server: MeshHTTPServer, _ gateway: GatewayServer?, _ web: WebServer?,
-        _ notices: ServiceNotices?
+        _ courier: WitnessCourier, _ notices: ServiceNotices?
     ) async throws {
         let interrupts = Interrupts()
         let isJSON = global.json
@@ -187,6 +195,10 @@ struct Up: NodeOpeningCommand {
             }
             group.addTask {
                 await notices?.follow(node.beats)
+                return nil
+            }
+            group.addTask {
+                await courier.run()
                 return nil
             }
             group.addTask {

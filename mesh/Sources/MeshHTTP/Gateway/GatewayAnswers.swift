@@ -10,9 +10,13 @@ struct GatewayAnswers: Sendable {
     let limits: GatewayLimits
     let tally: GatewayTally
     private let turns: GatewayTurns
+    private let witness: WitnessAnswers?
 
-    init(content: any PublicContent, limits: GatewayLimits, tally: GatewayTally) {
+    init(
+        content: any PublicContent, witness: (any LogWitness)? = nil, limits: GatewayLimits, tally: GatewayTally
+    ) {
         self.content = content
+        self.witness = witness.map { WitnessAnswers(witness: $0, bodyBytesMax: limits.witnessBodyBytesMax) }
         self.limits = limits
         self.tally = tally
         turns = GatewayTurns(limits.readsMax)
@@ -20,6 +24,11 @@ struct GatewayAnswers: Sendable {
 
     /// The answer to a request; never throws, so that no other form of refusal leaves the gateway.
     func answer(_ request: Request, on channel: any Channel) async -> Response {
+        if let witness, let place = tally.place(of: limits.responsesMax), let answer = await witness.answer(request) {
+            withExtendedLifetime(place) {}
+            if answer.status.code < 400 { tally.answered() } else { tally.refused() }
+            return answer
+        }
         do throws(GatewayRefusal) {
             let response = try await served(request, on: channel)
             tally.answered()

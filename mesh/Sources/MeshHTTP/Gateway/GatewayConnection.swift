@@ -6,9 +6,9 @@ import Synchronization
 
 /// One connection of a stranger: closes it when a request, a piece of an answer, or an answer takes too long.
 ///
-/// It stands behind the decoder. It lets no body through, and ends a connection on which one came after the answer, as
-/// it does one of HTTP/1.0, or that asks for another protocol (`endsDecoding`). The answer to HEAD has the head of an
-/// answer of unknown length, and not the end of one.
+/// It stands behind the decoder. It lets no body through but one for the witness, and ends a connection on which
+/// another came after the answer, as it does one of HTTP/1.0, or that asks for another protocol (`endsDecoding`). The
+/// answer to HEAD has the head of an answer of unknown length, and not the end of one.
 // SAFETY: a NIO handler is used on its channel's event loop only, and made there.
 final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias InboundIn = HTTPServerRequestPart
@@ -17,6 +17,9 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let limits: GatewayLimits
+    private let hasWitness: Bool
+    /// Whether the body of the request that comes in is taken.
+    private var takesBody = false
     /// What the requests that have no answer yet ask for.
     // BOUNDED: the channel stops reading while some are not taken.
     private var unanswered: [(isHead: Bool, version: HTTPVersion)] = []
@@ -31,7 +34,19 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     /// Kept when so few pieces are unsent that another may be written.
     private var room: EventLoopPromise<Void>?
 
-    init(limits: GatewayLimits) { self.limits = limits }
+    init(limits: GatewayLimits, hasWitness: Bool = false) {
+        self.limits = limits
+        self.hasWitness = hasWitness
+    }
+
+    /// Whether a request is for the witness, and its body, of a length that is told, within the bound.
+    private func hasBodyForWitness(_ head: HTTPRequestHead) -> Bool {
+        guard hasWitness, head.method == .POST, head.uri == WitnessAnswers.submissionPath,
+            head.headers["transfer-encoding"].isEmpty, head.headers["content-length"].count == 1,
+            let length = head.headers["content-length"].first.flatMap(Int.init)
+        else { return false }
+        return length <= limits.witnessBodyBytesMax
+    }
 
     /// Whether the headers of a request announce no body.
     static func hasNoBody(_ length: String?, _ encoding: String?) -> Bool {
@@ -70,12 +85,18 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
         case .head(let head):
             let (length, encoding) = (head.headers["content-length"].first, head.headers["transfer-encoding"].first)
             isDeaf = isDeaf || head.endsDecoding
-            // What cannot be cut into chunks ends with its connection.
-            if !Self.hasNoBody(length, encoding) || head.version != .http1_1 || isDeaf { isEnding = true }
+            takesBody = hasBodyForWitness(head)
+            // What cannot be cut into chunks ends with its connection, as does what has a body that is not taken.
+            let isWhole = takesBody || Self.hasNoBody(length, encoding)
+            if !isWhole || head.version != .http1_1 || isDeaf { isEnding = true }
             unanswered.append((head.method == .HEAD, head.version))
-            if unanswered.count == 1 { close(context, in: limits.responseSeconds) }
+            if unanswered.count == 1 {
+                close(context, in: takesBody ? limits.witnessSeconds : limits.responseSeconds)
+            }
             context.fireChannelRead(data)
         case .body(let bytes):
+            // The decoder gives no more of it than was told.
+            if takesBody { return context.fireChannelRead(data) }
             bodyBytes += bytes.readableBytes
             if bodyBytes > limits.bodyBytesMax { context.close(promise: nil) }
         case .end:
@@ -159,6 +180,7 @@ struct GatewayConnections: ServerChildChannel {
     let limits: GatewayLimits
     let tally: GatewayTally
     let addresses: AddressCounts
+    var hasWitness = false
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
         tally.connected()
@@ -168,10 +190,11 @@ struct GatewayConnections: ServerChildChannel {
             tally.disconnected()
             if isTaken { addresses.give(key) }
         }
-        return http.setup(channel: channel, logger: logger).flatMapThrowing { [limits] exchanges in
+        return http.setup(channel: channel, logger: logger).flatMapThrowing { [limits, hasWitness] exchanges in
             let pipeline = channel.pipeline.syncOperations
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(GatewayConnection(limits: limits), position: .after(decoder))
+            try pipeline.addHandler(
+                GatewayConnection(limits: limits, hasWitness: hasWitness), position: .after(decoder))
             if !isTaken { channel.close(promise: nil) }
             return AcceptedConnection(exchanges)
         }

@@ -16,7 +16,12 @@ package struct GatewayLimits: Hashable, Sendable {
     package var headerFieldsMax = 64
     /// All header fields together, in bytes; a request with more is refused with 400.
     package var headerBytesMax = 16 * 1024
-    /// Bytes of bodies, which no request here has, that are read before the connection is closed.
+    /// The body of a request to the witness, in bytes; of a longer one the rest is dropped, and it is refused with 400.
+    /// Where the node is no witness, no request has a body.
+    package var witnessBodyBytesMax = 16 * 1024
+    /// Seconds for an answer of the witness, from the head of the request on.
+    package var witnessSeconds = 10
+    /// Bytes of bodies, which no other request here has, that are read before the connection is closed.
     package var bodyBytesMax = 64 * 1024
     /// Seconds in which a request has to be whole, from when the connection was made or the answer before it ended.
     package var requestSeconds = 10

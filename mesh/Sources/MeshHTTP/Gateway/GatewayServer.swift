@@ -11,17 +11,21 @@ package import NodeAPI
 /// https://specs.ipfs.tech/http-gateways/trustless-gateway/
 package struct GatewayServer: Sendable {
     private let content: any PublicContent
+    private let witness: (any LogWitness)?
     private let host: String
     private let port: Int
     private let limits: GatewayLimits
     private let logger: Logger
     private let tally = GatewayTally()
 
-    /// A gateway at an IP address and a port; it opens nothing before `run`.
+    /// A gateway at an IP address and a port; it opens nothing before `run`. With a witness it answers what logs ask of
+    /// one, too.
     package init(
-        content: any PublicContent, host: String, port: Int, limits: GatewayLimits = GatewayLimits(), logger: Logger
+        content: any PublicContent, witness: (any LogWitness)? = nil, host: String, port: Int,
+        limits: GatewayLimits = GatewayLimits(), logger: Logger
     ) {
         self.content = content
+        self.witness = witness
         self.host = host
         self.port = port
         self.limits = limits
@@ -46,8 +50,8 @@ package struct GatewayServer: Sendable {
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
                 maxHeaderFieldCount: limits.headerFieldsMax))
-        let (limits, tally, log) = (limits, tally, logger)
-        let answers = GatewayAnswers(content: content, limits: limits, tally: tally)
+        let (limits, tally, log, hasWitness) = (limits, tally, logger, witness != nil)
+        let answers = GatewayAnswers(content: content, witness: witness, limits: limits, tally: tally)
         let addresses = AddressCounts()
         let quiet = MeshHTTPServer.quiet(logger)
         let application = Application(
@@ -55,7 +59,7 @@ package struct GatewayServer: Sendable {
             server: HTTPServerBuilder {
                 GatewayConnections(
                     http: HTTP1Channel(responder: $0, configuration: http), limits: limits, tally: tally,
-                    addresses: addresses)
+                    addresses: addresses, hasWitness: hasWitness)
             },
             configuration: .init(
                 address: .hostname(host, port: port),
