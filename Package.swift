@@ -271,7 +271,7 @@ let tests: [Target] = [
     meshTests(
         "MeshCLITests",
         [
-            "Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "NodeAPI",
+            "Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "Receipts", "NodeAPI",
             "NodeAPITesting", "NodeSetup", "MeshHTTP", "MeshTypes", "Workflows", "MeshCLI", External.argumentParser,
             External.logging,
         ]),

@@ -52,7 +52,7 @@ struct FormatsBenchmarks: ParsableCommand {
             }.isVerified ? 1 : 0
         }
         let log = try SampleLog(chain.receipt.cid, by: identity)
-        try measure("log proof verify, a million entries", bytes: log.proof.count) {
+        try measure("log proof of a million, verify", bytes: log.proof.count) {
             try LogEvidence(verifying: log.proof).heads.count
         }
         precondition(sink != 0, "nothing was measured")

@@ -164,6 +164,32 @@ struct SignedNoteTests {
         #expect(LogProof(bytes: []) == nil)
     }
 
+    @Test("The request in the specification of witnesses is read, and written as it was")
+    func publishedRequest() throws {
+        let text = """
+            old 20852014
+            PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=
+            jrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=
+            5+pKlUdi2LeF/BcMHBn+Ku6yhPGNCswZZD1X/6QgPd8=
+            /6WVhPs2CwSsb5rYBH5cjHV/wSmA79abXAwhXw3Kj/0=
+
+            example.com/behind-the-sofa
+            20852163
+            CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+
+            — example.com/behind-the-sofa \
+            Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
+            — example.com/behind-the-sofa \
+            opLqBQsREYCgu6xQkYQwJr9fo45a62DN9EdmHXnZdXNqlcVGlCum2Wks+49/V6267UEjw6QUXTS5Rovnzv++qbSzm9Q=
+
+            """
+        let growth = try #require(LogGrowth(bytes: Array(text.utf8)))
+        let checkpoint = try #require(Checkpoint(text: growth.note.text))
+        #expect(growth.oldSize == 20_852_014 && growth.hashes.count == 4 && growth.note.signatures.count == 2)
+        #expect(checkpoint.origin == "example.com/behind-the-sofa" && checkpoint.head.size == 20_852_163)
+        #expect(growth.bytes == Array(text.utf8))
+    }
+
     @Test("What a witness is asked with is written and read again, and has a bound of hashes and of bytes")
     func growths() throws {
         let note = try #require(SignedNote(bytes: Self.note))

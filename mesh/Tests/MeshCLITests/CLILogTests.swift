@@ -6,6 +6,7 @@ import Multiformats
 import NodeAPI
 import P2PTesting
 import PeerIdentity
+import Receipts
 import SignedObjects
 import Testing
 
@@ -83,6 +84,23 @@ import Testing
             #expect(try await status([file] + asked + options) == code, "\(file) \(options)")
         }
         #expect(try await status([two]) == 0, "nobody asked for witnesses")
+    }
+
+    @Test func theDateIsTheOneThatLiarsCannotMakeEarlier() throws {
+        let signers = try (10..<14).map { try Identity(seed: [UInt8](repeating: $0, count: 32)) }
+        // The first says that it saw the head long before the others.
+        let file = try cosigned("dated", Array(zip(signers, [9_000, 9_500, 9_600, 9_700])))
+        let evidence = try LogEvidence(verifying: Array(try Data(contentsOf: URL(filePath: file))))
+        for (faulty, seenBy) in [(0, 9_000), (1, 9_500)] as [(Int, UInt64)] {
+            let quorum = try #require(WitnessQuorum(of: 4, faulty: faulty, needed: 3))
+            var report = LogCheckReport()
+            report.add(file, evidence)
+            report.require(
+                WitnessOptions.Wanted(keys: try signers.map(key), quorum: quorum, ageSecondsMax: 5_000),
+                of: [(file, evidence)], now: Date(timeIntervalSince1970: 10_000))
+            #expect(report.verdict == .holds && report.files.map(\.seenBy) == [seenBy])
+            #expect(report.files.map(\.cosignatures) == [4] && report.text.contains("cosigned by 4 of the witnesses"))
+        }
     }
 
     @Test func quorumsThatTwoHistoriesCouldHaveAreRefused() throws {

@@ -1,5 +1,7 @@
 import Logging
 import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
 import NodeAPI
 import NodeAPITesting
 import Testing
@@ -157,6 +159,16 @@ private final class ScriptedWitness: LogWitness {
         #expect(asked == ["old 3\n\nhead of 9\n", "old 5\n\nhead of 9\n"])
         let kept = log.state.withLockedValue { $0.kept }
         #expect(kept.map(\.lines) == ["line\n"] && kept.map(\.size) == [9])
+    }
+
+    @Test func aWitnessThatDoesNotAnswerIsGivenUp() async throws {
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        var limits = WitnessClient.Limits()
+        limits.answerSeconds = 1
+        let client = WitnessClient(place: address(server.localAddress?.port ?? 0), limits: limits)
+        await #expect(throws: ChannelError.connectTimeout(.seconds(1))) { _ = try await client.add([1]) }
+        try await server.close()
     }
 
     @Test func whatHasNotGrownIsNotHandedInAndRefusalsAreTold() async throws {

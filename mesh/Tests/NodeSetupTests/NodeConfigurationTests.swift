@@ -41,6 +41,9 @@ import Testing
             configuration.log.addresses == [
                 WitnessAddress(name: "w", key: witness.text, host: "::1", port: 8_080, prefix: "/witness")
             ])
+        var many = configuration.log
+        many.witnesses = Array(repeating: configuration.log.witnesses[0], count: WitnessEntry.countMax + 1)
+        #expect(many.addresses.count == WitnessEntry.countMax)
         #expect(try load(String(decoding: configuration.encoded(), as: UTF8.self)) == configuration)
         #expect(try load("{}") == NodeConfiguration())
     }
