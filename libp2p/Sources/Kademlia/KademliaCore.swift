@@ -116,6 +116,9 @@ public struct KademliaCore: Core {
     /// Whether this node repeats the announcement of a multihash.
     public func isProviding(multihash: [UInt8]) -> Bool { publications.isProvided(multihash) }
 
+    /// How many values and multihashes this node announces again and again.
+    package var announcedCount: Int { publications.count }
+
     /// Stops repeating an announcement, by the value's key or the provided multihash.
     public mutating func withdraw(key: [UInt8]) {
         publications.remove(key)

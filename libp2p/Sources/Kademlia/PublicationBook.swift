@@ -27,6 +27,9 @@ struct PublicationBook: Sendable {
         providersMax = configuration.publishedProvidersMax
     }
 
+    /// The number of announcements.
+    var count: Int { values.count + providers.count }
+
     /// The value that is announced under a key.
     func value(under key: [UInt8]) -> [UInt8]? {
         if case .putValue(_, let value) = values[key]?.operation { value } else { nil }

@@ -146,6 +146,9 @@ public actor GossipService: Service {
     /// The peers known to subscribe to a topic.
     public func peers(of topic: String) -> [PeerID] { core.peers(of: topic) }
 
+    /// The topics that this node follows, in the order in which it joined them.
+    package var topics: [String] { core.topics }
+
     /// What the router has seen and done.
     public var counters: GossipSubCounters { core.counters }
 

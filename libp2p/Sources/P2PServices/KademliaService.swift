@@ -226,6 +226,11 @@ public actor KademliaService: Service {
     /// The members of the routing table.
     public func routingTable() -> [PeerInfo] { core.table.members }
 
+    /// How many values, and entries of who has what, this node keeps for others, and how many it announces itself.
+    package func holdings() -> (records: Int, providers: Int, announced: Int) {
+        (core.records.count, core.providers.count, core.announcedCount)
+    }
+
     /// What happened so far.
     public func counters() -> KademliaCounters { core.counters }
 

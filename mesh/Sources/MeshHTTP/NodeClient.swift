@@ -158,6 +158,12 @@ package struct NodeClient: NodeService {
         try await post("/v1/settings/reload")
     }
 
+    package func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload {
+        try await post("/v1/settings", body: settings)
+    }
+
+    package func network() async throws(NodeServiceError) -> NetworkView { try await get("/v1/network") }
+
     package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
         try await get("/v1/wallet?entries=\(entriesLimit)")
     }

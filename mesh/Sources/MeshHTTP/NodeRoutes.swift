@@ -128,8 +128,12 @@ struct NodeRoutes: Sendable {
             return try NextPage.link(to: page.next, from: json(page.items), for: request)
         }
         table.get(
-            "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", answer: .json(ProofView.self)
-        ) { _, context in try json(await service.proof(cid(context))) }
+            "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", conditions: .tag,
+            answer: .json(ProofView.self)
+        ) { request, context in
+            let proof = try MeshJSON.encode(await service.proof(cid(context)))
+            return tagged(bytes(proof, type: "application/json"), proof, for: request)
+        }
         table.post(
             "/v1/proofs/:cid/verify", "Runs the job of a proof again", answer: .json(ProofReport.self)
         ) { _, context in try json(await service.verifyProof(cid(context))) }
@@ -151,8 +155,12 @@ struct NodeRoutes: Sendable {
             answer: .json(WitnessKeyView.self)
         ) { _, _ in try json(await service.witnessKey()) }
         table.get(
-            "/v1/dag/proofs/:cid", "The proof that this node's log anchors a receipt", answer: .json(LogProofView.self)
-        ) { _, context in try json(await service.logProof(of: cid(context))) }
+            "/v1/dag/proofs/:cid", "The proof that this node's log anchors a receipt", conditions: .tag,
+            answer: .json(LogProofView.self)
+        ) { request, context in
+            let proof = try MeshJSON.encode(await service.logProof(of: cid(context)))
+            return tagged(bytes(proof, type: "application/json"), proof, for: request)
+        }
         table.get(
             "/v1/receipts/:cid/archive", "A receipt and its evidence in one file", query: [.init("outputs", .flag)],
             conditions: .tag, answer: .bytes("application/vnd.ipld.car; version=1")
@@ -173,6 +181,10 @@ struct NodeRoutes: Sendable {
             let metrics = NodeMetrics(try await status(), try await service.wallet(entriesLimit: 0))
             return bytes(Array(MetricsText.text(metrics.families).utf8), type: MetricsText.type)
         }
+        table.get(
+            "/v1/network", "The topics that the node follows, and its part of the DHT",
+            answer: .json(NetworkView.self)
+        ) { _, _ in try json(await service.network()) }
         table.get(
             "/v1/limits", "What the node takes from its owner", answer: .json(NodeLimits.self)
         ) { _, _ in try json(await service.limits()) }
@@ -255,6 +267,13 @@ struct NodeRoutes: Sendable {
         table.post(
             "/v1/settings/reload", "Reads the settings again", answer: .json(SettingsReload.self)
         ) { _, _ in try json(await service.reloadSettings()) }
+        table.post(
+            "/v1/settings", "Changes settings while the node runs, all or none", body: .json(SettingChanges.self),
+            answer: .json(SettingsReload.self)
+        ) { request, _ in
+            let asked: SettingChanges = try await decode(request)
+            return try json(await service.change(asked))
+        }
     }
 
     private func addFiles(to table: inout APITable) {

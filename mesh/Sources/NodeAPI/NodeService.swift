@@ -92,6 +92,11 @@ package protocol NodeService: Sendable {
     /// Reads the settings again, and takes those that change while a node runs; one that no node can work with is
     /// refused, and changes nothing.
     func reloadSettings() async throws(NodeServiceError) -> SettingsReload
+    /// Writes settings into the file, all or none, and reads it again. Refuses those that need a restart, and those
+    /// that an option or a variable decides.
+    func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload
+    /// The topics that it follows, and what it does for the DHT.
+    func network() async throws(NodeServiceError) -> NetworkView
     /// Balances, holds and the newest movements, newest first.
     func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView
 

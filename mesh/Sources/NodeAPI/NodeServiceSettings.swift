@@ -10,20 +10,55 @@ package struct RunningSetting: Hashable, Sendable, Codable {
     package var changesAtOnce: Bool
     /// Whether the file, the environment and the options that it was started with say something else by now.
     package var isOutdated: Bool
+    /// What the node takes where nothing is said, as words.
+    package var standard: [String]
+    /// Whether it has a list of values.
+    package var isList: Bool
+    /// What is allowed, as a clause.
+    package var allowed: String
 
-    package init(key: String, value: [String], source: String, changesAtOnce: Bool, isOutdated: Bool) {
+    package init(
+        key: String, value: [String], source: String, changesAtOnce: Bool, isOutdated: Bool, standard: [String],
+        isList: Bool, allowed: String
+    ) {
         self.key = key
         self.value = value
         self.source = source
         self.changesAtOnce = changesAtOnce
         self.isOutdated = isOutdated
+        self.standard = standard
+        self.isList = isList
+        self.allowed = allowed
     }
 
     private enum CodingKeys: String, CodingKey {
-        case key, value, source
+        case key, value, source, allowed
         case changesAtOnce = "changes_at_once"
         case isOutdated = "outdated"
+        case standard = "default"
+        case isList = "list"
     }
+}
+
+/// Another value for a setting of a node that runs.
+package struct SettingChange: Hashable, Sendable, Codable {
+    /// The key with that of its group.
+    package var key: String
+    /// The value as a person types it: one word, or those of a list, which may be empty; nil for the default.
+    package var value: [String]?
+
+    package init(key: String, value: [String]?) {
+        self.key = key
+        self.value = value
+    }
+}
+
+/// Changes of settings that are made together or not at all.
+package struct SettingChanges: Hashable, Sendable, Codable {
+    /// Each of another key.
+    package var changes: [SettingChange]
+
+    package init(changes: [SettingChange]) { self.changes = changes }
 }
 
 /// What a node did after it read its settings again.

@@ -104,6 +104,11 @@ package enum Samples {
         peerID: "12D3KooW", did: "did:key:z6Mk", isConnected: true, addresses: ["/ip4/10.0.0.1/tcp/4001"],
         lastSeen: 5, reputation: 3, capability: "eu, 10 per Mfuel", misbehaviourCount: 1)
 
+    /// One topic, and a part of the DHT.
+    package static let network = NetworkView(
+        topics: [.init(name: "/icn/mesh/capabilities/v1", peers: 3, meshPeers: 2)],
+        directory: .init(tableNodes: 4, records: 5, providers: 6, announced: 7))
+
     /// Balances with one hold and one movement.
     package static let wallet = WalletView(
         did: "did:key:z6Mk", available: 900, held: 60, paid: 40, earned: 0,

@@ -217,13 +217,20 @@ package struct ScriptedNode: NodeService {
     package func settings() async throws(NodeServiceError) -> [RunningSetting] {
         try answer([
             RunningSetting(
-                key: "executor.price_base", value: ["250"], source: "file", changesAtOnce: true, isOutdated: false)
+                key: "executor.price_base", value: ["250"], source: "file", changesAtOnce: true, isOutdated: false,
+                standard: ["100"], isList: false, allowed: "a whole number from 0 to 9")
         ])
     }
 
     package func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
         try answer(SettingsReload(applied: ["executor.price_base"], needsRestart: ["listen"]))
     }
+
+    package func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload {
+        try answer(SettingsReload(applied: settings.changes.map { "\($0.key)=\($0.value?.joined() ?? "default")" }))
+    }
+
+    package func network() async throws(NodeServiceError) -> NetworkView { try answer(Samples.network) }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
         var peer = Samples.peer

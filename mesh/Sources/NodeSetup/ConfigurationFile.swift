@@ -48,10 +48,14 @@ package struct ConfigurationFile: Sendable {
 
     /// Reads the file, which has to be JSON; whether its values are allowed says `fault`.
     ///
-    /// - Parameter isToChange: whether others who change it wait until this one is gone, so that no change is lost.
-    package init(path: String, isToChange: Bool = false) throws(NodeServiceError) {
+    /// - Parameters:
+    ///   - isToChange: whether others who change it wait until this one is gone, so that no change is lost.
+    ///   - milliseconds: how long this one waits for another who does.
+    package init(
+        path: String, isToChange: Bool = false, waiting milliseconds: Int = FolderLock.waitMilliseconds
+    ) throws(NodeServiceError) {
         self.path = path
-        file = try ReplacedFile(path: path, isLocked: isToChange)
+        file = try ReplacedFile(path: path, isLocked: isToChange, waiting: milliseconds)
         guard let data = file.read() else { throw NodeConfiguration.unreadable(path) }
         guard let values = try? JSONDecoder().decode(ConfigurationValue.self, from: data), case .group = values else {
             let fault = ConfigurationRule.fault(in: data) ?? "it is no group of settings"
@@ -121,6 +125,11 @@ package struct ConfigurationFile: Sendable {
         return Setting(
             key: key, value: Self.value(key, in: values) ?? .null, standard: .null,
             source: isStray(key) ? .file : .standard, allowed: "nothing")
+    }
+
+    /// Whether a key has a list of values.
+    package static func isList(_ key: String) -> Bool {
+        if case .list? = rules.first(where: { $0.key == key })?.rule { true } else { false }
     }
 
     /// Whether something stands in the file under a key that is no setting, and no group of settings.

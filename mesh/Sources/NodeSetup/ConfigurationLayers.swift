@@ -1,4 +1,5 @@
 import Foundation
+import Multiformats
 package import NodeAPI
 
 /// Where the value of a setting comes from; a later one comes before those above it.
@@ -98,10 +99,65 @@ package struct ConfigurationLayers: Sendable {
 
     /// The file, with what comes before it.
     package func file() throws(NodeServiceError) -> ConfigurationFile {
-        var file = try ConfigurationFile(path: path)
+        withOverrides(try ConfigurationFile(path: path))
+    }
+
+    private func withOverrides(_ file: ConfigurationFile) -> ConfigurationFile {
+        var file = file
         file.override(with: environment, from: .environment)
         file.override(with: options, from: .option)
         return file
+    }
+
+    /// How long a node that runs waits for another who changes the file, in milliseconds.
+    private static let changeMilliseconds = 200
+
+    /// Writes values into the file, all or none. Refuses a key that a node takes only when it starts, one that comes
+    /// from an option or a variable, so that the file decides nothing, and values with which no node can work.
+    package func change(_ changes: [SettingChange]) throws(NodeServiceError) {
+        var file = withOverrides(
+            try ConfigurationFile(path: path, isToChange: true, waiting: Self.changeMilliseconds))
+        var named: Set<String> = []
+        for change in changes {
+            let setting = try file.setting(change.key)
+            if let refusal = Self.refusal(of: change, setting) { throw refusal }
+            guard named.insert(change.key).inserted else {
+                throw NodeServiceError(
+                    .invalidRequest, "Nothing is changed: \(change.key) is there twice.", hint: "Name each key once.")
+            }
+            if let words = change.value {
+                try file.set(change.key, to: words)
+            } else {
+                try file.reset(change.key)
+            }
+        }
+        _ = try file.configuration()
+        try file.write()
+    }
+
+    /// Why a node that runs does not change a setting; nil if it does.
+    private static func refusal(
+        of change: SettingChange, _ setting: ConfigurationFile.Setting
+    ) -> NodeServiceError? {
+        let key = setting.key
+        guard NodeConfiguration.changesAtOnce.contains(key) else {
+            let words = change.value.map { $0.isEmpty ? "--empty" : $0.joined(separator: " ") } ?? "--default"
+            return NodeServiceError(
+                .conflict, "Nothing is changed: a node takes \(key) only when it starts.",
+                hint: "Use mesh config set \(key) \(words.cut(bytesMax: 80)), and restart the node with mesh stop and "
+                    + "mesh up.")
+        }
+        let place =
+            switch setting.source {
+            case .environment: "the variable \(variable(of: key))"
+            case .option: "an option of mesh up"
+            case .standard, .file: String?.none
+            }
+        return place.map {
+            NodeServiceError(
+                .conflict, "Nothing is changed: the node was started with \($0), which comes before the file.",
+                hint: "Restart the node without it to have the file decide \(key).")
+        }
     }
 
     /// The value of a variable as words: those of a list stand between commas.

@@ -2,9 +2,9 @@ import Foundation
 import NodeAPI
 
 /// The lock by which those who change files of a folder keep each other out, for as long as they work.
-enum FolderLock {
+package enum FolderLock {
     /// How long one waits for another, in milliseconds: a change takes no longer than a write to the disk.
-    static let waitMilliseconds = 5_000
+    package static let waitMilliseconds = 5_000
     /// The time between two attempts, in milliseconds.
     private static let pauseMilliseconds: Int32 = 20
 

@@ -337,6 +337,13 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         try parts.settings.reload(on: self)
     }
 
+    package nonisolated func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload {
+        try parts.settings.write(settings)
+        return try await reloadSettings()
+    }
+
+    package nonisolated func network() async throws(NodeServiceError) -> NetworkView { await parts.networkView() }
+
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {
         PeerView(try await neighbourhood.connect(address), core, at: moment)
     }

@@ -41,10 +41,14 @@ final class RunningSettings: Sendable {
                 RunningSetting(
                     key: key, value: setting.value.words, source: setting.source.rawValue,
                     changesAtOnce: NodeConfiguration.changesAtOnce.contains(key),
-                    isOutdated: new[key].map { $0 != setting.value } ?? false)
+                    isOutdated: new[key].map { $0 != setting.value } ?? false, standard: setting.standard.words,
+                    isList: ConfigurationFile.isList(key), allowed: setting.allowed)
             }
         }
     }
+
+    /// Writes other values into the file; `reload` has the node take them.
+    func write(_ changes: SettingChanges) throws(NodeServiceError) { try required().change(changes.changes) }
 
     /// Reads them again, and takes those that change while a node runs.
     private func taken() throws(NodeServiceError) -> SettingsReload {

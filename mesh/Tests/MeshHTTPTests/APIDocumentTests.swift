@@ -80,6 +80,7 @@ struct APIDocumentTests {
         try check(Samples.report)
         try check(Samples.peer)
         try check(Samples.wallet)
+        try check(Samples.network)
     }
 
     @Test func optionalKeysListsAndNamesAreTold() {

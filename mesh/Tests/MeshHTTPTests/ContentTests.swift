@@ -86,11 +86,14 @@ struct ContentTests {
         let cid = CID.hashing(file, codec: .raw)
         var script = ScriptedNode.Script(files: [cid: file])
         script.archives[Samples.receiptCID] = [1, 2, 3]
+        script.proofs = [try Self.proof(0)]
+        script.log = [LogEntryView(number: 0, entryCID: "e", anchors: [Samples.receiptCID.text], recordedAt: 0)]
         try await WebScene.run(script) { scene in
             let receipt = "/v1/receipts/\(Samples.receiptCID.text)"
             var tags: Set<String> = []
             for target in [
                 "/v1/files/\(cid.text)", receipt, "\(receipt)/archive", "\(receipt)/archive?outputs=true",
+                "/v1/proofs/\(try Self.proof(0).proofCID)", "/v1/dag/proofs/\(Samples.receiptCID.text)",
             ] {
                 let answer = try await scene.ask(target, scene.read)
                 let tag = try #require(answer.headers["etag"], "\(target)")
@@ -102,6 +105,9 @@ struct ContentTests {
                 #expect(try await scene.ask(target, scene.read, "if-none-match: \"x\"").body == answer.body)
                 #expect(try await scene.ask(target, "if-none-match: \(tag)").status == 401)
             }
+            // The document is anyone's.
+            let tag = try #require(try await scene.ask("/openapi.json").headers["etag"])
+            #expect(try await scene.ask("/openapi.json", "if-none-match: \(tag)").status == 304)
             let block = "/v1/blocks/\(cid.text)"
             let part = try await scene.ask(block, scene.read, "range: bytes=4-7")
             #expect(part.status == 206 && part.body == Array(file[4..<8]))
@@ -112,18 +118,20 @@ struct ContentTests {
         }
     }
 
+    private static func proof(_ number: UInt8) throws -> ProofView {
+        let text = """
+            {"proof_cid":"\(CID.hashing([number], codec: .dagCBOR))","receipt_cid":"r","job_id":"j",
+            "executor_did":"e","maker_did":"m","made_at":1,"source":"here",
+            "found":{"outcome":"o","outputs":[],"fuel":1,"engine":"x"}}
+            """
+        return try MeshJSON.decode(ProofView.self, from: Array(text.utf8))
+    }
+
     @Test func listsGoOnBehindTheirLastEntry() async throws {
         let script = ScriptedNode.Script()
         let roots = (0..<5).map { CID.hashing([UInt8($0)], codec: .raw) }
         for root in roots { script.kept.pin(root) }
-        let proofs = try (0..<3).map { number in
-            let text = """
-                {"proof_cid":"\(CID.hashing([UInt8(number)], codec: .dagCBOR))","receipt_cid":"r","job_id":"j",
-                "executor_did":"e","maker_did":"m","made_at":1,"source":"here",
-                "found":{"outcome":"o","outputs":[],"fuel":1,"engine":"x"}}
-                """
-            return try MeshJSON.decode(ProofView.self, from: Array(text.utf8))
-        }
+        let proofs = try (0..<3).map(Self.proof)
         var listing = script
         listing.proofs = proofs
         listing.log = (0..<3).reversed().map {

@@ -74,6 +74,19 @@ import Testing
         }
     }
 
+    @Test func changesOfSettingsArriveWhole() async throws {
+        try await withServer(.init()) { node, _ in
+            #expect(try await node.settings().first?.standard == ["100"])
+            let changes = [
+                SettingChange(key: "executor.hours", value: []), SettingChange(key: "log_level", value: nil),
+                SettingChange(key: "drain_seconds", value: ["5"]),
+            ]
+            let applied = try await node.change(SettingChanges(changes: changes)).applied
+            #expect(applied == ["executor.hours=", "log_level=default", "drain_seconds=5"])
+            #expect(try await node.network() == Samples.network)
+        }
+    }
+
     @Test func aQuestionForJobsArrivesWhole() async throws {
         let (seen, sink) = AsyncStream.makeStream(of: JobQuery.self)
         var asked = [

@@ -55,6 +55,53 @@ struct ConfigurationLayersTests {
         #expect(resolved.bootstrap.count == 2 && resolved.api.listen == "127.0.0.1:4080")
     }
 
+    @Test("A node that runs writes all of some changes or none, and none that it would not take")
+    func changes() throws {
+        let layers = try ConfigurationLayers(
+            path: path, environment: ["MESH_DRAIN_SECONDS": "9"], options: ["executor.price_base": .count(30)])
+        func change(_ changes: (String, [String]?)...) throws {
+            try layers.change(changes.map { SettingChange(key: $0.0, value: $0.1) })
+        }
+        try change(("log_level", ["info"]), ("executor.hours", ["22:00-06:00", "12:00-13:00"]))
+        let first = try NodeConfiguration.load(path: path)
+        #expect(first.logLevel == "info" && first.executor.hours.count == 2)
+        #expect(first.region == "file" && first.executor.nice == 3 && first.executor.priceBase != 30)
+        try change(("log_level", nil), ("executor.hours", []))
+        let second = try NodeConfiguration.load(path: path)
+        #expect(second.logLevel == "notice" && second.executor.hours.isEmpty)
+        let before = try Data(contentsOf: URL(filePath: path))
+        let good = ("executor.queued_jobs_max", Optional(["5"]))
+        for (bad, message, hint) in [
+            (("executor.nice", ["4"]), "only when it starts", "mesh config set executor.nice 4, and restart"),
+            (("listen", []), "only when it starts", "mesh config set listen --empty"),
+            (("region", nil), "only when it starts", "mesh config set region --default"),
+            (("drain_seconds", ["8"]), "the variable MESH_DRAIN_SECONDS, which comes before", "without it"),
+            (("executor.price_base", ["8"]), "an option of mesh up", "without it"),
+            (("log_level", ["loud"]), "log_level is \"loud\"", "docs/configuration.md"),
+            (("executor.queued_jobs_max", ["6"]), "is there twice", "once"),
+            (("executor.pice", ["6"]), "is no setting", "Did you mean"),
+        ] as [((String, [String]?), String, String)] {
+            let error = #expect(throws: NodeServiceError.self) { try change(good, bad) }
+            #expect(error?.message.contains(message) == true && error?.hint?.contains(hint) == true, "\(error as Any)")
+            #expect(try Data(contentsOf: URL(filePath: path)) == before, "\(bad.0)")
+        }
+        // What is wrong elsewhere stays, and so does the file.
+        try Data(#"{"region": 7}"#.utf8).write(to: URL(filePath: path))
+        let error = #expect(throws: NodeServiceError.self) { try change(good) }
+        #expect(error?.code == .configurationInvalid && error?.message.contains("region is 7") == true)
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == #"{"region": 7}"#)
+    }
+
+    @Test("Whoever else changes the file meanwhile is named, and not waited for long")
+    func locked() throws {
+        let other = try ConfigurationFile(path: path, isToChange: true)
+        let layers = try ConfigurationLayers(path: path, environment: [:])
+        let change = SettingChange(key: "log_level", value: ["info"])
+        let error = #expect(throws: NodeServiceError.self) { try layers.change([change]) }
+        #expect(error?.code == .conflict && error?.message.contains("locked the folder") == true)
+        withExtendedLifetime(other) {}
+    }
+
     @Test("A value that a key cannot have is refused by the name of its variable")
     func refusals() throws {
         for (variable, value, reason) in [

@@ -85,6 +85,49 @@ struct LiveSettingsTests {
         }
     }
 
+    @Test("A change is written and taken at once, and what is refused changes neither the file nor the node")
+    func change() async throws {
+        let scene = try await Scene(Self.file(#""price_base": 7"#))
+        defer { try? FileManager.default.removeItem(at: scene.folder) }
+        let node = scene.node
+        try await NodeMesh.running([node]) {
+            let changes = [
+                SettingChange(key: "executor.price_base", value: ["21"]),
+                SettingChange(key: "executor.hours", value: ["00:00-00:01"]),
+            ]
+            let taken = try await node.change(SettingChanges(changes: changes))
+            #expect(taken.applied.sorted() == ["executor.hours", "executor.price_base"] && taken.needsRestart == [])
+            #expect(await node.core.market.configuration.executor?.basePrice.units == 21)
+            #expect(try NodeConfiguration.load(path: scene.path).executor.hours == ["00:00-00:01"])
+            let told = try await node.settings().first { $0.key == "executor.price_base" }
+            #expect(told?.value == ["21"] && told?.source == "file" && told?.standard == ["100"])
+            let refused = SettingChanges(changes: [changes[1], SettingChange(key: "executor.nice", value: ["5"])])
+            let error = await #expect(throws: NodeServiceError.self) { try await node.change(refused) }
+            #expect(error?.code == .conflict && error?.message.contains("only when it starts") == true)
+            let back = SettingChanges(changes: [SettingChange(key: "executor.price_base", value: nil)])
+            #expect(try await node.change(back).applied == ["executor.price_base"])
+            #expect(await node.core.market.configuration.executor?.basePrice.units == 100)
+        }
+    }
+
+    @Test("Its owner sees which topics a node follows with whom, and its part of the DHT")
+    func network() async throws {
+        let scene = try await Scene(Self.file(#""price_base": 7"#))
+        defer { try? FileManager.default.removeItem(at: scene.folder) }
+        let other = try await NodeMesh.open(scene.folder.path + "/o", try NodeMesh.loopback())
+        try await NodeMesh.running([scene.node, other]) {
+            let alone = try await scene.node.network()
+            #expect(alone.directory.tableNodes == 0 && alone.topics.allSatisfy { $0.peers == 0 && $0.meshPeers == 0 })
+            let addresses = await scene.node.swarm.listenAddresses()
+            try await other.swarm.connect(to: scene.node.identity.peerID, addresses: addresses)
+            try await eventually("the other is in the table, and in the mesh of a topic") {
+                let view = try await scene.node.network()
+                let topic = view.topics.first { $0.name == MeshTopics.capabilities }
+                return view.directory.tableNodes == 1 && topic?.peers == 1 && topic?.meshPeers == 1
+            }
+        }
+    }
+
     @Test("A variable comes before the file and an option before both, at a reload too")
     func precedence() async throws {
         let scene = try await Scene(

@@ -39,13 +39,16 @@ struct WebRoutes: Sendable {
         let form = APIOperation.Content.bytes("application/json")
         let summary = "This document"
         var whole = table
-        whole.get("/openapi.json", summary, for: .anyone, answer: form) { _, _ in Response(status: .ok) }
+        whole.get(
+            "/openapi.json", summary, for: .anyone, conditions: .tag, answer: form
+        ) { _, _ in Response(status: .ok) }
         let written = Result {
             var document = APIDocument(whole)
             return try MeshJSON.encode(document.json())
         }
-        table.get("/openapi.json", summary, for: .anyone, answer: form) { _, _ in
-            routes.bytes(try written.get(), type: "application/json")
+        table.get("/openapi.json", summary, for: .anyone, conditions: .tag, answer: form) { request, _ in
+            let bytes = try written.get()
+            return routes.tagged(routes.bytes(bytes, type: "application/json"), bytes, for: request)
         }
     }
 
