@@ -24,11 +24,19 @@ final class LogWriter: @unchecked Sendable {
     private var isWriting = false
     private var isStarted = false
     private var isBroken = false
+    private var format = LogFormat.text
 
     /// A writer; its thread starts with the first line and stays.
     init(descriptor: Int32, waitingBytesMax: Int = 1024 * 1024) {
         self.descriptor = descriptor
         self.waitingBytesMax = waitingBytesMax
+    }
+
+    /// Has what the writer itself tells written in this way, as the lines that it is given are.
+    func use(_ format: LogFormat) {
+        condition.lock()
+        defer { condition.unlock() }
+        self.format = format
     }
 
     /// Accepts one line, without its end; returns at once.
@@ -82,7 +90,7 @@ final class LogWriter: @unchecked Sendable {
         lines.removeAll()
         if droppedLines > 0 {
             batch +=
-                SafeLogHandler.line(
+                format.line(
                     level: .warning, message: "Lines of this log were dropped, since nobody read it.",
                     metadata: ["dropped": "\(droppedLines)"]) + "\n"
             droppedLines = 0

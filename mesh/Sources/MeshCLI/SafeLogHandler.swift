@@ -25,15 +25,19 @@ struct SafeLogHandler: LogHandler {
         set { ownLevel = newValue }
     }
     var writer = LogWriter.standardError
+    private let format: LogFormat
 
-    init(threshold: Threshold) { self.threshold = threshold }
+    init(threshold: Threshold, format: LogFormat = .text) {
+        self.threshold = threshold
+        self.format = format
+    }
 
     /// A logger of a level.
     static func logger(level: Logger.Level) -> Logger { logger(Threshold(level)) }
 
     /// A logger of a level that may change.
-    static func logger(_ threshold: Threshold) -> Logger {
-        Logger(label: "mesh") { _ in SafeLogHandler(threshold: threshold) }
+    static func logger(_ threshold: Threshold, format: LogFormat = .text) -> Logger {
+        Logger(label: "mesh") { _ in SafeLogHandler(threshold: threshold, format: format) }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -43,14 +47,7 @@ struct SafeLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
-        writer.write(Self.line(level: event.level, message: "\(event.message)", metadata: all))
-    }
-
-    /// One line of the log: time, level, sentence and fields.
-    static func line(level: Logger.Level, message: String, metadata: Logger.Metadata) -> String {
-        let now = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
-        let fields = fields(metadata.mapValues { "\($0)" })
-        return "\(Readable.clock(now)) \(level.rawValue) \(Terminal.safe(message + fields))"
+        writer.write(format.line(level: event.level, message: "\(event.message)", metadata: all))
     }
 
     /// `name=value` of every field, first `event`, then by name. A value with spaces, quotation marks or `=` stands in

@@ -64,6 +64,7 @@ indirect enum ConfigurationRule: Sendable {
         ("witness", .group([("authors", .list(did))])),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
+        ("log_format", .text("text or json") { ["text", "json"].contains($0) }),
     ])
 
     /// What bids and capabilities name; it has to fit into them.

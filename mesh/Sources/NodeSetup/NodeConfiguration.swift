@@ -42,6 +42,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
     package var logLevel = "notice"
+    /// How lines of the log are written: `text` or `json`.
+    package var logFormat = "text"
 
     /// The terms on which a node runs jobs.
     package struct Executor: Hashable, Sendable, Codable {
@@ -504,6 +506,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(witness, forKey: .witness)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
+        try container.encode(logFormat, forKey: .logFormat)
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -514,6 +517,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         case drainSeconds = "drain_seconds"
         case kademliaProtocol = "kademlia_protocol"
         case logLevel = "log_level"
+        case logFormat = "log_format"
     }
 
     /// Reads what is given; everything else has its default.
@@ -537,6 +541,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.witness, into: &witness)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
+        try container.read(.logFormat, into: &logFormat)
     }
 
     /// The bytes of `config.json`.

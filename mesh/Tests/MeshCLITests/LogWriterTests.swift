@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Testing
 
 @testable import MeshCLI
@@ -81,6 +82,36 @@ struct LogWriterTests {
         ]
         #expect(fields == expected.map { " " + $0 }.joined())
         #expect(Terminal.safe(fields).contains(#"evil="x\ny\u{1B}[2J""#), "and the whole line is made safe")
+    }
+
+    @Test("A line of JSON is one object in one line, whatever stands in its texts, and says what the text says")
+    func json() throws {
+        let moment = Date(timeIntervalSince1970: 1_764_432_000.25)
+        let metadata: Logger.Metadata = ["event": "bid_lost", "reason": "a\nb \u{1B}[2J \u{202E}gpj \"x\" \u{1F411}"]
+        let line = LogFormat.json.line(level: .info, message: "It\nended.", metadata: metadata, at: moment)
+        #expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x202E })
+        struct Record: Decodable {
+            let time: String
+            let level: String
+            let message: String
+            let fields: [String: String]
+        }
+        let record = try JSONDecoder().decode(Record.self, from: Data(line.utf8))
+        #expect(record.time == "2025-11-29T16:00:00.250Z" && record.level == "info" && record.message == "It\nended.")
+        #expect(record.fields == metadata.mapValues { "\($0)" })
+        let text = LogFormat.text.line(level: .info, message: "It\nended.", metadata: ["event": "x"], at: moment)
+        #expect(text == "16:00:00.250 info It\\nended. event=x")
+    }
+
+    @Test("What the writer itself tells has the format of the log")
+    func jsonOfDrops() throws {
+        let pipe = Pipe()
+        let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor, waitingBytesMax: 4)
+        writer.use(.json)
+        writer.write("longer than four bytes")
+        writer.write("{}")
+        let told = read(pipe) { $0.contains("{}\n") && $0.contains("dropped") }
+        #expect(told.contains(#""fields":{"dropped":"1"}"#) && told.contains(#""level":"warning""#), "\(told)")
     }
 
     @Test("A mark on a quotation mark or an equals sign hides it from nobody who takes a line apart")

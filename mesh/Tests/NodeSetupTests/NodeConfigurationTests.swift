@@ -56,6 +56,7 @@ import Testing
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"mdns": "yes"}"#, "mdns is \"yes\", and must be true or false"),
         (#"{"mdns_network": "Home"}"#, "mdns_network is \"Home\", and must be 1 to 32 of the characters 0 to 9"),
+        (#"{"log_format": "xml"}"#, "log_format is \"xml\", and must be text or json"),
         (#"{"log_level": "loud"}"#, "log_level is \"loud\", and must be one of trace, debug"),
         (
             #"{"executor": {"jobs_at_once": 0}}"#,
@@ -272,7 +273,8 @@ import Testing
         let others: [String: [String]] = [
             "listen": ["/ip4/127.0.0.1/tcp/1"], "announce": ["/ip4/127.0.0.1/tcp/1"],
             "bootstrap": ["/ip4/127.0.0.1/tcp/1"], "region": ["eu"], "kademlia_protocol": ["/x"],
-            "log_level": ["error"], "executor.jobs_at_once": ["7"], "executor.features": ["gpu"],
+            "log_level": ["error"], "log_format": ["json"], "executor.jobs_at_once": ["7"],
+            "executor.features": ["gpu"],
             "executor.hours": ["22:00-06:00"],
             "executor.allowed_originators": [identity.did.text], "executor.denied_originators": [identity.did.text],
             "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],

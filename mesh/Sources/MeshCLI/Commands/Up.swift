@@ -80,7 +80,9 @@ struct Up: NodeOpeningCommand {
         let passphrase = try key.isEncrypted() ? Passphrase.forKey(at: home.keyPath) : nil
         let identity = try key.load(passphrase: passphrase)
         let threshold = SafeLogHandler.Threshold(Logger.Level(rawValue: configuration.logLevel) ?? .notice)
-        let logger = SafeLogHandler.logger(threshold)
+        let format = LogFormat(rawValue: configuration.logFormat) ?? .text
+        LogWriter.standardError.use(format)
+        let logger = SafeLogHandler.logger(threshold, format: format)
         layers.onLogLevel = { threshold.level = Logger.Level(rawValue: $0) ?? .notice }
         for sentence in UnknownVariables.sentences(in: ProcessInfo.processInfo.environment) {
             logger.warning("\(sentence)")
