@@ -21,6 +21,8 @@ from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
 
 JSON = dict[str, Any]
+# Within `Node`, where `bytes` is a method.
+Data = bytes
 
 
 class NamedText(TypedDict):
@@ -159,7 +161,7 @@ class Node:
             failure = Problem(answer.status, "protocol_mismatch", "The answer is none of a node.")
         raise failure
 
-    def bytes(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
+    def bytes(self, method: str, path: str, body: Data | None = None, headers: dict[str, str] | None = None) -> Data:
         """The whole answer to a request."""
         with self.open(method, path, body, headers) as answer:
             return answer.read()
@@ -206,7 +208,7 @@ class Node:
                 if name in ("id", "event", "data"):
                     event[name] = json.loads(value) if name == "data" else value
                 elif event:
-                    yield Event(**event)
+                    yield Event(id=event["id"], event=event["event"], data=event["data"])
                     event = {}
 
     # Jobs
@@ -254,17 +256,17 @@ class Node:
         """Runs a receipt's job again and compares."""
         return self.json("POST", f"/v1/receipts/{quote(cid)}/replay")
 
-    def archive(self, cid: str, outputs: bool = False) -> bytes:
+    def archive(self, cid: str, outputs: bool = False) -> Data:
         """A receipt and its evidence in one file."""
         return self.bytes("GET", f"/v1/receipts/{quote(cid)}/archive{_query({'outputs': outputs})}")
 
     # Files
 
-    def add(self, data: bytes) -> str:
+    def add(self, data: Data) -> str:
         """Keeps a file, offers it to the mesh and returns its CID."""
         return json.loads(self.bytes("POST", "/v1/files", data))["cid"]
 
-    def get(self, cid: str, start: int = 0, end: int | None = None) -> bytes:
+    def get(self, cid: str, start: int = 0, end: int | None = None) -> Data:
         """A file, or its bytes from `start` up to `end`."""
         if start < 0:
             raise ValueError("start is below zero")
@@ -274,7 +276,7 @@ class Node:
         headers = None if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         return self.bytes("GET", f"/v1/files/{quote(cid)}", headers=headers)
 
-    def block(self, cid: str) -> bytes:
+    def block(self, cid: str) -> Data:
         """A block."""
         return self.bytes("GET", f"/v1/blocks/{quote(cid)}")
 
