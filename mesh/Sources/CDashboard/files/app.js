@@ -46,7 +46,7 @@ async function route() {
   title(page ? page[1] : name === "job" ? "Job" : "Workflow");
   const container = h("div", {});
   show(main, container);
-  show(container, waiting());
+  show(container, h("div", { class: "head" }, h("h1", {}, document.title.split(" · ")[0])), waiting());
   scrollTo(0, 0);
   try {
     await view({ container, rest, query: new URLSearchParams(query ?? ""), signal });

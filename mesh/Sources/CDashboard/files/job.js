@@ -355,6 +355,16 @@ function receipt({ receipt: each, own, terminal }, signal) {
   return card("Receipt", proving(each, { signal }));
 }
 
+/** Tells of proofs of fraud against a receipt that this node has made or met. */
+async function provenAgainst(each, place, signal) {
+  const all = await get("/v1/proofs?limit=1000", signal).catch(() => []);
+  const found = all.filter((proof) => proof.receipt_cid === each);
+  if (found.length === 0) return;
+  show(place, h("div", { class: "box bad" }, h("strong", {}, "The receipt says what is not so"), found.map((proof) =>
+    h("p", {}, "Proof ", cid(proof.proof_cid, "the proof's CID"), " by ", node(proof.maker_did), ". ",
+      h("a", { href: `#/audit/${proof.proof_cid}` }, "Look at it and check it")))));
+}
+
 /** Buttons that verify and replay a receipt, and their reports. */
 export function proving(each, { signal, isWorkflow }) {
   const report = h("div", { "aria-live": "polite" });
@@ -368,9 +378,26 @@ export function proving(each, { signal, isWorkflow }) {
       show(report, failure(error));
     }
   }, { kind: path === "verify" ? "primary" : undefined, reads: path === "verify" });
-  return h("div", { class: "stack" },
+  const logged = action("Logged as", async () => {
+    show(report, waiting());
+    try {
+      const found = await get(`/v1/dag/proofs/${inPath(each)}`, signal);
+      show(report, h("h3", {}, "The proof that this node's log has it"), facts([
+        ["Entry", number(found.entry.number)],
+        ["Signed entry", cid(found.entry.entry_cid, "the entry's CID")],
+        ["Anchored", at(found.entry.recorded_at)],
+      ]), h("pre", { tabindex: 0, "aria-label": "The proof as a text" }, tameLines(found.text)), h("p", { class:
+          "small muted" },
+        "Whoever has this text checks it without a network; mesh dag verify does."));
+    } catch (error) {
+      show(report, failure(error));
+    }
+  }, { reads: true });
+  const proofs = h("div");
+  if (!isWorkflow) provenAgainst(each, proofs, signal);
+  return h("div", { class: "stack" }, proofs,
     h("div", { class: "row" }, cid(each, "the receipt's CID"), ask("Verify", "verify"), isWorkflow ? null : ask(
-        "Replay", "replay"),
+        "Replay", "replay"), logged,
       isWorkflow ? null : h("a", { href: `/v1/receipts/${inPath(each)}/archive`,
         download: `receipt-${each.slice(-8)}.car` }, "Evidence (CAR)")),
     report);

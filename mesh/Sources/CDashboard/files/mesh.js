@@ -10,7 +10,8 @@ import { node, at, cid, jobLink } from "./words.js";
 // MARK: The mesh
 
 export async function mesh({ container, signal }) {
-  const parts = [h("div"), h("div"), h("div", { class: "stack" })];
+  const parts = [h("div"), h("div"), h("div", { class: "stack" }), h("div")];
+  const drawNetwork = panel(parts[3], networkCard);
   const drawMap = panel(parts[0], ({ offers, peers, did }) => card("Around this node", map(offers, peers, did)));
   const drawOffers = panel(parts[1], (offers) => card("Executors", table("Executors and their prices", [
     { title: "Executor", nowrap: true, cell: (offer) => node(offer.did, offer.here ? "here" : null) },
@@ -58,12 +59,12 @@ export async function mesh({ container, signal }) {
           each, "the address"))))),
   ]);
   const load = async () => {
-    const [offers, peers, status] = await Promise.all([get("/v1/offers", signal), get("/v1/peers", signal),
-      get("/v1/status", signal)
-    ]);
-    return { offers: offers.offers, peers, status };
+    const [offers, peers, status, network] = await Promise.all([get("/v1/offers", signal), get("/v1/peers",
+      signal), get("/v1/status", signal), get("/v1/network", signal)]);
+    return { offers: offers.offers, peers, status, network };
   };
-  const draw = ({ offers, peers, status }) => {
+  const draw = ({ offers, peers, status, network }) => {
+    drawNetwork(network);
     drawMap({
       did: status.did,
       offers: offers.map(({ did, region, round_trip_ms, here }) => ({ did, region, here, away: Math.round(
@@ -77,7 +78,36 @@ export async function mesh({ container, signal }) {
   const refresh = async () => draw(await load());
   await kept(container, signal, ["peer", "offer"], load, draw);
   show(container, head("Mesh", "The nodes that this one knows, what they offer, and how far away they are."),
-    h("div", { class: "stack" }, h("div", { class: "columns" }, parts[1], parts[0]), parts[2]));
+    h("div", { class: "stack" }, h("div", { class: "columns" }, parts[1], parts[0]), parts[2], parts[
+      3]));
+}
+
+const topicWords = [
+  [/^\/icn\/mesh\/capabilities\//, "what executors offer"],
+  [/^\/icn\/mesh\/jobs\/announce\//, "new jobs"],
+  [/^\/icn\/mesh\/receipts\//, "receipts that there are"],
+  [/^\/icn\/mesh\/reputation\//, "proofs of fraud"],
+  [/^\/icn\/mesh\/dag\/.*\/heads\//, "heads of logs"],
+  [/^\/icn\/mesh\/job\/.*\/bids\//, "bids on one job"],
+  [/^\/icn\/mesh\/job\/.*\/status\//, "the state of one job"],
+];
+
+/** What this node does for gossip and the DHT: the topics that it follows, and what it keeps for others. */
+function networkCard({ topics, dht }) {
+  return card("Topics and DHT", [
+    table("Topics of gossip", [
+      { title: "Topic", cell: (topic) => h("code", { class: "name" }, tame(topic.name, 200)) },
+      { title: "What goes there", cell: (topic) => topicWords.find(([form]) => form.test(topic.name))?.[1] ?? "" },
+      { title: "Mesh", num: true, cell: (topic) => number(topic.mesh_peers) },
+      { title: "Peers", num: true, cell: (topic) => number(topic.peers) },
+    ], topics, "This node follows no topic."),
+    h("div", { class: "foot" }, facts([
+      ["Nodes in the DHT's table", number(dht.table_nodes)],
+      ["Values kept for others", number(dht.records)],
+      ["Places kept for others", number(dht.providers)],
+      ["Announced by this node", number(dht.announced)],
+    ])),
+  ], { flush: true });
 }
 
 function gives(offer) {
@@ -92,12 +122,18 @@ function gives(offer) {
 function dealing(peer, after) {
   const name = short(peer.did ?? peer.peer_id);
   const order = peer.banned ? "allow" : "ban";
-  return action(peer.banned ? "Allow" : "Ban", async () => {
+  const forget = action("Forget", async () => {
+    if (!(await confirmed(`Forget ${name}?`,
+        "What this node knows of its addresses and its conduct goes; receipts and proofs stay.", "Forget"))) return;
+    await post("/v1/peers/forget", { peer: peer.peer_id });
+    note(`${name} is forgotten.`);
+  }, { key: `forget ${peer.peer_id}`, kind: "quiet", after });
+  return h("span", { class: "row" }, action(peer.banned ? "Allow" : "Ban", async () => {
     if (order === "ban" && !(await confirmed(`Ban ${name}?`,
         "Its connections are closed, its jobs here are stopped, and yours there go to others.", "Ban"))) return;
     const outcome = await post(`/v1/peers/${order}`, { peer: peer.peer_id });
     note(outcome.banned ? `${name} is banned.` : `${name} is allowed again.`);
-  }, { key: `dealings ${peer.peer_id}`, after });
+  }, { key: `dealings ${peer.peer_id}`, after }), forget);
 }
 
 /** This node in the middle; the others by region around it, the farther out the longer a message takes. */

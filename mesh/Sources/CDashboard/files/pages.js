@@ -317,8 +317,6 @@ export async function settings({ container, signal }) {
       ["Refused", number(status.gateway.refusals)],
       ["Sent", bytes(status.gateway.sent_bytes)],
     ])) : null,
-    h("p", { class: "small muted" },
-      "These stand in config.json in the node's home folder; the node reads it when it starts."),
   ]);
   const drawStorage = panel(parts[1], ({ status }) => [
     card("Storage", [facts([
@@ -361,6 +359,8 @@ export async function settings({ container, signal }) {
       }, "Stop the node"))
     ]),
   ]);
+  const settled = h("div");
+  const drawSettings = panel(settled, (list) => settingsCard(list, () => refresh()));
   const drawPins = panel(parts[2], ({ status, pins }) => card("Kept files and folders", [table("Pins", [
       { title: "CID", cell: (pin) => cid(pin.cid) },
       { title: "Who may have it", wide: true, cell: (pin) => (pin.isPublic ? "anyone, over HTTP" :
@@ -378,12 +378,14 @@ export async function settings({ container, signal }) {
     h("p", { class: "foot small muted" }, "The newest 200 are shown; mesh pin ls lists all.") : null
   ], { flush: true }));
   const load = async () => {
-    const [status, limits, pins] = await Promise.all([
-      get("/v1/status", signal), get("/v1/limits", signal), get("/v1/pins?limit=200", signal)
+    const [status, limits, pins, list] = await Promise.all([
+      get("/v1/status", signal), get("/v1/limits", signal), get("/v1/pins?limit=200", signal),
+      get("/v1/settings", signal)
     ]);
-    return { status, limits, pins };
+    return { status, limits, pins, list };
   };
-  const draw = ({ status, limits, pins }) => {
+  const draw = ({ status, limits, pins, list }) => {
+    drawSettings(list);
     const { uptime_ms: _, resident_bytes: __, counters: ___, ...calm } = status;
     drawNode({ status: { ...calm, storage: { ...calm.storage, block_bytes: 0, blocks: 0, database_bytes: 0,
           disk_free_bytes: 0 } }, limits });
@@ -400,11 +402,65 @@ export async function settings({ container, signal }) {
   };
   const run = h("p", { class: "muted" });
   const drawRun = panel(run, ({ uptime, memory }) =>
-    `Up for ${duration(uptime * 60_000)}, ${memory} MiB of memory.`);
+    `Up for ${uptime > 0 ? duration(uptime * 60_000) : "less than a minute"}, ${memory} MiB of memory.`);
   const refresh = async () => draw(await load());
   await kept(container, signal, ["job"], load, draw, 10);
   const title = head("Settings");
   title.firstChild.append(run);
-  show(container, title, h("div", { class: "stack" }, h("div", { class: "halves" }, parts[0], parts[1]), parts[
-    2]));
+  show(container, title, h("div", { class: "stack" }, settled, h("div", { class: "halves" }, parts[0], parts[1]),
+    parts[2]));
+}
+
+const sources = { default: "default", file: "config.json", environment: "a variable", option: "an option of mesh up" };
+
+/** What the node was told to do: a field for what it takes while it runs, the rest to be read. */
+function settingsCard(list, after) {
+  const words = (value) => (value.length ? tame(value.join(", "), 200) : "none");
+  const from = (each) => [sources[each.source] ?? tame(each.source), each.outdated ?
+    h("span", {}, " ", h("span", { class: "pill warn" }, each.changes_at_once ? "not read yet" : "after a restart")) :
+    null
+  ];
+  // A long key breaks behind a part of it.
+  const broken = (key) => tame(key, 80).split(/(?<=[._])/).flatMap((each) => [each, h("wbr")]);
+  const columns = (cell) => [
+    { title: "Setting", cell: (each) => h("code", { class: "name" }, broken(each.key)) },
+    { title: "Value", wide: true, cell },
+    { title: "From", nowrap: true, cell: (each) => h("span", {}, from(each)) },
+    { title: "Default", cell: (each) => h("span", { class: "muted" }, words(each.default)) },
+  ];
+  const change = async (each, value) => {
+    const { applied } = await post("/v1/settings", { changes: [{ key: each.key, value }] });
+    note(applied.includes(each.key) ? `${each.key} is changed, and the node has taken it.` :
+      `${each.key} was so already.`);
+  };
+  const edited = (each) => {
+    if (!session.mayChange || !["default", "file"].includes(each.source)) return words(each.value);
+    const input = h("input", { value: each.value.join(", "), autocomplete: "off", spellcheck: "false",
+      "aria-label": each.key, "aria-describedby": `allowed-${each.key}`, "data-key": `value ${each.key}` });
+    const save = action("Save", async () => {
+      const text = input.value.trim();
+      await change(each, each.list ? text.split(/[\s,]+/).filter(Boolean) : [text]);
+    }, { key: `save ${each.key}`, after });
+    save.setAttribute("aria-label", `Save ${each.key}`);
+    const back = each.source === "file" ? action("Default", () => change(each), { key: `default ${each.key}`, kind:
+      "quiet", after }) : null;
+    back?.setAttribute("aria-label", `Default of ${each.key}`);
+    return h("form", { class: "setting", submit: (event) => {
+        event.preventDefault();
+        save.click();
+      } }, h("div", { class: "row" }, input, save, back),
+      h("span", { class: "small muted", id: `allowed-${each.key}` }, each.list ?
+        "a list, with commas between its elements" :
+        tame(each.allowed, 200).replace(/ from (\d+) to 9223372036854775807$/, " from $1 on")));
+  };
+  const atOnce = list.filter((each) => each.changes_at_once);
+  const atStart = list.filter((each) => !each.changes_at_once);
+  return card("What the node was told", [
+    table("Settings that change while the node runs", columns(edited), atOnce, "This node has no file of settings."),
+    h("details", { class: "more", "data-key": "at a restart" }, h("summary", {},
+        `${plural(atStart.length, "setting")} that the node takes when it starts`),
+      h("p", { class: "small muted" }, "Change them with mesh config set, or in config.json in the node's home " +
+        "folder, and restart the node with mesh stop and mesh up."),
+      table("Settings that the node takes when it starts", columns((each) => words(each.value)), atStart, "")),
+  ], { flush: true });
 }

@@ -14,13 +14,14 @@ export async function submit({ container, signal }) {
     return;
   }
   const limits = await get("/v1/limits", signal);
-  const state = { module: null, inputs: [], key: crypto.randomUUID() };
+  const state = { module: null, inputs: [], key: crypto.randomUUID(), begun: Date.now() };
   const aboutModule = h("div", { "aria-live": "polite" });
   const listed = h("div", { "aria-live": "polite" });
   const offers = h("div", { "aria-live": "polite" });
   const text = (attributes) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
   const inputs = {
     label: text({ maxlength: 120 }),
+    entry: text({ placeholder: "_start", maxlength: maxima.named }),
     args: h("textarea", { rows: 2, spellcheck: "false" }),
     env: h("textarea", { rows: 2, spellcheck: "false" }),
     timeout: text({ type: "number", min: 1, max: 3600, placeholder: "30" }),
@@ -28,6 +29,11 @@ export async function submit({ container, signal }) {
     fuel: text({ type: "number", min: 1, placeholder: "10000000000" }),
     budget: text({ type: "number", min: 0, placeholder: "none" }),
     regions: text({ placeholder: "any" }),
+    features: text({ placeholder: "none" }),
+    allowed: h("textarea", { rows: 2, spellcheck: "false", placeholder: "any" }),
+    denied: h("textarea", { rows: 2, spellcheck: "false", placeholder: "none" }),
+    attempts: text({ type: "number", min: 1, placeholder: "4" }),
+    deadline: text({ type: "number", min: 1, placeholder: "none" }),
     reputation: text({ type: "number", min: 0, placeholder: "0" }),
     cid: text({ placeholder: "bafkrei…" }),
   };
@@ -44,6 +50,7 @@ export async function submit({ container, signal }) {
 
   const changed = () => {
     state.key = crypto.randomUUID();
+    state.begun = Date.now();
     show(offers);
   };
 
@@ -61,7 +68,7 @@ export async function submit({ container, signal }) {
         ["Size", bytes(file.size)],
         ["CID", cid(added.cid, "the module's CID")],
         ["Starts at", parts.exports.includes("_start") ? "_start" :
-          "no _start: choose a function below"],
+          "no _start: name a function under Program"],
         ["Memory", parts.memory ? `from ${bytes(parts.memory * 65536)}` : "none of its own"],
         ["Imports", parts.imports.size === 0 ? "nothing" : h("div", {}, [...parts.imports].map(([from,
             names
@@ -139,9 +146,14 @@ export async function submit({ container, signal }) {
     const amount = (input, factor = 1) => (input.value === "" ? undefined : Math.round(Number(input.value) *
       factor));
     const rows = (area) => area.value.split("\n").filter((each) => each !== "");
-    const regions = inputs.regions.value.split(",").map((each) => each.trim()).filter(Boolean);
+    const parts = (input) => {
+      const list = input.value.split(/[,\n]/).map((each) => each.trim()).filter(Boolean);
+      return list.length ? list : undefined;
+    };
+    const minutes = amount(inputs.deadline, 60_000);
     return {
       module_cid: module,
+      entry: inputs.entry.value.trim() || undefined,
       label: inputs.label.value || undefined,
       args: rows(inputs.args),
       env: rows(inputs.env).map((each) => ({ name: each.split("=", 1)[0], text: each.slice(each.split("=", 1)[0]
@@ -151,7 +163,15 @@ export async function submit({ container, signal }) {
           inputs.memory, 2 ** 20) },
       budget: amount(inputs.budget),
       verification: verification.value || undefined,
-      policy: { regions: regions.length ? regions : undefined, min_reputation: amount(inputs.reputation) },
+      policy: {
+        regions: parts(inputs.regions),
+        min_reputation: amount(inputs.reputation),
+        required_features: parts(inputs.features),
+        allowed_dids: parts(inputs.allowed),
+        denied_dids: parts(inputs.denied),
+        max_attempts: amount(inputs.attempts),
+        deadline: minutes === undefined ? undefined : state.begun + minutes,
+      },
     };
   }
 
@@ -195,13 +215,19 @@ export async function submit({ container, signal }) {
         h("p", { class: "small muted" }, "The one called stdin is the module's standard input.")))),
     h("div", { class: "stack" }, card("Program", h("div", { class: "stack" },
         field("Label", inputs.label, "For your own lists; executors see it."),
+        field("Function", inputs.entry, "Where the module starts; a program's is _start."),
         h("div", { class: "halves" }, field("Arguments", inputs.args, "One on each line."), field(
           "Environment", inputs.env, "NAME=VALUE on each line; executors see it.")))),
-      card("Limits and policy", h("div", { class: "fields" },
+      card("Limits and policy", [h("div", { class: "fields" },
         field("Seconds", inputs.timeout), field("Memory in MiB", inputs.memory), field("Fuel", inputs.fuel),
         field("Budget in tokens", inputs.budget),
         field("Regions", inputs.regions), field("Least reputation", inputs.reputation), field(
-          "Check of the result", verification))),
+          "Check of the result", verification)), h("details", { class: "further", "data-key": "policy" }, h(
+        "summary", {}, "Who else may or may not run it"), h("div", { class: "stack" },
+        h("div", { class: "fields" }, field("Features", inputs.features), field("Executors in turn", inputs
+          .attempts), field("Minutes until it is late", inputs.deadline)),
+        field("Only these executors", inputs.allowed, "Their DIDs, one on each line."),
+        field("Never these executors", inputs.denied, "Their DIDs, one on each line.")))]),
       h("div", { class: "row" }, run, ask)));
   show(container, head("Submit a job",
     "A WebAssembly module (WASI preview 1) runs on another node, and its receipt comes back."), h(
