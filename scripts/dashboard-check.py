@@ -22,6 +22,7 @@ import time
 
 root = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(root / "scripts"))
+from dashboard_guests import speaker  # noqa: E402
 from dashboard_net import Net, within_venv  # noqa: E402
 
 if __name__ == "__main__":
@@ -68,13 +69,15 @@ CONTRAST = r"""(() => {
 # Text that is cut off, and a page that is wider than the window.
 CLIPPED = r"""(() => {
   const found = [];
-  if (document.documentElement.scrollWidth > innerWidth + 1) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  // Not the window's own width: on a phone that grows with what leaves it.
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > width + 1) found.push(`the page is ${document.documentElement.scrollWidth} wide`);
   for (const each of document.querySelectorAll("body *")) {
     if (!each.checkVisibility() || each.closest(".hidden, .skip, .scroll, thead, pre, input, select, textarea, svg, dialog")) continue;
     const box = each.getBoundingClientRect();
     const clips = ["hidden", "clip", "auto", "scroll"].includes(getComputedStyle(each).overflowX);
     if (clips && each.scrollWidth > each.clientWidth + 1) found.push(`${each.tagName}.${each.className} is cut`);
-    if (box.width > 0 && (box.right > innerWidth + 1 || box.left < -1)) found.push(`${each.tagName}.${each.className} leaves the window`);
+    if (box.width > 0 && (box.right > width + 1 || box.left < -1)) found.push(`${each.tagName}.${each.className} leaves the window`);
   }
   for (const text of document.querySelectorAll("svg.chart text")) {
     const [box, frame] = [text.getBoundingClientRect(), text.ownerSVGElement.getBoundingClientRect()];
@@ -265,10 +268,25 @@ TAMPER = r"""(() => {
   const real = window.fetch;
   window.fetch = async (path, options) => {
     const answer = await real(path, options);
+    if (/^\/v1\/files\//.test(path)) return new Response(names.join("\n"), { status: answer.status });
     if (!/json$/.test(answer.headers.get("content-type") ?? "") || /sign-in|session/.test(path)) return answer;
     const text = JSON.stringify(change(await answer.json(), ""));
     return new Response(text, { status: answer.status, headers: { "content-type": "application/json" } });
   };
+})()"""
+
+
+# How much what is seen moves by itself, since `shift` was set to 0 last.
+SHIFTS = r"""(() => {
+  window.shift = 0;
+  window.moved = [];
+  new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) {
+      if (each.hadRecentInput) continue;
+      window.shift += each.value;
+      window.moved.push(...each.sources.map(({ node }) => `${node?.nodeName} ${node?.className ?? ""}`));
+    }
+  }).observe({ type: "layout-shift" });
 })()"""
 
 
@@ -287,6 +305,7 @@ class Check:
         self.browser = Browser(options.chromium)
         self.browser.size(1440, 900)
         self.browser.theme("light")
+        self.browser.send("Page.addScriptToEvaluateOnNewDocument", {"source": SHIFTS})
         import axe_core_python
 
         self.axe = (pathlib.Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
@@ -320,6 +339,28 @@ class Check:
             seconds,
         )
 
+    def holds(self, script, what, seconds=20):
+        """Waits until an expression is true, and says so, or that it never was."""
+        try:
+            self.browser.wait(script, what, seconds)
+        except TimeoutError:
+            self.failures.expect(False, what)
+            raise
+        self.failures.expect(True, what)
+
+    def says(self, text, what, within="main", seconds=30):
+        """Waits until a text is shown, and says so, or that it never was."""
+        script = f"document.querySelector({json.dumps(within)})?.textContent.includes({json.dumps(text)})"
+        self.holds(script, what, seconds)
+
+    def key(self, name, code=None):
+        codes = {"Tab": 9, "Enter": 13, "Escape": 27, "/": 191}
+        for kind in ("keyDown", "keyUp"):
+            press = {"type": kind, "key": name, "code": code or name, "windowsVirtualKeyCode": codes[name]}
+            if kind == "keyDown" and name in ("Enter", "/"):
+                press["text"] = "\r" if name == "Enter" else name
+            self.browser.send("Input.dispatchKeyEvent", press)
+
     def fill(self, label, value):
         self.browser.run(
             f"""(() => {{ const label = [...document.querySelectorAll("label")].find((l) => l.textContent === {json.dumps(label)});
@@ -333,6 +374,7 @@ class Check:
         self.browser.wait(
             "document.getElementById('main')?.dataset.ready !== undefined", "the overview after signing in"
         )
+        self.browser.wait("document.getElementById('live').textContent === 'Live'", "the node's events")
 
     # MARK: The parts
 
@@ -369,8 +411,9 @@ class Check:
         )
         self.click("Replay")
         self.shows("The job ran again here")
-        self.shows("All checks hold")
-        self.failures.expect(True, "job: replayed")
+        self.says("All checks hold", "job: replayed")
+        self.click("Logged as")
+        self.says("c2sp.org/tlog-proof", "job: the proof that the log has its receipt")
         self.browser.run("document.querySelector('details[data-key]').open = true")
         self.shows("PORTRAIT OF A TEXT")
         self.shows("Settled:")
@@ -400,12 +443,20 @@ class Check:
         self.browser.wait("location.hash.startsWith('#/job/')", "the job's page")
         self.shows("The executor took the assignment")
         self.browser.wait("document.querySelector('main progress') !== null", "the progress of the run")
-        self.shows("<b>alive</b>", within="[aria-label='What the job writes']")
-        self.failures.expect(True, "job: what it writes is shown while it runs")
+        live = "[aria-label='What the job writes']"
+        self.says("<b>alive</b>", "job: what it writes is shown while it runs", within=live)
         self.click("Cancel")
-        self.click("Cancel the job", within="dialog")
-        self.shows("Cancelled")
-        self.failures.expect(True, "job: cancelled after a question")
+        self.browser.wait("document.querySelector('dialog[open]') !== null", "the question")
+        self.key("Escape")
+        self.holds("document.querySelector('dialog') === null", "a question is left with Escape")
+        self.shows("Running")
+        self.click("Cancel")
+        self.browser.wait("document.querySelector('dialog[open]') !== null", "the question")
+        self.failures.expect(
+            self.browser.run("document.activeElement.textContent") == "Cancel the job", "and has the focus"
+        )
+        self.key("Enter")
+        self.says("Cancelled", "job: cancelled after a question, by the keyboard")
         self.cancelled = self.browser.run("location.hash.slice(6)")
 
     def others(self):
@@ -431,6 +482,15 @@ class Check:
             "quorum:2/3",
             "--label",
             "three must agree",
+        )
+        # One whose label, outputs and standard output are names that would like to be scripts.
+        hostile = self.work / "hostile.wasm"
+        named = [each.encode() for each in corpus() if len(each.encode()) <= 256][:256]
+        hostile.write_bytes(speaker("\n".join(self.writable()).encode(), named))
+        label = next(name for name in corpus() if "img src=x onerror" in name)
+        self.net.mesh("run", str(hostile), "--label", label, "--max-fuel", "90000000000")
+        self.hostile = self.browser.run(
+            "fetch('/v1/jobs?limit=1').then((a) => a.json()).then((l) => l.jobs[0].job_id)"
         )
         folder = self.work / "names"
         folder.mkdir()
@@ -466,7 +526,8 @@ class Check:
         browser.wait(
             "document.querySelector('main [role=alert]') !== null", "what audit says of an unknown CID", 120
         )
-        expect(True, "audit: an unknown CID is said to be so")
+        alert = "document.querySelector('main [role=alert]').textContent"
+        expect("receipt" in browser.run(alert) or "has" in browser.run(alert), "audit: an unknown CID is said to be so")
         self.go("#/jobs")
         self.fill("State", "failed")
         browser.wait("location.hash.includes('status=failed')", "the filter in the address")
@@ -477,15 +538,170 @@ class Check:
         )
         self.go("#/settings")
         self.click("Clean up")
-        browser.wait("document.getElementById('notes').textContent !== ''", "what cleaning up freed")
-        self.go("#/mesh")
-        self.fill("Address of a node", "/ip4/127.0.0.1/tcp/1")
-        self.click("Connect")
-        expect(True, "settings and mesh: clean up, connect")
+        self.holds(
+            "/Removed|nothing to remove/.test(document.getElementById('notes').textContent)",
+            "settings: clean up says what it freed",
+        )
+        self.go("#/jobs")
+        self.fill("Role", "executor")
+        self.says("No job fits this", "jobs: filtered by role: a node that only asks runs none for others")
+        self.go("#/jobs")
+        self.fill("Label", "three must")
+        self.shows("three must agree")
+        expect(browser.run("document.querySelectorAll('main tbody tr').length") == 1, "jobs: filtered by label")
+        self.search("portrait of a")
+        self.shows("Jobs of this name")
+        expect("portrait of a text" in browser.run("document.querySelector('main tbody').textContent"), "the search")
+        browser.run("document.getElementById('find-text').value = ''")
+        self.go("#/money")
+        self.fill("Show", "settle")
+        movements = "[...document.querySelectorAll('main table')].find((t) => /^Movements/.test(t.caption.textContent))"
+        kinds = f"[...{movements}.querySelectorAll('td:nth-child(2)')].map((c) => c.textContent)"
+        self.holds(f"{kinds}.length > 0 && {kinds}.every((each) => each === 'Paid')", "money: filtered by kind")
         browser.run("document.getElementById('theme').click()")
         browser.run("document.getElementById('theme').click()")
         expect(browser.run("document.documentElement.dataset.theme") == "dark", "theme: the toggle")
         browser.run("document.getElementById('theme').click()")
+
+    def search(self, words):
+        """By the keyboard: a slash, words, and Enter."""
+        self.browser.run("document.activeElement.blur()")
+        self.key("/", "Slash")
+        self.browser.wait("document.activeElement.id === 'find-text'", "the search to have the focus")
+        self.browser.run("document.activeElement.value = ''")
+        self.browser.send("Input.insertText", {"text": words})
+        self.key("Enter")
+
+    def settings(self):
+        """Settings that change at once: saved, taken, refused, and back."""
+        browser, expect = self.browser, self.failures.expect
+        self.go("#/settings")
+        enter = """(() => { const input = document.querySelector('input[aria-label="KEY"]'); input.value = "VALUE";
+            input.closest("form").requestSubmit(); })()"""
+        shown = """[...document.querySelectorAll("main tr")].find((r) => r.textContent.includes("KEY"))"""
+        browser.run(enter.replace("KEY", "originator.bid_window_ms").replace("VALUE", "700"))
+        said = "document.getElementById('notes').textContent"
+        self.holds(
+            f"{said}.includes('originator.bid_window_ms is changed, and the node has taken it')",
+            "settings: one that changes at once is saved and taken",
+        )
+        browser.wait(
+            """document.querySelector('[aria-label="Save originator.bid_window_ms"]').disabled === false""", "its button"
+        )
+        file = json.loads((self.net.base / "node-0" / "config.json").read_text())
+        expect(file["originator"]["bid_window_ms"] == 700, "and stands in the file")
+        browser.run(enter.replace("KEY", "originator.bid_window_ms").replace("VALUE", "<b>soon</b>"))
+        self.holds(f"{said}.includes('whole number')", "one that is not allowed is refused by its bounds")
+        browser.run("""document.querySelector('[aria-label="Default of originator.bid_window_ms"]').click()""")
+        self.holds(
+            shown.replace("KEY", "originator.bid_window_ms") + "?.children[2].textContent === 'default'",
+            "and goes back to its default",
+        )
+        browser.run("document.querySelector('details.more').open = true")
+        expect(
+            browser.run(shown.replace("KEY", "mdns_network") + ".querySelector('input') === null"),
+            "one that needs a restart is shown, and has no field",
+        )
+
+    def peers(self):
+        """Connect, ban, allow, forget: the other end is a node of the devnet."""
+        browser = self.browser
+        self.go("#/mesh")
+        self.says("/icn/mesh/capabilities/v1", "mesh: the topics")
+        self.fill("Address of a node", "/ip4/127.0.0.1/tcp/1")
+        self.click("Connect")
+        self.holds("document.getElementById('notes').textContent.length > 20", "mesh: why a node cannot be connected")
+        browser.run("document.getElementById('notes').replaceChildren()")
+        address = json.loads(self.net.mesh("status", "--json", node=3))["addresses"][0]
+        identifier = address.split("/p2p/")[1]
+        peer = identifier[-8:]
+        self.fill("Address of a node", address)
+        self.click("Connect")
+        notes = "document.getElementById('notes').textContent"
+        self.holds(f"{notes}.includes('Connected to …{peer}')", "mesh: a node is connected")
+        own = f"document.querySelector('[data-key=\"dealings {identifier}\"]')"
+        browser.wait(f"{own}?.textContent === 'Ban'", "the row of the peer")
+        browser.run(own + ".click()")
+        self.click("Ban", within="dialog")
+        self.holds(own + "?.textContent === 'Allow'", "mesh: a peer is banned after a question")
+        browser.run(own + ".click()")
+        self.holds(own + "?.textContent === 'Ban'", "mesh: and allowed again")
+        forget = own + ".parentElement.querySelector('[data-key^=forget]')"
+        browser.run(forget + ".click()")
+        self.click("Forget", within="dialog")
+        self.holds(f"{notes}.includes('is forgotten')", "mesh: a peer is forgotten after a question")
+
+    def plans(self):
+        """A workflow that is cancelled, resumed, and cancelled again; a module that is dropped."""
+        browser = self.browser
+        loop = self.work / "endless.wasm"
+        loop.write_bytes(speaker(b"still here\n", [], isEndless=True))
+        folder = self.work / "plan"
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / name).write_text(name)
+        newest = "fetch('/v1/workflows').then((a) => a.json()).then((l) => l[0].workflow_id)"
+        before = browser.run(newest)
+        limits = ["--max-fuel", "900000000000", "--timeout", "600s"]
+        command = [self.net.program, "map", str(loop), "--each", str(folder / "*"), *limits]
+        follower = subprocess.Popen(
+            [*command, "--home", str(self.net.base / "node-0")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        plan = browser.until(lambda: browser.run(newest) not in (before, None) and browser.run(newest), "the workflow")
+        self.go(f"#/workflow/{plan}")
+        head = "document.querySelector('main .head').textContent"
+        self.click("Cancel")
+        self.click("Cancel the workflow", within="dialog")
+        self.holds(f"{head}.includes('Cancelled')", "workflow: cancelled after a question", 60)
+        self.click("Resume")
+        follower.wait(60)
+        self.holds(f"{head}.includes('Running')", "workflow: resumed", 60)
+        self.click("Cancel")
+        self.click("Cancel the workflow", within="dialog")
+        browser.wait(f"{head}.includes('Cancelled')", "the workflow to end", 60)
+        self.go("#/submit")
+        hexed = loop.read_bytes().hex()
+        browser.run(
+            f"""(() => {{ const bytes = Uint8Array.from("{hexed}".match(/../g), (b) => parseInt(b, 16));
+            const data = new DataTransfer(); data.items.add(new File([bytes], "<i>dropped</i>.wasm"));
+            document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {{ bubbles: true, cancelable: true,
+              dataTransfer: data }})); }})()"""
+        )
+        self.says("<i>dropped</i>.wasm", "submit: a module is dropped")
+        self.says("mesh_host_v1", "and its imports are told")
+
+    def live(self):
+        """What happens is shown as it happens, and not when the page asks next, after half a minute."""
+        self.go("#/jobs")
+        begun = time.monotonic()
+        module, text = root / "Examples" / "build" / "Sum.wasm", self.work / "a"
+        text.write_text("1\n2\n")
+        self.net.mesh("run", str(module), "--stdin", str(text), "--label", "seen at once", "--detach")
+        self.shows("seen at once", seconds=20)
+        self.failures.expect(time.monotonic() - begun < 25, "jobs: a new one is shown by its event, without a poll")
+
+    def lists(self):
+        """Longer lists than a page: older, newest, more."""
+        browser, expect = self.browser, self.failures.expect
+        folder = self.work / "many"
+        folder.mkdir()
+        for count in range(48):
+            (folder / f"{count}.txt").write_text(f"{count}\n")
+        self.net.mesh("map", str(root / "Examples" / "build" / "Sum.wasm"), "--each", str(folder / "*"))
+        first = "document.querySelector('main tbody tr a').href"
+        self.go("#/jobs")
+        newest = browser.run(first)
+        self.click("Older")
+        self.shows("Page 2")
+        expect(browser.run(first) != newest, "jobs: older ones")
+        self.click("Newest")
+        self.shows("Page 1")
+        expect(browser.run(first) == newest, "jobs: back to the newest")
+        self.go("#/money")
+        rows = "document.querySelectorAll('main tbody tr').length"
+        before = browser.run(rows)
+        self.click("Show more")
+        self.holds(f"{rows} > {before}", "money: more movements")
 
     def keyboard(self):
         browser = self.browser
@@ -493,11 +709,7 @@ class Check:
         browser.run("document.activeElement.blur()")
         seen = []
         for _ in range(14):
-            for kind in ("keyDown", "keyUp"):
-                browser.send(
-                    "Input.dispatchKeyEvent",
-                    {"type": kind, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9},
-                )
+            self.key("Tab")
             seen.append(
                 browser.run(
                     "[document.activeElement.textContent.trim() || document.activeElement.id, "
@@ -511,6 +723,27 @@ class Check:
             f"keyboard: {len(seen)} stops, each with a visible focus",
         )
 
+        for name, address in self.pages():
+            self.go(address)
+            browser.run("document.getElementById('main').focus()")
+            stops = browser.run("[...document.querySelectorAll('main :is(a[href], button, input, select, summary, "
+                "textarea, [tabindex=\"0\"])')].filter((e) => e.checkVisibility() && !e.disabled).length")
+            faults, reached = [], set()
+            for _ in range(min(stops, 30)):
+                self.key("Tab")
+                place, is_seen, inside = browser.run(
+                    """(() => { const e = document.activeElement, b = e.getBoundingClientRect();
+                    const all = [...document.querySelectorAll("*")];
+                    return [all.indexOf(e), getComputedStyle(e).outlineStyle !== "none" && b.bottom > 0
+                      && b.top < innerHeight, e.closest("main") !== null]; })()"""
+                )
+                reached.add(place)
+                if not is_seen or not inside:
+                    faults.append(browser.run("document.activeElement.outerHTML.slice(0, 80)"))
+            if len(reached) < min(stops, 30):
+                faults.append(f"{len(reached)} of {stops} were reached")
+            self.failures.expect(not faults, f"keyboard, {name}: {len(reached)} stops {faults[:2]}")
+
     def executor(self):
         self.sign_in(1)
         self.go("#/executor")
@@ -522,7 +755,15 @@ class Check:
         self.click("Drain")
         self.shows("Drain")
         self.click("Resume")
-        self.failures.expect(True, "executor: pause, drain and resume")
+        self.says("Takes jobs", "executor: pause, drain and resume")
+        for theme in ("light", "dark"):
+            self.browser.theme(theme)
+            for width, height in ((1440, 860), (768, 860), (360, 700)):
+                self.browser.size(width, height)
+                self.go("#/executor")
+                self.look("executor", theme, width)
+        self.browser.theme("light")
+        self.browser.size(1440, 900)
 
     def pages(self):
         return [
@@ -551,24 +792,68 @@ class Check:
                 browser.size(width, height)
                 for name, address in self.pages():
                     self.go(address)
+                    browser.run("new Promise((done) => { window.shift = 0; window.moved = []; setTimeout(done, 150); })")
+                    shift, moved = browser.run("[window.shift, window.moved]")
                     if name == "job" and width != 360:
                         self.click("Verify")
                         self.shows("All checks hold")
+                    if name == "submit":
+                        browser.run("document.querySelector('details.further').open = true")
                     if name == "reputation":
                         self.click("Why")
                         self.shows("= 1,000 ×")
-                    faults = [f"contrast {each}" for each in browser.run(CONTRAST)] + browser.run(CLIPPED)
-                    if width != 768:
-                        faults += self.by_axe()
-                    browser.size(width, height)
-                    self.failures.expect(
-                        not faults,
-                        f"{name}, {theme}, {width}: " + ("clean" if not faults else "; ".join(faults)[:700]),
-                    )
+                    faults = [] if shift < 0.02 else [f"what is seen moved by {shift:.3f}: {moved[:3]}"]
                     is_once = name in ("failed", "missing")
-                    browser.run("document.activeElement.blur(); document.getElementById('notes').replaceChildren()")
-                    if self.options.pictures and not (is_once and (theme, width) != ("light", 1440)):
-                        self.keep(f"dashboard-{name}-{theme}-{width}", browser.picture())
+                    # The executor's picture is that of a node which is one.
+                    is_kept = name != "executor" and (not is_once or (theme, width) == ("light", 1440))
+                    self.look(name, theme, width, faults, is_kept)
+                    browser.size(width, height)
+        browser.theme("light")
+        browser.size(1440, 900)
+
+    def look(self, name, theme, width, faults=(), is_kept=True):
+        """What is shown now: axe, contrast, nothing cut off; and its picture."""
+        browser = self.browser
+        faults = list(faults) + [f"contrast {each}" for each in browser.run(CONTRAST)] + browser.run(CLIPPED)
+        if width != 768:
+            faults += self.by_axe()
+        self.failures.expect(
+            not faults, f"{name}, {theme}, {width}: " + ("clean" if not faults else "; ".join(faults)[:700])
+        )
+        browser.run("document.activeElement.blur(); document.getElementById('notes').replaceChildren()")
+        if self.options.pictures and is_kept:
+            self.keep(f"dashboard-{name}-{theme}-{width}", browser.picture())
+
+    def states(self):
+        """What is seen before there is anything: the page that asks for a link, lists without entries, loading."""
+        browser = self.browser
+        shapes = [(theme, width, height) for theme in ("light", "dark") for width, height in ((1440, 860), (360, 700))]
+        browser.open(self.net.link().split("#")[0])
+        self.shows("mesh dashboard")
+        for theme, width, height in shapes:
+            browser.theme(theme)
+            browser.size(width, height)
+            self.look("sign-in", theme, width)
+        browser.theme("light")
+        browser.size(1440, 900)
+        self.sign_in()
+        self.shows("No job has ended yet")
+        for theme, width, height in shapes:
+            browser.theme(theme)
+            browser.size(width, height)
+            self.go("#/")
+            self.look("empty", theme, width)
+        for name, text in (("jobs", "No jobs yet"), ("workflows", "No workflows yet"), ("money", "Nothing is held")):
+            self.go(f"#/{name}")
+            self.says(text, f"{name}: that there are none")
+        browser.run("window.asked = window.fetch; window.fetch = () => new Promise(() => {})")
+        for theme, width, height in shapes:
+            browser.theme(theme)
+            browser.size(width, height)
+            browser.run("location.hash = location.hash === '#/jobs' ? '#/money' : '#/jobs'")
+            browser.wait("document.querySelector('main .wait') !== null", "the page to wait")
+            self.look("loading", theme, width)
+        browser.run("window.fetch = window.asked")
         browser.theme("light")
         browser.size(1440, 900)
 
@@ -597,6 +882,30 @@ class Check:
         small = picture.quantize(palette=palette, dither=Image.Dither.NONE)
         small.save(root / "docs" / "pictures" / f"{name}.png", optimize=True)
 
+    @staticmethod
+    def writable():
+        """What is text: bytes with a zero among them are shown as numbers."""
+        return [name for name in corpus() if "\x00" not in name]
+
+    def outputs(self):
+        """The corpus as a real job wrote it: its label, its standard output, and the names of its outputs."""
+        browser = self.browser
+        self.go(f"#/job/{self.hostile}")
+        self.shows("Succeeded")
+        browser.run("[...document.querySelectorAll('main details')].slice(0, 40).forEach((d) => { d.open = true; })")
+        browser.wait("!document.querySelector('main .wait')", "the outputs")
+        seen = browser.run("document.querySelector('main').textContent")
+        wanted = [int(name[1:].split("n")[0]) for name in self.writable()]
+        missing = [number for number in wanted if f"n{number}n" not in seen]
+        self.failures.expect(not missing, f"a job's own output shows every name as text {missing[:9]}")
+        named = browser.run("[...document.querySelectorAll('main strong.name')].map((n) => n.textContent)")
+        told = sum(1 for number in range(len(corpus())) if any(f"n{number}n" in each for each in named))
+        self.failures.expect(told >= 200, f"{told} outputs are called by one of the names")
+        heading = browser.run("document.querySelector('main h1').textContent")
+        self.failures.expect("onerror" in heading, "its label is one, as text")
+        intruders = browser.run(INTRUDERS)
+        self.failures.expect(not intruders, f"and nothing of it is markup {intruders[:3]}")
+
     def names(self):
         """The corpus through every answer of the API, and through real jobs and files before that."""
         browser, names = self.browser, corpus()
@@ -609,10 +918,11 @@ class Check:
         browser.dialogs, browser.requests = 0, set()
         missing = list(range(len(names)))
         while rounds < 2 or (missing and rounds < 12):
-            for _, address in self.pages():
+            for _, address in self.pages() + [("outputs", f"#/job/{self.hostile}")]:
                 browser.run(f"window.everything = {'true' if rounds % 2 else 'false'}")
                 self.go(address)
-                browser.run("document.querySelectorAll('main details').forEach((d) => { d.open = true; })")
+                browser.run("[...document.querySelectorAll('main details')].slice(0, 40).forEach((d) => { d.open = true; })")
+                browser.wait("!document.querySelector('main .wait')", "what was opened")
                 seen += browser.run("document.querySelector('main').textContent")
                 found += browser.run(INTRUDERS)
             rounds += 1
@@ -666,8 +976,7 @@ class Check:
         link = self.net.link()
         self.browser.open("about:blank")
         self.browser.open(link)
-        self.browser.wait("location.hash === '#/'", "the code to leave the address")
-        expect(True, "the code of the link leaves the address")
+        self.holds("location.hash === '#/'", "the code of the link leaves the address")
 
     def end(self):
         self.go("#/settings")
@@ -677,27 +986,32 @@ class Check:
         # Between the end of its events and its own, a node says that it is stopping.
         self.browser.until(lambda: not self.net.answers(), "that nobody listens any more", 60)
         self.go("#/jobs")
-        self.shows("does not answer")
-        self.failures.expect(True, "a node that stopped: the page says so")
+        self.says("does not answer", "a node that stopped: the page says so")
         if self.options.pictures:
             self.keep("dashboard-gone-light-1440", self.browser.picture())
 
     def run(self):
         browser = self.browser
         try:
-            self.sign_in()
             for part in (
+                self.states,
                 self.life_of_a_job,
                 self.cancel,
                 self.others,
                 self.actions,
-                self.keyboard,
+                self.settings,
+                self.peers,
+                self.live,
                 self.looks,
+                self.outputs,
+                self.plans,
+                self.lists,
+                self.keyboard,
                 self.weight,
             ):
                 part()
             # Failures that a page asked for itself are told in the console by the browser.
-            wanted = ("404", "422", "502", "504", "ERR_")
+            wanted = ("401", "404", "422", "502", "504", "ERR_", "/v1/settings")
             bad = [
                 each
                 for each in browser.complaints
@@ -707,8 +1021,8 @@ class Check:
             self.executor()
             self.names()
             self.sessions()
-            bad = [each for each in browser.complaints if each.startswith(("exception", "dialog"))]
-            self.failures.expect(not bad, f"nothing was thrown {bad[:4]}")
+            bad = [each for each in browser.complaints if each.startswith(("exception", "dialog", "security"))]
+            self.failures.expect(not bad, f"nothing was thrown, and no rule for contents was broken {bad[:4]}")
             self.end()
         except TimeoutError:
             print("FAILED at this page:", browser.run("location.href"), browser.run("document.body.innerText")[:1000])
