@@ -70,7 +70,7 @@ picture: build cheat guests ## draws docs/pictures/demo.svg anew, from a run of 
 example: ## the example of libp2p/README.md, built and run against a copy of libp2p/ alone
 	@scripts/example.sh
 
-dashboard-check: build guests ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
+dashboard-check: build guests cheat ## every page and action of the dashboard in Chromium; ARGS=--pictures draws docs/pictures anew
 	@scripts/setup.sh dashboard
 	@python3 scripts/dashboard-check.py $(ARGS)
 

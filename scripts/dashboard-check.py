@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the dashboard of real nodes in Chromium: every page, every action, names that would like to be scripts.
 
-It needs Debian's `chromium`, a built mesh (`make build guests`) and Python 3 with venv; everything else it puts into
+It needs Debian's `chromium`, a built mesh (`make build guests cheat`) and Python 3 with venv; everything else it puts into
 .build/dashboard-venv by pip: websocket-client, pillow and axe-core-python, which carries axe.min.js.
 
     python3 scripts/dashboard-check.py               # fails with what it found; takes about a minute
@@ -680,6 +680,31 @@ class Check:
         self.shows("seen at once", seconds=20)
         self.failures.expect(time.monotonic() - begun < 25, "jobs: a new one is shown by its event, without a poll")
 
+    def fraud(self):
+        """A liar's receipt: what proves it false, beside the receipt and by itself, checked by the page."""
+        browser = self.browser
+        entrance = json.loads(self.net.mesh("status", "--json"))["addresses"][0]
+        cheat = subprocess.Popen(
+            [self.options.cheat, "--bootstrap", entrance], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            liar = cheat.stdout.readline().split()[1]
+            self.net.mesh(
+                "run", str(root / "Examples" / "build" / "Sum.wasm"), "--stdin", str(self.work / "a"), "--allow", liar,
+                "--verify", "replay", "--label", "given to a liar", check=False,
+            )
+        finally:
+            cheat.terminate()
+            cheat.wait()
+        proof = browser.run("fetch('/v1/proofs').then((a) => a.json()).then((l) => l[0])")
+        self.failures.expect(proof is not None and proof["executor_did"] == liar, "a liar is found out")
+        self.go(f"#/audit/{proof['proof_cid']}")
+        self.shows("A proof against a receipt")
+        self.click("Verify by running the job again")
+        self.says("The proof holds", "audit: a proof of fraud holds")
+        self.go(f"#/audit/{proof['receipt_cid']}")
+        self.says("The receipt says what is not so", "audit: a receipt names the proof against it")
+
     def lists(self):
         """Longer lists than a page: older, newest, more."""
         browser, expect = self.browser, self.failures.expect
@@ -1005,6 +1030,7 @@ class Check:
                 self.looks,
                 self.outputs,
                 self.plans,
+                self.fraud,
                 self.lists,
                 self.keyboard,
                 self.weight,
@@ -1039,6 +1065,7 @@ class Check:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mesh", default=os.environ.get("MESH", str(root / ".build" / "debug" / "mesh")))
+    parser.add_argument("--cheat", default=str(root / ".build" / "debug" / "mesh-cheat"), help="a liar, for the proof")
     parser.add_argument("--chromium", default="chromium")
     parser.add_argument("--pictures", action="store_true")
     sys.exit(Check(parser.parse_args()).run())
