@@ -24,6 +24,8 @@ enum External {
     static let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
     static let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
     static let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+    static let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
     static let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
     static let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
     static let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
@@ -192,6 +194,7 @@ let meshShells: [Target] = [
         [
             "Multiformats", "LibP2P", "IPLD", "NodeAPI", "CDashboard", External.hummingbird, External.hummingbirdCore,
             External.lifecycle, External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
+            External.nioSSL, External.nioTLS,
         ]),
     mesh(
         "MeshSimulation",
@@ -280,6 +283,7 @@ let tests: [Target] = [
         [
             "Multiformats", "P2PTesting", "IPLD", "NodeAPI", "NodeAPITesting", "MeshHTTP", External.hummingbird,
             External.logging, External.nioConcurrency, External.nioCore, External.nioHTTP1, External.nioPosix,
+            External.nioSSL,
         ]),
     meshTests(
         "MeshStoreTests",
@@ -346,6 +350,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

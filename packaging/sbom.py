@@ -156,9 +156,11 @@ def swift_packages(document, program, modules, checkouts, resolved):
 def carried_along(document, owner, module, checkout):
     """The sources of others that a package carries in a module."""
     sources = checkout / "Sources" / module
-    if module == "CCryptoBoringSSL":
-        revision = re.search(r"revision ([0-9a-f]{40})", (sources / "hash.txt").read_text()).group(1)
-        found = ("boringssl", revision, "Apache-2.0 AND ISC", [checkout / "LICENSE.txt", checkout / "NOTICE.txt"])
+    if module in ("CCryptoBoringSSL", "CNIOBoringSSL"):
+        # Two packages carry it, each a revision of its own, with names of its own for every symbol.
+        name = "boringssl" if module == "CCryptoBoringSSL" else "boringssl-nio"
+        revision = re.search(r"revision:? ([0-9a-f]{40})", (sources / "hash.txt").read_text()).group(1)
+        found = (name, revision, "Apache-2.0 AND ISC", [checkout / "LICENSE.txt", checkout / "NOTICE.txt"])
     elif module == "CNIOLLHTTP":
         header = (sources / "include" / "c_nio_llhttp.h").read_text()
         version = ".".join(re.search(rf"LLHTTP_VERSION_{part} (\d+)", header).group(1)

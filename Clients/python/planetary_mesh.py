@@ -16,6 +16,7 @@ import json
 import pathlib
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
@@ -119,12 +120,13 @@ class _Socket(http.client.HTTPConnection):
 
 
 class Node:
-    """A node, at the path of its socket or at the URL of its API over TCP."""
+    """A node, at the path of its socket or the URL of its API over TCP; `ca` is a file of the certificates to trust."""
 
-    def __init__(self, address: str, token: str | None = None, timeout: float | None = 900):
-        if "://" in address and not address.startswith("http://"):
-            raise ValueError(f"{address} is neither the path of a socket nor the http:// URL of a node.")
-        self._address, self._token, self._timeout = address, token, timeout
+    def __init__(self, address: str, token: str | None = None, timeout: float | None = 900, ca: str | None = None):
+        if "://" in address and not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address} is neither the path of a socket nor the http:// or https:// URL of a node.")
+        self._address, self._token, self._timeout, self._ca = address, token, timeout, ca
+        self._tls = ssl.create_default_context(cafile=ca) if address.startswith("https://") else None
 
     @classmethod
     def at_home(cls, home: str = "~/.mesh") -> Node:
@@ -137,8 +139,11 @@ class Node:
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> http.client.HTTPResponse:
         """The answer to a request, to be read and closed; a failure is thrown as a `Problem`."""
-        if self._address.startswith("http://"):
-            connection = http.client.HTTPConnection(urlsplit(self._address).netloc, timeout=self._timeout)
+        place = urlsplit(self._address).netloc
+        if self._tls:
+            connection = http.client.HTTPSConnection(place, timeout=self._timeout, context=self._tls)
+        elif place:
+            connection = http.client.HTTPConnection(place, timeout=self._timeout)
         else:
             connection = _Socket(self._address, self._timeout)
         own = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -229,7 +234,7 @@ class Node:
 
     def wait(self, job_id: str) -> Job:
         """The job, once it has its result, however long that takes."""
-        Node(self._address, self._token, None).bytes("GET", f"/v1/jobs/{quote(job_id)}/events?scope=result")
+        Node(self._address, self._token, None, self._ca).bytes("GET", f"/v1/jobs/{quote(job_id)}/events?scope=result")
         return self.job(job_id)
 
     def progress(self, job_id: str) -> Iterator[JSON]:
@@ -272,8 +277,7 @@ class Node:
             raise ValueError("start is below zero")
         if end is not None and end <= start:
             return b""
-        whole = start == 0 and end is None
-        headers = None if whole else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end else None
         return self.bytes("GET", f"/v1/files/{quote(cid)}", headers=headers)
 
     def block(self, cid: str) -> Data:

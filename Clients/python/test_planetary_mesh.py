@@ -27,7 +27,7 @@ class ClientTests(unittest.TestCase):
                 nobody.status()
             self.assertEqual(gone.exception.code, "node_not_running")
         with self.assertRaises(ValueError):
-            Node("https://127.0.0.1:4080")
+            Node("ftp://127.0.0.1:4080")
 
     def test_a_job_runs_once_for_its_key_and_its_receipt_holds(self):
         module = self.tcp.add(pathlib.Path(os.environ["MESH_MODULE"]).read_bytes())

@@ -50,6 +50,12 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var webLeftoverBytesMax = 1024 * 1024
     /// Seconds in which a reader over TCP has to take something; then it is cut off.
     package var webPieceSeconds = 20
+    /// Seconds in which a TLS handshake has to be done; then the connection is closed.
+    package var tlsHandshakeSeconds = 10
+    /// TLS handshakes at once; one more ends the eldest.
+    package var tlsHandshakesMax = 64
+    /// Connections over TLS from one IPv4 address, or one IPv6 network of 64 bits; one more is closed.
+    package var tlsConnectionsPerAddressMax = 32
     /// Requests over TCP that are worked on at once, also for readers that have gone; the next is refused with 503.
     package var webAnswersMax = 64
     /// Requests over TCP with good credentials in a second; the next is refused with 429.

@@ -266,7 +266,11 @@ struct NodeRoutes: Sendable {
         ) { _, _ in try json(await service.settings()) }
         table.post(
             "/v1/settings/reload", "Reads the settings again", answer: .json(SettingsReload.self)
-        ) { _, _ in try json(await service.reloadSettings()) }
+        ) { _, _ in
+            let reload = try await service.reloadSettings()
+            try web?.renewCertificate()
+            return try json(reload)
+        }
         table.post(
             "/v1/settings", "Changes settings while the node runs, all or none", body: .json(SettingChanges.self),
             answer: .json(SettingsReload.self)

@@ -77,7 +77,16 @@ package struct ConfigurationFile: Sendable {
     }
 
     /// Everything in the file that no node can work with, each as a clause that names the key.
-    package var faults: [String] { ConfigurationRule.file.faults(in: values, at: "") }
+    package var faults: [String] {
+        ConfigurationRule.file.faults(in: values, at: "") + [ConfigurationRule.apiFault(in: merged)].compactMap(\.self)
+    }
+
+    /// The values of the file with those that come before them.
+    private var merged: ConfigurationValue {
+        var merged = self
+        for (key, override) in overrides { merged.put(override.value, at: key) }
+        return merged.values
+    }
 
     /// Refuses what no node can work with, by a sentence that names the key.
     package func requireSound() throws(NodeServiceError) {
@@ -92,9 +101,7 @@ package struct ConfigurationFile: Sendable {
     /// What a node takes from the file and from what comes before it.
     func configuration() throws(NodeServiceError) -> NodeConfiguration {
         try requireSound()
-        var merged = self
-        for (key, override) in overrides { merged.put(override.value, at: key) }
-        guard let data = try? JSONEncoder().encode(merged.values) else {
+        guard let data = try? JSONEncoder().encode(merged) else {
             throw NodeConfiguration.refusal(of: path, "its values cannot be read")
         }
         return try NodeConfiguration.decoded(data, of: path)

@@ -128,10 +128,17 @@ indirect enum ConfigurationRule: Sendable {
         (
             "listen",
             .text(
-                "an address of this machine alone with a port, such as \(NodeConfiguration.API.usual): the API has no "
-                    + "TLS, so it listens nowhere else"
+                "an IP address of this machine with a port, such as \(NodeConfiguration.API.usual): beyond this "
+                    + "machine the API needs TLS (api.tls_certificate)"
             ) { NodeConfiguration.API.place($0) != nil }
-        )
+        ),
+        ("tls_certificate", path), ("tls_key", path),
+        (
+            "name",
+            .text("the name or IPv4 address by which clients call the node, in small letters: node.example.org") {
+                NodeConfiguration.API.isName($0)
+            }
+        ),
     ])
 
     private static let traces = ConfigurationRule.group([
@@ -152,6 +159,10 @@ indirect enum ConfigurationRule: Sendable {
         ("others_per_minute_max", .count(0...6_000)),
         ("service", name),
     ])
+
+    private static let path = ConfigurationRule.text("the whole path of a file, such as /etc/mesh/tls/node.pem") {
+        $0.hasPrefix("/") && $0.utf8.count < 4_096
+    }
 
     private static let limits = ConfigurationRule.group([
         ("block_bytes_max", .count(1...UInt64(Int64.max))),
@@ -190,7 +201,7 @@ indirect enum ConfigurationRule: Sendable {
         } catch {
             return "it is no JSON" + placeOfFault(in: file)
         }
-        return Self.file.fault(in: value, at: "")
+        return Self.file.fault(in: value, at: "") ?? apiFault(in: value)
     }
 
     /// Where a file stops being JSON, according to the system's other reader.

@@ -246,56 +246,6 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
-    /// The API over TCP, which the node's owner uses by browser and by programs that take no Unix socket.
-    package struct API: Hashable, Sendable, Codable {
-        /// Where it listens, such as `127.0.0.1:4080`; nil means nowhere.
-        package var listen: String?
-
-        /// Nowhere.
-        package init() {}
-
-        /// The host and the port that it listens on; nil if it does not.
-        package var place: (host: String, port: Int)? { listen.flatMap(Self.place) }
-
-        /// What `mesh up --api` without an address means.
-        package static let usual = "127.0.0.1:4080"
-
-        /// The host and the port in a text: an IPv4 address of this machine alone or `[::1]`, and a port. Not
-        /// `localhost`, which is two addresses: at the other one somebody else could listen.
-        static func place(_ text: String) -> (host: String, port: Int)? {
-            guard let colon = text.lastIndex(of: ":") else { return nil }
-            let digits = text[text.index(after: colon)...]
-            guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                let port = Int(digits), port <= 65_535
-            else { return nil }
-            let host = String(text[..<colon])
-            switch host {
-            case "[::1]": return ("::1", port)
-            default:
-                guard host.hasPrefix("127."), (try? Multiaddr(parsing: "/ip4/\(host)/tcp/\(port)")) != nil else {
-                    return nil
-                }
-                return (host, port)
-            }
-        }
-
-        /// Writes every key, one without a value as null.
-        package func encode(to encoder: any Encoder) throws {
-            var container = encoder.container(keyedBy: CodingKeys.self)
-            try container.encode(listen, forKey: .listen)
-        }
-
-        private enum CodingKeys: String, CodingKey {
-            case listen
-        }
-
-        /// Reads what is given; `ConfigurationRule` has checked it.
-        package init(from decoder: any Decoder) throws {
-            let container = try decoder.container(keyedBy: CodingKeys.self)
-            listen = try container.decodeIfPresent(String.self, forKey: .listen)
-        }
-    }
-
     /// Who witnesses the log of what a node anchored.
     package struct Log: Hashable, Sendable, Codable {
         /// The witnesses: the key of each, as `mesh dag witness` prints it there, and behind a space the address of its

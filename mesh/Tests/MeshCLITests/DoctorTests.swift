@@ -94,6 +94,16 @@ struct DoctorTests {
         #expect(key == .bad("key", "The key file is open to others", "Close it with: chmod 600 k"))
         #expect(try changed { $0.key = .success(true) }.verdict == .ok)
         #expect(try changed { $0.tokenFault = open }.check == "tokens")
+        let now = Date(timeIntervalSince1970: 1_900_000_000)
+        for (days, verdict) in [(15, DoctorFinding.Verdict.ok), (13, .warn)] {
+            let certificate = try changed {
+                ($0.now, $0.certificate) = (now, .success(now.addingTimeInterval(Double(days) * 86_400)))
+            }
+            #expect(certificate.check == "certificate" && certificate.verdict == verdict, "\(certificate)")
+            let until = days == 15 ? "2030-04-01T17:46:40Z" : "2030-03-30T17:46:40Z"
+            #expect(certificate.detail.contains("good until \(until)"))
+        }
+        #expect(try changed { $0.certificate = .failure(open) } == .bad("certificate", key.detail, key.remedy ?? ""))
         #expect(try changed { $0.isConfigurationNewer = true }.remedy?.contains("mesh stop") == true)
         let all = try findings { facts in
             facts.configuration = .failure(NodeServiceError(.configurationInvalid, "It is no JSON.", hint: "Mend it."))

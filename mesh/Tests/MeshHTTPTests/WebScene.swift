@@ -38,13 +38,15 @@ struct WebScene: Sendable {
     /// Serves a scripted node while `body` asks it.
     static func run(
         _ script: ScriptedNode.Script = .init(), limits: MeshHTTPLimits = MeshHTTPLimits(),
-        changes: ScriptedChanges = ScriptedChanges(), _ body: @Sendable (WebScene) async throws -> Void
+        changes: ScriptedChanges = ScriptedChanges(), name: String? = nil, certificate: WebCertificate? = nil,
+        _ body: @Sendable (WebScene) async throws -> Void
     ) async throws {
         let tokens = APITokens(full: .random(), read: .random())
         let seconds = NIOLockedValueBox(1_000.0)
         let server = WebServer(
-            service: ScriptedNode(script: script), changes: changes, host: "127.0.0.1", port: 0, tokens: tokens,
-            limits: limits, logger: Logger(label: "test"), seconds: { seconds.withLockedValue { $0 } })
+            service: ScriptedNode(script: script), changes: changes, host: "127.0.0.1", port: 0, name: name,
+            certificate: certificate, tokens: tokens, limits: limits, logger: Logger(label: "test"),
+            seconds: { seconds.withLockedValue { $0 } })
         try await whileServing {
             try await server.run(listening: $0)
         } _: {

@@ -131,13 +131,16 @@ import Testing
         ),
         (
             #"{"api": {"listen": "0.0.0.0:4080"}}"#,
-            "api.listen is \"0.0.0.0:4080\", and must be an address of this machine alone with a port, such as "
-                + "127.0.0.1:4080: the API has no TLS, so it listens nowhere else."
+            "api.listen 0.0.0.0:4080 is beyond this machine, where the API speaks TLS alone: api.tls_certificate and "
+                + "api.tls_key are missing."
         ),
-        (#"{"api": {"listen": "127.0.0.1"}}"#, "api.listen is \"127.0.0.1\", and must be an address of this machine"),
+        (
+            #"{"api": {"listen": "127.0.0.1"}}"#,
+            "api.listen is \"127.0.0.1\", and must be an IP address of this machine"
+        ),
         (#"{"api": {"listen": "127.0.0.1.evil.example:80"}}"#, "api.listen is \"127.0.0.1.evil.example:80\", and must"),
         (#"{"api": {"listen": "127.0.0.1:65536"}}"#, "api.listen is \"127.0.0.1:65536\", and must be"),
-        (#"{"api": {"listen": "[::]:80"}}"#, "api.listen is \"[::]:80\", and must be"),
+        (#"{"api": {"listen": "[::]:80"}}"#, "api.listen [::]:80 is beyond this machine, where"),
         (#"{"api": {"tls": {}}}"#, "\"api.tls\" is no setting; there are listen"),
         (#"{"region": ""}"#, "region is \"\", and must be 1 to 64 bytes of text."),
     ])
@@ -279,7 +282,8 @@ import Testing
             "executor.allowed_originators": [identity.did.text], "executor.denied_originators": [identity.did.text],
             "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],
             "originator.verification": ["replay"], "gateway.listen": ["/ip4/127.0.0.1/tcp/1"],
-            "api.listen": ["127.0.0.1:1"], "mdns_network": ["c0ffee"],
+            "api.listen": ["127.0.0.1:1"], "api.tls_certificate": ["/c.pem"], "api.tls_key": ["/k.pem"],
+            "api.name": ["node.example.org"], "mdns_network": ["c0ffee"],
             "traces.endpoint": ["http://[::1]:4318/x"], "traces.remote_endpoint": ["http://collector.example:1"],
             "traces.service": ["other"],
             "log.witnesses": ["\(witness.text) http://[::1]:8080/witness"], "witness.authors": [identity.did.text],
@@ -294,6 +298,9 @@ import Testing
             default: words = others[key] ?? ["1048577"]
             }
             try file.set(key, to: words)
+            // Neither of these two is anything without the other.
+            if key == "api.tls_certificate" { try file.set("api.tls_key", to: ["/k.pem"]) }
+            if key == "api.tls_key" { try file.set("api.tls_certificate", to: ["/c.pem"]) }
             try file.write()
             let other = try NodeConfiguration.load(path: path)
             #expect(other != NodeConfiguration(), "\(key) \(words)")

@@ -118,8 +118,10 @@ struct Up: NodeOpeningCommand {
         )
         let web = try configuration.api.place.map { place in
             WebServer(
-                service: node, changes: node, host: place.host, port: place.port,
-                tokens: try APITokens.obtain(in: home), limits: limits, gateway: gateway, logger: logger)
+                service: node, changes: node, host: place.host, port: place.port, name: configuration.api.name,
+                certificate: try TLSFiles(configuration.api).map { files in
+                    try WebCertificate(logger: logger) { () throws(NodeServiceError) in try files.read() }
+                }, tokens: try APITokens.obtain(in: home), limits: limits, gateway: gateway, logger: logger)
         }
         let server = MeshHTTPServer(
             service: node, socketPath: home.socketPath, limits: limits, gateway: gateway, web: web, logger: logger)
@@ -204,7 +206,7 @@ struct Up: NodeOpeningCommand {
                 return nil
             }
             group.addTask {
-                try await Self.stop(node, after: interrupts)
+                try await Self.stop(node, web, after: interrupts)
                 return nil
             }
             if endsWithInput {
@@ -249,7 +251,9 @@ struct Up: NodeOpeningCommand {
 
     /// A hang-up has the node read its settings again, unless it comes from a terminal that was closed; the first
     /// signal of any other kind asks it to stop, the second one ends the process.
-    private static func stop(_ node: any RunningNode, after interrupts: Interrupts) async throws {
+    private static func stop(
+        _ node: any RunningNode, _ web: WebServer?, after interrupts: Interrupts
+    ) async throws {
         let hadTerminal = Interrupts.hasTerminal
         var count = 0
         for await number in interrupts.signals {
@@ -257,6 +261,7 @@ struct Up: NodeOpeningCommand {
             guard !isReload else {
                 // The node logs what became of it, a refusal too.
                 _ = try? await node.reloadSettings()
+                try? web?.renewCertificate()
                 continue
             }
             count += 1

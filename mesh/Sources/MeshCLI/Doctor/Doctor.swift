@@ -1,3 +1,4 @@
+import Foundation
 import Multiformats
 import NodeAPI
 import NodeSetup
@@ -12,10 +13,13 @@ struct Doctor {
     /// Free bytes beyond the reserve below which a disk is soon full.
     static let roomBytes: UInt64 = 1 << 30
 
+    /// Days before its end from which a certificate has to be renewed.
+    static let certificateDays = 14
+
     /// Everything that was looked at, in a fixed order.
     var findings: [DoctorFinding] {
         guard facts.home.fault == nil else { return [home] }
-        return [home, key, tokens, configuration, node, clock] + ports
+        return [home, key, tokens, certificate, configuration, node, clock].compactMap { $0 } + ports
             + [reachability, bootstrap, peers, disk, files, memory, sandbox].compactMap { $0 }
     }
 
@@ -57,6 +61,19 @@ struct Doctor {
 
     private var tokens: DoctorFinding {
         facts.tokenFault.map { failed("tokens", $0) } ?? .ok("tokens", "their owner's alone, as far as there are any")
+    }
+
+    private var certificate: DoctorFinding? {
+        switch facts.certificate {
+        case nil: return nil
+        case .failure(let error)?: return failed("certificate", error)
+        case .success(let end)?:
+            let detail = "the API's is good until \(end.formatted(.iso8601))"
+            guard end.timeIntervalSince(facts.now) < Double(Self.certificateDays) * 86_400 else {
+                return .ok("certificate", detail)
+            }
+            return .warn("certificate", "\(detail), soon", "Renew it, and have it read with mesh config reload.")
+        }
     }
 
     private var configuration: DoctorFinding {

@@ -33,6 +33,9 @@ extension DoctorFacts {
         facts.descriptors = descriptors(configuration, status)
         facts.places = places(configuration, status)
         facts.contacts = contacts(configuration.bootstrap)
+        facts.certificate = TLSFiles(configuration.api).map { files in
+            Result { () throws(NodeServiceError) in try WebCertificate.end(of: try files.read(), at: facts.now) }
+        }
         return facts
     }
 

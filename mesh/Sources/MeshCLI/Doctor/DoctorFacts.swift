@@ -1,3 +1,4 @@
+import Foundation
 import Multiformats
 import NodeAPI
 import NodeSetup
@@ -35,6 +36,9 @@ struct DoctorFacts {
     var key: Result<Bool, NodeServiceError>
     /// Why a token cannot be used; nil where all can, or there are none.
     var tokenFault: NodeServiceError?
+    /// When the API's TLS certificate ends, or why it cannot be used; nil where there is none.
+    var certificate: Result<Date, NodeServiceError>?
+    var now = Date()
     var configuration: Result<NodeConfiguration, NodeServiceError>
     /// Whether config.json was changed after the node started.
     var isConfigurationNewer = false

@@ -2,6 +2,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 /// One connection over TCP: closes it when a request, or a reader, takes too long.
 ///
@@ -102,18 +103,42 @@ final class WebConnection: ChannelDuplexHandler, @unchecked Sendable {
     }
 }
 
-/// Hummingbird's HTTP/1.1 over TCP, each connection with its clocks.
+/// Hummingbird's HTTP/1.1 over TCP, each connection with its clocks; over TLS, where there is a certificate.
 struct WebConnections: ServerChildChannel {
     let http: HTTP1Channel
     let limits: MeshHTTPLimits
+    var tls: (certificate: WebCertificate, visitors: TLSVisitors)?
+
+    /// A connection that is one too many.
+    private struct TooMany: Error, CustomStringConvertible {
+        let description = "more connections over TLS of one address than this node takes"
+    }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<AcceptedConnection> {
-        http.setup(channel: channel, logger: logger).flatMapThrowing { [limits] exchanges in
+        do {
+            try secure(channel)
+        } catch {
+            // NIO leaves a connection open that could not be set up.
+            channel.close(promise: nil)
+            return channel.eventLoop.makeFailedFuture(error)
+        }
+        return http.setup(channel: channel, logger: logger).flatMapThrowing { [limits] exchanges in
             let pipeline = channel.pipeline.syncOperations
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
             try pipeline.addHandler(WebConnection(limits: limits), position: .after(decoder))
             return AcceptedConnection(exchanges)
         }
+    }
+
+    /// Puts TLS before everything else.
+    private func secure(_ channel: any Channel) throws {
+        guard let (certificate, visitors) = tls else { return }
+        let visit = visitors.begin(from: channel.remoteAddress) { channel.close(promise: nil) }
+        guard let visit else { throw TooMany() }
+        channel.closeFuture.whenComplete { _ in visitors.left(visit) }
+        let handshake = TLSHandshake(visit, of: visitors, seconds: limits.tlsHandshakeSeconds)
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandlers([NIOSSLServerHandler(context: certificate.context), handshake])
     }
 
     func handle(value connection: AcceptedConnection, logger: Logger) async {

@@ -20,13 +20,22 @@ final class WebGate: Sendable {
 
     private let tokens: APITokens
     private let limits: MeshHTTPLimits
+    private let name: String?
+    private let isSecure: Bool
     private let seconds: @Sendable () -> Double
     private let state: Mutex<State>
 
     /// A gate that lets nobody through before it knows where it listens.
     ///
-    /// - Parameter seconds: a clock that is never set back.
-    init(tokens: APITokens, limits: MeshHTTPLimits, seconds: @escaping @Sendable () -> Double) {
+    /// - Parameters:
+    ///   - name: what clients call this host, if that is not its address.
+    ///   - isSecure: whether they come over TLS.
+    ///   - seconds: a clock that is never set back.
+    init(
+        tokens: APITokens, limits: MeshHTTPLimits, name: String?, isSecure: Bool,
+        seconds: @escaping @Sendable () -> Double
+    ) {
+        (self.name, self.isSecure) = (name, isSecure)
         self.tokens = tokens
         self.limits = limits
         self.seconds = seconds
@@ -45,7 +54,9 @@ final class WebGate: Sendable {
     func listens(on address: SocketAddress) { state.withLock { $0.address = address } }
 
     /// Where it listens, as a browser writes it; nil before it does.
-    var url: String? { state.withLock { $0.address }.map { "http://\(Self.host($0)):\($0.port ?? 0)" } }
+    var url: String? { state.withLock { $0.address }.map { "\(scheme)://\(name ?? Self.host($0)):\($0.port ?? 0)" } }
+
+    private var scheme: String { isSecure ? "https" : "http" }
 
     /// A link for one sign-in.
     func link(_ scope: APIScope) throws(NodeServiceError) -> SignInLink {
@@ -65,14 +76,14 @@ final class WebGate: Sendable {
     func checkPlace(of request: Request) throws(NodeServiceError) {
         let address = state.withLock { $0.address }
         guard let host = request.head.authority?.lowercased(), !Self.hasSecondHost(request),
-            Self.names(of: address).contains(host)
+            names(of: address).contains(host)
         else {
             throw NodeServiceError(
                 .hostRefused, "The request names another host than the one that this node listens on.",
                 hint: "Use the address that mesh status prints, with its port.")
         }
         let origins = request.headers[values: .origin]
-        guard origins.isEmpty || origins == ["http://\(host)"] else {
+        guard origins.isEmpty || origins == ["\(scheme)://\(host)"] else {
             throw NodeServiceError(.originRefused, "The request comes from a page that is not this node's.")
         }
     }
@@ -127,7 +138,7 @@ final class WebGate: Sendable {
         guard let session = state.withLock({ $0.signIns.redeem(code, as: secret, page: page, at: now) }) else {
             throw refused(.codeRefused, "The code was used, is too old, or never was one.")
         }
-        return (session, "\(cookieName)=\(secret.text); \(Self.cookieRules); Max-Age=\(limits.webSessionSeconds)")
+        return (session, "\(cookieName)=\(secret.text); \(cookieRules); Max-Age=\(limits.webSessionSeconds)")
     }
 
     /// How long a session still is, in seconds.
@@ -139,10 +150,10 @@ final class WebGate: Sendable {
     /// Ends a session; returns the cookie that takes the browser's away.
     func signOut(_ session: SignIns.Session) -> String {
         state.withLock { $0.signIns.end(session) }
-        return "\(cookieName)=; \(Self.cookieRules); Max-Age=0"
+        return "\(cookieName)=; \(cookieRules); Max-Age=0"
     }
 
-    private static let cookieRules = "HttpOnly; SameSite=Strict; Path=/"
+    private var cookieRules: String { "HttpOnly; SameSite=Strict; Path=/" + (isSecure ? "; Secure" : "") }
 
     /// Cookies are the same for all ports of a host, so each node's has a name of its own.
     private var cookieName: String { "mesh_session_\(state.withLock { $0.address?.port } ?? 0)" }
@@ -207,10 +218,11 @@ final class WebGate: Sendable {
         return text.contains(":") ? "[\(text)]" : text
     }
 
-    /// What requests may call this host: its address. `localhost` may be another one, at which somebody else listens.
-    private static func names(of address: SocketAddress?) -> [String] {
+    /// What requests may call this host: its name, or its address. `localhost` may be another one, at which somebody
+    /// else listens.
+    private func names(of address: SocketAddress?) -> [String] {
         guard let address, let port = address.port else { return [] }
-        let hosts = [host(address)]
-        return hosts.map { "\($0):\(port)" } + (port == 80 ? hosts : [])
+        let hosts = [name ?? Self.host(address)]
+        return hosts.map { "\($0):\(port)" } + (port == (isSecure ? 443 : 80) ? hosts : [])
     }
 }

@@ -5,8 +5,8 @@ package import Logging
 import NIOCore
 package import NodeAPI
 
-/// Offers a node's service over HTTP/1.1 on a loopback address, to programs with a token and to browsers that signed
-/// in.
+/// Offers a node's service over HTTP/1.1, to programs with a token and to browsers that signed in: on a loopback
+/// address, or over TLS.
 ///
 /// Everybody on the machine reaches it, and so does every page in the owner's browser: `WebGate` tells them apart.
 package struct WebServer: Sendable {
@@ -18,14 +18,19 @@ package struct WebServer: Sendable {
     private let port: Int
     private let limits: MeshHTTPLimits
     private let gateway: GatewayServer?
+    private let certificate: WebCertificate?
     private let logger: Logger
 
     /// A server at an IP address and a port; it opens nothing before `run`.
     ///
-    /// - Parameter seconds: a clock that is never set back, for tests.
+    /// - Parameters:
+    ///   - name: what clients call it, if that is not its address.
+    ///   - certificate: what it speaks TLS with; without, it has to be an address of this machine alone.
+    ///   - seconds: a clock that is never set back, for tests.
     package init(
-        service: any NodeService, changes: any ChangeSource, host: String, port: Int, tokens: APITokens,
-        limits: MeshHTTPLimits = MeshHTTPLimits(), gateway: GatewayServer? = nil, logger: Logger,
+        service: any NodeService, changes: any ChangeSource, host: String, port: Int, name: String? = nil,
+        certificate: WebCertificate? = nil, tokens: APITokens, limits: MeshHTTPLimits = MeshHTTPLimits(),
+        gateway: GatewayServer? = nil, logger: Logger,
         seconds: (@Sendable () -> Double)? = nil
     ) {
         self.service = service
@@ -35,9 +40,15 @@ package struct WebServer: Sendable {
         self.port = port
         self.limits = limits
         self.gateway = gateway
+        self.certificate = certificate
         self.logger = logger
-        gate = WebGate(tokens: tokens, limits: limits, seconds: seconds ?? WebGate.clock())
+        gate = WebGate(
+            tokens: tokens, limits: limits, name: name, isSecure: certificate != nil,
+            seconds: seconds ?? WebGate.clock())
     }
+
+    /// Reads its certificate again, if it has one; where that cannot be used, it goes on with what it has.
+    package func renewCertificate() throws(NodeServiceError) { try certificate?.renew() }
 
     /// Where it listens, as a URL; nil before it does.
     package var address: String? { gate.url }
@@ -56,11 +67,12 @@ package struct WebServer: Sendable {
                 maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
                 maxHeaderFieldCount: limits.headerFieldsMax))
         let (gate, limits, log, quiet) = (gate, limits, logger, MeshHTTPServer.quiet(logger))
+        let tls = certificate.map { ($0, TLSVisitors(limits: limits)) }
         let routes = NodeRoutes(service: service, limits: limits, gateway: gateway, web: self)
         let application = Application(
             router: WebRoutes(routes: routes, gate: gate, desk: desk).router(),
             server: HTTPServerBuilder {
-                WebConnections(http: HTTP1Channel(responder: $0, configuration: http), limits: limits)
+                WebConnections(http: HTTP1Channel(responder: $0, configuration: http), limits: limits, tls: tls)
             },
             configuration: .init(
                 address: .hostname(host, port: port), serverName: "mesh",
