@@ -35,7 +35,9 @@ struct ArrivingFile: Sendable {
         let kept = try await service.pin(file.cid, fetching: false)
         guard kept.isPinned else {
             throw NodeServiceError(
-                .overloaded, "Blocks of the file were deleted while the rest of it came.", hint: "Send it again.")
+                .storageFull, "The node had to delete parts of the file while the rest of it came.",
+                hint:
+                    "Make room first: mesh pin ls lists what is kept, and limits.block_bytes_max says how much may be.")
         }
         return AddedFile(cid: file.cid.text, size: byteCount)
     }

@@ -552,14 +552,16 @@ struct NodeRoutes: Sendable {
 
     /// Has the node keep the body as a file: one chunk as a whole, more in pieces as they come.
     private func keptFile(_ request: Request) async throws -> AddedFile {
+        let tooLarge = NodeServiceError(
+            .tooLarge, "The body has more than the \(limits.fileBytesMax) bytes that this route accepts.",
+            hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
+        // What is told to be too long is not begun with.
+        let told = request.headers[.contentLength].flatMap { Int($0) }
+        guard told ?? 0 <= limits.fileBytesMax else { throw tooLarge }
         var first: [UInt8] = []
         var file: ArrivingFile?
         for try await buffer in request.body {
-            guard (file?.byteCount ?? first.count) + buffer.readableBytes <= limits.fileBytesMax else {
-                throw NodeServiceError(
-                    .tooLarge, "The body has more than the \(limits.fileBytesMax) bytes that this route accepts.",
-                    hint: "Cut the file up, or raise limits.file_bytes_max in config.json and restart the node.")
-            }
+            guard (file?.byteCount ?? first.count) + buffer.readableBytes <= limits.fileBytesMax else { throw tooLarge }
             if file == nil {
                 first.append(contentsOf: buffer.readableBytesView)
                 guard first.count > UnixFSFile.chunkBytes else { continue }

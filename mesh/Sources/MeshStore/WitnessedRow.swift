@@ -116,9 +116,7 @@ package struct CosignedRow: Hashable, Sendable {
             try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT * FROM cosigned AS c WHERE size = (
-                        SELECT min(size) FROM cosigned WHERE witness = c.witness AND size > ?)
-                    ORDER BY witness
+                    SELECT *, min(size) FROM cosigned WHERE size > ? GROUP BY witness ORDER BY witness
                     """, arguments: [Int64(clamping: number)])
         } _: { row in
             try CosignedRow(row)

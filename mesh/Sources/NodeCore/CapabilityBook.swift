@@ -1,7 +1,7 @@
 import DequeModule
-import Determinism
+package import Determinism
 import JobMarket
-import MeshTypes
+package import MeshTypes
 import Multiformats
 import SignedObjects
 
@@ -9,7 +9,7 @@ import SignedObjects
 ///
 /// An offer lasts from its arrival as long as it says, and at most `lifeMilliseconds`; without room for a new one, the
 /// oldest goes. An executor's own dates only order its offers, so a withdrawn one does not return by a slower route.
-struct CapabilityBook: Sendable {
+package struct CapabilityBook: Sendable {
     /// The bounds of the book.
     struct Limits: Sendable {
         /// Executors whose offers the book remembers.
@@ -65,7 +65,7 @@ struct CapabilityBook: Sendable {
     }
 
     /// All offers, in the order of their arrival.
-    func offers(now: MonotonicInstant) -> [NodeCapability] {
+    package func offers(now: MonotonicInstant) -> [NodeCapability] {
         order.compactMap { place in
             guard let entry = entries[place.did], entry.number == place.number, now < entry.until,
                 !entry.capability.offersNothing

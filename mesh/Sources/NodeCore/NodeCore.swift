@@ -50,9 +50,9 @@ package struct NodeCore: Core {
     var notes: PeerNotes
     var notesAt: MonotonicInstant?
     var areFaultsUnderWay = false
-    var capabilities = CapabilityBook()
-    var solitude = Solitude()
-    var outlooks = JobOutlooks()
+    /// What executors offer.
+    package internal(set) var capabilities = CapabilityBook()
+    var (solitude, outlooks) = (Solitude(), JobOutlooks())
     var invitations = Invitations()
     var jobTopics = JobTopics()
     /// Whether what is being taken in is an announcement to this node alone, which it answers in any case.

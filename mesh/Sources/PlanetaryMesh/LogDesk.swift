@@ -25,10 +25,10 @@ package struct LogDesk: Sendable {
         return rows.compactMap(Self.view)
     }
 
-    /// The first entry that anchors a block; nil if none does.
+    /// The first entry that anchors a block; nil if none does. Where the disk takes nothing, nothing waits for it.
     func entry(anchoring cid: CID) async throws(NodeServiceError) -> LogEntryView? {
         let row = try await stored { () throws(MeshStoreError) in
-            try await store.persisted()
+            if !store.isStuck { try await store.persisted() }
             return try await AnchoredRow.anchoring(cid, in: store)
         }
         guard let row, var view = Self.view(row) else { return nil }
@@ -50,11 +50,11 @@ package struct LogDesk: Sendable {
         return report
     }
 
-    /// A description of a job, with the entry that anchors its receipt.
-    func completed(_ description: JobDescription) async throws(NodeServiceError) -> JobDescription {
+    /// A description of a job, with the entry that anchors its receipt, where the log can be read.
+    func completed(_ description: JobDescription) async -> JobDescription {
         var description = description
         let receipt = description.receipts.first(where: \.counts).flatMap { try? CID(parsing: $0.receiptCID) }
-        if let receipt { description.anchored = try await entry(anchoring: receipt) }
+        if let receipt { description.anchored = (try? await entry(anchoring: receipt)) ?? nil }
         return description
     }
 

@@ -124,7 +124,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         let recalled = try await reader.recalled(jobID)
         let description = try await reader.described(
             recalled, as: try await job(jobID), traceID: traces.traceID(of: jobID))
-        return try await logDesk.completed(description)
+        return await logDesk.completed(description)
     }
 
     /// The most that others than the executor of a job are paid for the same work, in the smallest unit; nil for a job
@@ -307,9 +307,10 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     /// Tells those who follow what came and went around this node since the last look.
     func tellFollowers() async {
-        guard feed.isFollowed, let known = try? prospects(nil, JobSizes()) else { return }
+        guard feed.isFollowed else { return }
         let peers = Set(await parts.swarm.connectedPeers())
-        feed.look(peers: peers, offers: Set(known.map(\.offer.nodeDID)), at: moment.wallClock.value)
+        let offers = Set(core.capabilities.offers(now: moment.now).map(\.nodeDID))
+        feed.look(peers: peers, offers: offers, at: moment.wallClock.value)
     }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] {

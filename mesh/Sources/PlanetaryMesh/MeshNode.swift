@@ -331,11 +331,11 @@ package actor MeshNode {
 
     /// Waits until the next look, and tells those who follow meanwhile what comes and goes; false when the node stops.
     private func isTimeToLook() async -> Bool {
-        var left = NodeCore.lookMilliseconds
-        while left > 0 {
-            let step = feed.isFollowed ? min(left, ChangeFeed.lookMilliseconds) : left
-            guard (try? await Task.sleep(for: .milliseconds(step))) != nil else { return false }
-            left -= step
+        let clock = ContinuousClock()
+        let due = clock.now + .milliseconds(NodeCore.lookMilliseconds)
+        while clock.now < due {
+            let next = feed.isFollowed ? min(due, clock.now + .milliseconds(ChangeFeed.lookMilliseconds)) : due
+            guard (try? await clock.sleep(until: next)) != nil else { return false }
             await tellFollowers()
         }
         return true

@@ -274,8 +274,18 @@ struct ContentTests {
         limits.fileBytesMax = 3_000_000
         let other = ScriptedNode.Script()
         try await WebScene.run(other, limits: limits) { scene in
-            let answer = try await scene.ask("/v1/files", method: "POST", body: text, scene.full)
-            #expect(answer.status == 413 && answer.problem == "too_large")
+            let connection = try await WebConnection.open(scene.port)
+            try await connection.send(
+                "POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1:\(scene.port)\r\n\(scene.full)\r\n"
+                    + "content-length: 3000001\r\n\r\n")
+            try await connection.wait { $0.contains("too_large") }
+            #expect(connection.text.hasPrefix("HTTP/1.1 413 "))
+            // One whose length is not told is refused once it is too long.
+            let chunked = try await WebConnection.open(scene.port)
+            try await chunked.send(
+                "POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1:\(scene.port)\r\n\(scene.full)\r\n"
+                    + "transfer-encoding: chunked\r\n\r\n" + "2dc6c1\r\n\(text.prefix(3_000_001))")
+            try await chunked.wait { $0.contains("too_large") }
             #expect(other.kept.pinned.isEmpty)
         }
     }

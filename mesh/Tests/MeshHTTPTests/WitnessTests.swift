@@ -141,6 +141,36 @@ private final class ScriptedWitness: LogWitness {
         }
     }
 
+    /// The clock of a body runs where its request came behind another one, too.
+    @Test func aBodyThatDoesNotComeBehindAnotherRequestEndsTheConnection() async throws {
+        var limits = GatewayLimits()
+        limits.witnessSeconds = 1
+        try await withWitness(ScriptedWitness(), limits: limits) { port in
+            let connection = try await WebConnection.open(port)
+            let hash = String(repeating: "a", count: 64)
+            try await connection.send(
+                "GET /witness/\(hash)/checkpoint HTTP/1.1\r\nhost: w\r\n\r\n"
+                    + "POST /witness/add-checkpoint HTTP/1.1\r\nhost: w\r\ncontent-length: 9\r\n\r\nx")
+            try await connection.closed()
+            #expect(connection.text.hasSuffix("checkpoint of \(hash)"))
+        }
+    }
+
+    /// Where everything is taken, the witness says when to ask again; what waits for its body takes nothing.
+    @Test func aWitnessWithoutRoomSaysSo() async throws {
+        var limits = GatewayLimits()
+        limits.responsesMax = 0
+        let witness = ScriptedWitness(answers: [WitnessAnswer(200, [])])
+        try await withWitness(witness, limits: limits) { port in
+            let connection = try await WebConnection.open(port)
+            try await connection.send(post("first"))
+            try await connection.wait { $0.hasPrefix("HTTP/1.1 503 ") }
+            #expect(connection.text.lowercased().contains("retry-after: 5"))
+            try await connection.close()
+        }
+        #expect(witness.state.withLockedValue { $0.asked }.isEmpty)
+    }
+
     private func courier(_ log: ScriptedWitness) -> WitnessCourier {
         WitnessCourier(log: log, witnesses: [], seconds: 1, logger: Logger(label: "test"))
     }

@@ -24,8 +24,7 @@ struct GatewayAnswers: Sendable {
 
     /// The answer to a request; never throws, so that no other form of refusal leaves the gateway.
     func answer(_ request: Request, on channel: any Channel) async -> Response {
-        if let witness, let place = tally.place(of: limits.responsesMax), let answer = await witness.answer(request) {
-            withExtendedLifetime(place) {}
+        if let witness, let answer = await witness.answer(request, in: tally, of: limits.responsesMax) {
             if answer.status.code < 400 { tally.answered() } else { tally.refused() }
             return answer
         }

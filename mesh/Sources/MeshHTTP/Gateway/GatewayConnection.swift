@@ -22,7 +22,7 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
     private var takesBody = false
     /// What the requests that have no answer yet ask for.
     // BOUNDED: the channel stops reading while some are not taken.
-    private var unanswered: [(isHead: Bool, version: HTTPVersion)] = []
+    private var unanswered: [(isHead: Bool, version: HTTPVersion, takesBody: Bool)] = []
     private var isLengthTold = false
     private var isEnding = false
     /// Whether it takes nothing more in.
@@ -89,10 +89,8 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
             // What cannot be cut into chunks ends with its connection, as does what has a body that is not taken.
             let isWhole = takesBody || Self.hasNoBody(length, encoding)
             if !isWhole || head.version != .http1_1 || isDeaf { isEnding = true }
-            unanswered.append((head.method == .HEAD, head.version))
-            if unanswered.count == 1 {
-                close(context, in: takesBody ? limits.witnessSeconds : limits.responseSeconds)
-            }
+            unanswered.append((head.method == .HEAD, head.version, takesBody))
+            if unanswered.count == 1 { close(context, in: secondsForAnswer) }
             context.fireChannelRead(data)
         case .body(let bytes):
             // The decoder gives no more of it than was told.
@@ -123,12 +121,18 @@ final class GatewayConnection: ChannelDuplexHandler, @unchecked Sendable {
             } else {
                 context.write(data, promise: written)
             }
-            close(context, in: unanswered.isEmpty ? limits.requestSeconds : limits.responseSeconds)
+            close(context, in: secondsForAnswer)
             guard isEnding else { return }
             context.flush()
             let channel = context.channel
             written.futureResult.whenComplete { _ in channel.close(promise: nil) }
         }
+    }
+
+    /// How long the request that is answered next may take, with a body that may still be to come; or the next request.
+    private var secondsForAnswer: Int {
+        guard let next = unanswered.first else { return limits.requestSeconds }
+        return next.takesBody ? limits.witnessSeconds : limits.responseSeconds
     }
 
     /// Closes the connection then, unless the clock is set again before.

@@ -16,7 +16,7 @@ package struct GatewayLimits: Hashable, Sendable {
     package var headerFieldsMax = 64
     /// All header fields together, in bytes; a request with more is refused with 400.
     package var headerBytesMax = 16 * 1024
-    /// The body of a request to the witness, in bytes; of a longer one the rest is dropped, and it is refused with 400.
+    /// The body of a request to the witness, in bytes; a longer one is refused with 413.
     /// Where the node is no witness, no request has a body.
     package var witnessBodyBytesMax = 16 * 1024
     /// Seconds for an answer of the witness, from the head of the request on.

@@ -12,8 +12,9 @@ struct WitnessAnswers: Sendable {
     let witness: any LogWitness
     let bodyBytesMax: Int
 
-    /// The answer to a request; nil if it is not for a witness.
-    func answer(_ request: Request) async -> Response? {
+    /// The answer to a request; nil if it is not for a witness. It takes its place among the answers once its body is
+    /// here, so that a slow one keeps nobody else from theirs.
+    func answer(_ request: Request, in tally: GatewayTally, of placesMax: Int) async -> Response? {
         guard let path = request.head.path, path.hasPrefix(Self.prefix) else { return nil }
         if path == Self.submissionPath {
             guard request.method == .post else { return Self.refusal(405, "A checkpoint is handed in with POST.") }
@@ -26,6 +27,8 @@ struct WitnessAnswers: Sendable {
             guard let body = try? await request.body.collect(upTo: bodyBytesMax), body.readableBytes == length else {
                 return Self.refusal(400, "The checkpoint with its proof did not come whole.")
             }
+            guard let place = tally.place(of: placesMax) else { return Self.refusal(503, Self.isFull) }
+            defer { withExtendedLifetime(place) {} }
             return Self.response(await witness.addCheckpoint(Array(body.readableBytesView)))
         }
         let hash = path.dropFirst(Self.prefix.count).dropLast(Self.suffix.count)
@@ -33,8 +36,12 @@ struct WitnessAnswers: Sendable {
             return Self.refusal(404, "A witness has add-checkpoint, and HASH/checkpoint.")
         }
         guard request.method == .get else { return Self.refusal(405, "A checkpoint is read with GET.") }
+        guard let place = tally.place(of: placesMax) else { return Self.refusal(503, Self.isFull) }
+        defer { withExtendedLifetime(place) {} }
         return Self.response(await witness.witnessedCheckpoint(ofOriginHash: String(hash)))
     }
+
+    private static let isFull = "Too much is being answered just now."
 
     private static func refusal(_ status: Int, _ sentence: String) -> Response {
         response(WitnessAnswer(status, Array((sentence + "\n").utf8)))
@@ -46,6 +53,7 @@ struct WitnessAnswers: Sendable {
             .contentLength: String(answer.body.count),
         ]
         if answer.status == 405 { headers[.allow] = "GET, POST" }
+        if answer.status == 503 { headers[.retryAfter] = "5" }
         return Response(
             status: .init(code: answer.status), headers: headers,
             body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
