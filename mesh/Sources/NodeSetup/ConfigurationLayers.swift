@@ -132,7 +132,14 @@ package struct ConfigurationLayers: Sendable {
             }
         }
         _ = try file.configuration()
-        try file.write()
+        do throws(NodeServiceError) {
+            try file.write()
+        } catch {
+            guard error.code == .permissionDenied else { throw error }
+            throw NodeServiceError(
+                .conflict, "Nothing is changed: the node may not write its file of settings. \(error.message)",
+                hint: "Run mesh config set as the file's owner, then mesh config reload (systemctl reload mesh).")
+        }
     }
 
     /// Why a node that runs does not change a setting; nil if it does.

@@ -41,15 +41,15 @@ final class ReplacedFile: Sendable {
     func write(_ bytes: Data) throws(NodeServiceError) {
         var known = stat()
         guard let old = opened(), fstat(old.fileDescriptor, &known) == 0 else {
-            throw refusal(String(cString: strerror(errno)))
+            throw refusal(of: errno)
         }
         var generator = SystemRandomNumberGenerator()
         let draft = "\(name).\(generator.next())"
         let descriptor = openat(folder, draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
-            let reason = String(cString: strerror(errno))
+            let code = errno
             let place = "\(path.parentFolder)/\(draft)"
-            throw NodeServiceError.noPermission(for: .making, of: place) ?? refusal(reason)
+            throw NodeServiceError.noPermission(for: .making, of: place) ?? refusal(of: code)
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do {
@@ -58,10 +58,10 @@ final class ReplacedFile: Sendable {
             guard fchown(descriptor, known.st_uid, known.st_gid) == 0, fchmod(descriptor, known.st_mode & 0o7777) == 0
             else { throw refusal("it belongs to another user") }
             try file.synchronize()
-            guard renameat(folder, draft, folder, name) == 0 else { throw refusal(String(cString: strerror(errno))) }
+            guard renameat(folder, draft, folder, name) == 0 else { throw refusal(of: errno) }
         } catch {
             unlinkat(folder, draft, 0)
-            throw error as? NodeServiceError ?? refusal(error.localizedDescription)
+            throw error as? NodeServiceError ?? refusal(error.localizedDescription, .storageFailed)
         }
         // So that the name too is there after a crash.
         fsync(folder)
@@ -77,9 +77,23 @@ final class ReplacedFile: Sendable {
         return file
     }
 
-    private func refusal(_ reason: String) -> NodeServiceError {
+    /// The refusal of what the system refused: without permission, which a read-only file system gives nobody, or by
+    /// what is wrong with the disk.
+    private func refusal(of code: Int32) -> NodeServiceError {
+        let kind: NodeServiceError.Code =
+            switch code {
+            case EACCES, EPERM, EROFS: .permissionDenied
+            case ENOSPC, EDQUOT: .storageFull
+            default: .storageFailed
+            }
+        return refusal(String(cString: strerror(code)), kind)
+    }
+
+    private func refusal(
+        _ reason: String, _ code: NodeServiceError.Code = .permissionDenied
+    ) -> NodeServiceError {
         NodeServiceError(
-            .permissionDenied, "The file \(path) cannot be written: \(reason).",
+            code, "The file \(path) cannot be written: \(reason).",
             hint: "Nothing is changed; check the folder's permissions and the room on its disk.")
     }
 }

@@ -334,13 +334,12 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         try parts.settings.views()
     }
 
-    package func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
-        try parts.settings.reload(on: self)
+    package nonisolated func reloadSettings() async throws(NodeServiceError) -> SettingsReload {
+        try await parts.settings.reload(on: self)
     }
 
     package nonisolated func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload {
-        try parts.settings.write(settings)
-        return try await reloadSettings()
+        try await parts.settings.change(settings.changes, on: self)
     }
 
     package nonisolated func network() async throws(NodeServiceError) -> NetworkView { await parts.networkView() }

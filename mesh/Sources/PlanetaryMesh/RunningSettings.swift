@@ -1,4 +1,5 @@
 import CoVM
+import Dispatch
 import JobMarket
 import Logging
 import NodeAPI
@@ -17,6 +18,8 @@ final class RunningSettings: Sendable {
     private let state: Mutex<State>
     /// Where they can be read again; nil for a node that was made without a file.
     private let layers: ConfigurationLayers?
+    /// Where the file is written and read, one after the other: that waits for a disk and for other processes.
+    private let desk = DispatchQueue(label: "mesh.settings")
 
     /// The settings of a start.
     init(_ configuration: NodeConfiguration, _ layers: ConfigurationLayers?) throws(NodeServiceError) {
@@ -47,8 +50,23 @@ final class RunningSettings: Sendable {
         }
     }
 
-    /// Writes other values into the file; `reload` has the node take them.
-    func write(_ changes: SettingChanges) throws(NodeServiceError) { try required().change(changes.changes) }
+    /// Writes other values into the file, if there are some, and takes what it says then; nobody else who asks for that
+    /// comes between.
+    private func taken(after changes: [SettingChange]) async throws(NodeServiceError) -> SettingsReload {
+        let result: Result<SettingsReload, NodeServiceError> = await withCheckedContinuation { continuation in
+            desk.async {
+                let result: Result<SettingsReload, NodeServiceError>
+                do throws(NodeServiceError) {
+                    if !changes.isEmpty { try self.required().change(changes) }
+                    result = .success(try self.taken())
+                } catch {
+                    result = .failure(error)
+                }
+                continuation.resume(returning: result)
+            }
+        }
+        return try result.get()
+    }
 
     /// Reads them again, and takes those that change while a node runs.
     private func taken() throws(NodeServiceError) -> SettingsReload {
@@ -79,15 +97,40 @@ final class RunningSettings: Sendable {
 
 extension RunningSettings {
     /// Reads them again and has the parts of a node follow them; a log line says what became of it.
-    func reload(on node: isolated MeshNode) throws(NodeServiceError) -> SettingsReload {
-        let parts = node.parts
+    func reload(on node: MeshNode) async throws(NodeServiceError) -> SettingsReload {
+        try await take([], on: node)
+    }
+
+    /// Writes other values into the file and has the node take them, with whatever else was changed there; the answer
+    /// names those of the keys that are other than before.
+    func change(_ changes: [SettingChange], on node: MeshNode) async throws(NodeServiceError) -> SettingsReload {
+        guard !changes.isEmpty else {
+            throw NodeServiceError(
+                .invalidRequest, "Nothing is changed: the list of changes is empty.",
+                hint: "Name a key and its value, or use POST /v1/settings/reload to have the file read again.")
+        }
+        let keys = Set(changes.map(\.key))
+        let reload = try await take(changes, on: node)
+        return SettingsReload(
+            applied: reload.applied.filter(keys.contains), needsRestart: reload.needsRestart.filter(keys.contains))
+    }
+
+    private func take(
+        _ changes: [SettingChange], on node: MeshNode
+    ) async throws(NodeServiceError) -> SettingsReload {
         let reload: SettingsReload
         do throws(NodeServiceError) {
-            reload = try taken()
+            reload = try await taken(after: changes)
         } catch {
-            parts.logger.warning("The settings are as they were: \(error)")
+            node.parts.logger.warning("The settings are as they were: \(error)")
             throw error
         }
+        await follow(reload, on: node)
+        return reload
+    }
+
+    private func follow(_ reload: SettingsReload, on node: isolated MeshNode) {
+        let parts = node.parts
         let configuration = self.configuration
         if reload.applied.contains("log_level") { layers?.onLogLevel?(configuration.logLevel) }
         parts.machine.resize(concurrentRunsMax: configuration.executor.runsAtOnce)
@@ -100,6 +143,5 @@ extension RunningSettings {
                 "applied": "\(reload.applied.joined(separator: " "))",
                 "needs_restart": "\(reload.needsRestart.joined(separator: " "))",
             ])
-        return reload
     }
 }

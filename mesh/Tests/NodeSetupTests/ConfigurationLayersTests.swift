@@ -102,6 +102,32 @@ struct ConfigurationLayersTests {
         withExtendedLifetime(other) {}
     }
 
+    @Test("A file that the node may not write is refused as its state, with who changes it instead")
+    func protected() throws {
+        let before = try Data(contentsOf: URL(filePath: path))
+        let layers = try ConfigurationLayers(path: path, environment: [:])
+        let change = SettingChange(key: "log_level", value: ["info"])
+        #expect(chmod(path, 0o644) == 0 && chmod(folder.path, 0o555) == 0)
+        defer { chmod(folder.path, 0o755) }
+        let error = try Self.asNobody {
+            #expect(throws: NodeServiceError.self) { try layers.change([change]) }
+        }
+        #expect(error?.code == .conflict && error?.message.contains("may not write") == true, "\(error as Any)")
+        #expect(error?.hint?.contains("mesh config set as the file's owner") == true)
+        #expect(try Data(contentsOf: URL(filePath: path)) == before)
+    }
+
+    /// Runs a body whose files are opened as those of a user who is not root, whom no folder refuses.
+    private static func asNobody<Value>(_ body: () throws -> Value) throws -> Value {
+        guard geteuid() == 0 else { return try body() }
+        // SAFETY: the function of the C library has this type; it concerns this thread alone.
+        let symbol = try #require(dlsym(nil, "setfsuid"))
+        let setUser = unsafeBitCast(symbol, to: (@convention(c) (UInt32) -> Int32).self)
+        _ = setUser(65_534)
+        defer { _ = setUser(0) }
+        return try body()
+    }
+
     @Test("A value that a key cannot have is refused by the name of its variable")
     func refusals() throws {
         for (variable, value, reason) in [

@@ -107,6 +107,34 @@ struct LiveSettingsTests {
             let back = SettingChanges(changes: [SettingChange(key: "executor.price_base", value: nil)])
             #expect(try await node.change(back).applied == ["executor.price_base"])
             #expect(await node.core.market.configuration.executor?.basePrice.units == 100)
+            let nothing = SettingChanges(changes: [])
+            let none = await #expect(throws: NodeServiceError.self) { try await node.change(nothing) }
+            #expect(none?.code == .invalidRequest && none?.message.contains("empty") == true)
+        }
+    }
+
+    @Test("Changes at the same time wait for each other, and each answer names its own keys alone")
+    func together() async throws {
+        let scene = try await Scene(Self.file(#""price_base": 7"#))
+        defer { try? FileManager.default.removeItem(at: scene.folder) }
+        let node = scene.node
+        try await NodeMesh.running([node]) {
+            // Written by hand before, and taken with the first change.
+            try scene.write(Self.file(#""price_base": 7, "queued_jobs_max": 5"#))
+            let keys = [
+                "executor.price_base", "originator.bid_window_ms", "drain_seconds", "executor.price_per_million_fuel",
+            ]
+            let applied = try await withThrowingTaskGroup(of: [String].self) { group in
+                for (number, key) in keys.enumerated() {
+                    group.addTask {
+                        let change = SettingChange(key: key, value: ["\(number + 21)"])
+                        return try await node.change(SettingChanges(changes: [change])).applied
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(applied.sorted() == keys.sorted())
+            #expect(node.configuration.executor.queuedJobsMax == 5 && node.configuration.drainSeconds == 23)
         }
     }
 
