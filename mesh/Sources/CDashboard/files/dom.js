@@ -38,17 +38,26 @@ export function s(tag, attributes, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Replaces what a container shows; what had the focus keeps it, if it is still there. */
+/** Replaces what a container shows; what had the focus keeps it, and fields what was typed, if they are still there. */
 export function show(container, ...children) {
   const focused = document.activeElement;
   const key = container.contains(focused) && focused !== container ? focusKey(focused) : null;
   const open = [...container.querySelectorAll("details[data-key][open]")].map((each) => each.dataset.key);
+  const typed = new Map([...container.querySelectorAll("input[data-key]")]
+    .filter((each) => each.value !== each.defaultValue).map((each) => [each.dataset.key, each.value]));
+  const caret = key && focused.matches("input[data-key]") ? focused.selectionEnd : null;
   container.replaceChildren();
   add(container, children);
   for (const each of container.querySelectorAll("details[data-key]")) {
     if (open.includes(each.dataset.key)) each.open = true;
   }
-  if (key)[...container.querySelectorAll("a, button, input, select")].find((e) => focusKey(e) === key)?.focus();
+  for (const each of container.querySelectorAll("input[data-key]")) {
+    if (typed.has(each.dataset.key)) each.value = typed.get(each.dataset.key);
+  }
+  if (!key) return;
+  const found = [...container.querySelectorAll("a, button, input, select")].find((e) => focusKey(e) === key);
+  found?.focus();
+  if (caret !== null) found?.setSelectionRange?.(caret, caret);
 }
 
 function focusKey(element) {

@@ -355,9 +355,15 @@ function receipt({ receipt: each, own, terminal }, signal) {
   return card("Receipt", proving(each, { signal }));
 }
 
-/** Tells of proofs of fraud against a receipt that this node has made or met. */
+/** Tells of proofs of fraud against a receipt that this node itself has made; others are found by their CID. */
 async function provenAgainst(each, place, signal) {
-  const all = await get("/v1/proofs?limit=1000", signal).catch(() => []);
+  let all;
+  try {
+    all = await get("/v1/proofs?limit=1000", signal);
+  } catch (error) {
+    show(place, failure(error));
+    return;
+  }
   const found = all.filter((proof) => proof.receipt_cid === each);
   if (found.length === 0) return;
   show(place, h("div", { class: "box bad" }, h("strong", {}, "The receipt says what is not so"), found.map((proof) =>

@@ -413,6 +413,19 @@ export async function settings({ container, signal }) {
 
 const sources = { default: "default", file: "config.json", environment: "a variable", option: "an option of mesh up" };
 
+/** Lists that let everybody or every hour in when they are empty: what is asked before. */
+const opening = {
+  "executor.allowed_originators": ["Run jobs for everybody?",
+    "Without a list of those who may, every node of the mesh may have its jobs run here.", "Run jobs for everybody"
+  ],
+  "executor.denied_originators": ["Refuse nobody?",
+    "Those on the list may have their jobs run here again.", "Refuse nobody"
+  ],
+  "executor.hours": ["Run jobs at all hours?", "Without hours, the node takes jobs by day and by night.",
+    "Run at all hours"
+  ],
+};
+
 /** What the node was told to do: a field for what it takes while it runs, the rest to be read. */
 function settingsCard(list, after) {
   const words = (value) => (value.length ? tame(value.join(", "), 200) : "none");
@@ -433,17 +446,26 @@ function settingsCard(list, after) {
     note(applied.includes(each.key) ? `${each.key} is changed, and the node has taken it.` :
       `${each.key} was so already.`);
   };
+  // Whether an owner who makes such a list empty means it.
+  const isMeant = async (each) => !opening[each.key] || confirmed(...opening[each.key]);
   const edited = (each) => {
     if (!session.mayChange || !["default", "file"].includes(each.source)) return words(each.value);
     const input = h("input", { value: each.value.join(", "), autocomplete: "off", spellcheck: "false",
       "aria-label": each.key, "aria-describedby": `allowed-${each.key}`, "data-key": `value ${each.key}` });
     const save = action("Save", async () => {
       const text = input.value.trim();
-      await change(each, each.list ? text.split(/[\s,]+/).filter(Boolean) : [text]);
+      // The node takes a list apart at its commas, and refuses one of commas alone.
+      const isEmptied = each.list && text === "";
+      if (isEmptied && !await isMeant(each)) return;
+      await change(each, isEmptied ? [] : [text]);
+      input.defaultValue = input.value;
     }, { key: `save ${each.key}`, after });
     save.setAttribute("aria-label", `Save ${each.key}`);
-    const back = each.source === "file" ? action("Default", () => change(each), { key: `default ${each.key}`, kind:
-      "quiet", after }) : null;
+    const back = each.source === "file" ? action("Default", async () => {
+      if (!await isMeant(each)) return;
+      await change(each);
+      input.defaultValue = input.value = each.default.join(", ");
+    }, { key: `default ${each.key}`, kind: "quiet", after }) : null;
     back?.setAttribute("aria-label", `Default of ${each.key}`);
     return h("form", { class: "setting", submit: (event) => {
         event.preventDefault();

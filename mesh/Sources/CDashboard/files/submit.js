@@ -14,7 +14,7 @@ export async function submit({ container, signal }) {
     return;
   }
   const limits = await get("/v1/limits", signal);
-  const state = { module: null, inputs: [], key: crypto.randomUUID(), begun: Date.now() };
+  const state = { module: null, inputs: [], key: crypto.randomUUID(), begun: null };
   const aboutModule = h("div", { "aria-live": "polite" });
   const listed = h("div", { "aria-live": "polite" });
   const offers = h("div", { "aria-live": "polite" });
@@ -50,7 +50,7 @@ export async function submit({ container, signal }) {
 
   const changed = () => {
     state.key = crypto.randomUUID();
-    state.begun = Date.now();
+    state.begun = null;
     show(offers);
   };
 
@@ -87,7 +87,8 @@ export async function submit({ container, signal }) {
   async function takeInputs(files) {
     changed();
     for (const file of files) {
-      const entry = { name: state.inputs.length === 0 ? "stdin" : file.name, file: file.name, size: file.size };
+      const entry = { id: crypto.randomUUID(), name: state.inputs.length === 0 ? "stdin" : file.name, file: file.name,
+        size: file.size };
       state.inputs.push(entry);
       list();
       try {
@@ -110,9 +111,9 @@ export async function submit({ container, signal }) {
         cell: (entry) => h("input", {
           value: entry.name,
           "aria-label": `Name of ${tame(entry.file, 60)}`,
-          "data-key": `name ${state.inputs.indexOf(entry)}`,
+          "data-key": `name ${entry.id}`,
           maxlength: maxima.named,
-          change: (event) => {
+          input: (event) => {
             entry.name = event.target.value;
             changed();
           },
@@ -137,7 +138,8 @@ export async function submit({ container, signal }) {
     ], state.inputs, "No inputs. A module may need none."));
   }
 
-  function submission() {
+  /** The job of the form; minutes until it is late count from a moment. */
+  function submission(begun) {
     const module = inputs.cid.value.trim() || state.module?.cid;
     if (!module) throw Error("Choose a module first.");
     const open = state.inputs.find((entry) => !entry.cid);
@@ -170,7 +172,7 @@ export async function submit({ container, signal }) {
         allowed_dids: parts(inputs.allowed),
         denied_dids: parts(inputs.denied),
         max_attempts: amount(inputs.attempts),
-        deadline: minutes === undefined ? undefined : state.begun + minutes,
+        deadline: minutes === undefined ? undefined : begun + minutes,
       },
     };
   }
@@ -189,7 +191,7 @@ export async function submit({ container, signal }) {
   const ask = h("button", {
     type: "button",
     click: (event) => guarded(event.currentTarget, async () => {
-      const wanted = submission();
+      const wanted = submission(state.begun ?? Date.now());
       show(offers, card("Who would run it", waiting(), { flush: true }));
       show(offers, whoWould(await post("/v1/offers", wanted, signal)));
     })
@@ -198,7 +200,11 @@ export async function submit({ container, signal }) {
     type: "button",
     class: "primary",
     click: (event) => guarded(event.currentTarget, async () => {
-      const accepted = await post("/v1/jobs", { ...submission(), idempotency_key: state.key }, signal);
+      // A second attempt is to be the same job, so its minutes are those of the first.
+      const begun = state.begun ?? Date.now();
+      const wanted = submission(begun);
+      state.begun = begun;
+      const accepted = await post("/v1/jobs", { ...wanted, idempotency_key: state.key }, signal);
       location.hash = `#/job/${accepted.job_id}`;
     })
   }, "Run the job");
