@@ -258,8 +258,9 @@ let tests: [Target] = [
     meshTests(
         "CrashTests",
         [
-            "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MeshTypes", "JobMarket", "CWasmtime", "MeshStore",
-            "NodeAPITesting", "Workflows", External.grdb, External.logging, "mesh",
+            "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MerkleLog", "MeshTypes", "JobMarket", "CWasmtime",
+            "MeshStore", "NodeAPITesting", "NodeSetup", "SignedObjects", "Workflows", External.grdb,
+            External.logging, "mesh",
         ]),
     meshTests(
         "EconomicsTests", ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),
@@ -316,7 +317,7 @@ let tests: [Target] = [
         [
             "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
             "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore",
-            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.logging,
+            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.grdb, External.logging,
             External.nioHTTP1,
         ]),
     meshTests(

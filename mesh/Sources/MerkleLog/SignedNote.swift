@@ -80,10 +80,12 @@ package struct SignedNote: Sendable {
         Array((text + "\n" + signatures.map(\.line).joined()).utf8)
     }
 
-    /// What the lines of a key say: nil if there is none of it; `false` if one of them was not made by the key.
+    /// What the lines of a key say: nil if there is none of it; `false` if one of them was not made by the key, or if
+    /// there is more than one by which a key signs the text alone, without a time.
     package func isSigned(by key: NoteKey) -> Bool? {
         let own = signatures.filter { $0.isOf(key) }
         if own.isEmpty { return nil }
+        guard key.kind == .cosignature || own.count == 1 else { return false }
         return own.allSatisfy { signature in
             switch key.kind {
             case .note: key.publicKey.isValidSignature(signature.bytes, for: Array(text.utf8))

@@ -127,7 +127,9 @@ package struct WitnessQuorum: Hashable, Sendable {
 
     /// A quorum; nil if two quorums could have no honest witness in common, or there are not so many.
     package init?(of count: Int, faulty: Int, needed: Int) {
-        guard count > 0, (0..<count).contains(faulty), needed <= count, 2 * needed > count + faulty else { return nil }
+        // Subtracted, since a sum of what somebody typed may not be a number.
+        guard count > 0, (0..<count).contains(faulty), (1...count).contains(needed), needed - faulty > count - needed
+        else { return nil }
         (self.count, self.faulty, self.needed) = (count, faulty, needed)
     }
 

@@ -112,13 +112,19 @@ struct LogCheckReport: Codable, Hashable {
         for (index, one) in read.enumerated() {
             for other in read[(index + 1)...] {
                 switch one.evidence.compared(with: other.evidence) {
-                case .otherLogs, .consistent: break
+                case .consistent: break
+                case .otherLogs where one.evidence.author == other.evidence.author:
+                    note(
+                        .unknown,
+                        "\(one.file) and \(other.file) are of two logs of \(one.evidence.author), of two scopes: each "
+                            + "may tell another history, and nodes anchor, and witness, in one of them alone")
+                case .otherLogs: break
                 case .begunAgain:
                     note(
                         .unknown,
                         "\(one.file) and \(other.file) are of two logs of \(one.evidence.author), who began one again "
                             + "in place of the other, as one does after a restoration: what they say of the same time "
-                            + "cannot be compared")
+                            + "cannot be compared, whoever cosigned both")
                 case .unproved:
                     note(
                         .fails,

@@ -59,6 +59,11 @@ struct WitnessOptions: ParsableArguments {
         }
         let least = WitnessQuorum(of: keys.count)
         let many = faulty ?? least?.faulty ?? 0
+        guard (0..<keys.count).contains(many) else {
+            throw ValidationError(
+                "--faulty is \(many), and it has to be from 0 to \(keys.count - 1): of \(keys.count) witnesses one at "
+                    + "least is not in league with the author.")
+        }
         let needed = quorum ?? (keys.count + many) / 2 + 1
         guard let quorum = WitnessQuorum(of: keys.count, faulty: many, needed: needed) else {
             throw ValidationError(

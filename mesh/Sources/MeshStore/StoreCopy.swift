@@ -67,6 +67,10 @@ package struct StoreCopy: Sendable {
                         }
                         // One file, without a log beside it.
                         try copy.execute(sql: "PRAGMA journal_mode = DELETE")
+                        // With the key whoever reads the backup could cosign as this witness. Its bytes go as well.
+                        try copy.execute(sql: "PRAGMA secure_delete = ON")
+                        try copy.execute(
+                            sql: "DELETE FROM settings WHERE key = ?", arguments: [Self.witnessSeedKey])
                     }
                 }
             }
@@ -107,8 +111,9 @@ package struct StoreCopy: Sendable {
     /// each row's bytes are within its pack. Then marks it as restored, so that its node signs nothing before it has
     /// begun a new chain.
     ///
-    /// As a witness the original may have cosigned heads since, so the key for that is gone, and what others cosigned
-    /// is of a log that does not go on.
+    /// As a witness the original may have cosigned heads since, so the key for that is gone (backups of before have
+    /// one), and what others cosigned is of a log that does not go on. With the new key no time was said yet, so one
+    /// that was behind the backup, as a clock was wrong, does not count.
     package static func accept(
         _ path: String, owner: String, madeAt: UInt64
     ) throws(MeshStoreError) {
@@ -131,6 +136,9 @@ package struct StoreCopy: Sendable {
                 try db.execute(sql: "DELETE FROM settings WHERE key = ?", arguments: [witnessSeedKey])
                 if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= WitnessedRow.sinceVersion {
                     try db.execute(sql: "DELETE FROM cosigned")
+                    try db.execute(
+                        sql: "UPDATE witnessed SET seconds = min(seconds, ?)",
+                        arguments: [Int64(clamping: madeAt / 1_000)])
                 }
             }
             try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }

@@ -103,7 +103,13 @@ package struct LogDesk: Sendable {
             }
             return (checkpoint, try await record.proof(plan))
         }
-        let proof = LogProof(extra: row.bytes, index: row.number, hashes: hashes, note: try await cosigned(checkpoint))
+        var note = try await cosigned(checkpoint)
+        func made(_ note: SignedNote) -> LogProof {
+            LogProof(extra: row.bytes, index: row.number, hashes: hashes, note: note)
+        }
+        // A long entry leaves no room for the cosignatures of many witnesses with long names.
+        while note.signatures.count > 1, made(note).bytes.count > LogProof.bytesMax { note.signatures.removeLast() }
+        let proof = made(note)
         guard (try? LogEvidence(verifying: proof.bytes)) != nil else {
             throw NodeServiceError(
                 storage: .recordCorrupt(table: "anchor_hashes", row: Int64(clamping: 2 * row.number)))

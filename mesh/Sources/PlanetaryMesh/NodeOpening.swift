@@ -68,7 +68,9 @@ struct NodeOpening: Sendable {
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
                 inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath,
-            witness: WitnessDesk(identity: identity, store: store, authors: configuration.witness.dids))
+            witness: WitnessDesk(
+                identity: identity, store: store, authors: configuration.witness.dids,
+                warn: { [logger] in logger.warning("\($0)") }))
         return (parts, bans)
     }
 

@@ -1,4 +1,4 @@
-import MeshTypes
+package import MeshTypes
 import Multiformats
 package import SignedObjects
 
@@ -7,9 +7,9 @@ package struct LogName: Hashable, Sendable {
     /// Whose it is.
     package let author: DID
     /// Of which DAG.
-    let scope: String
+    package let scope: String
     /// When it began again, as its author's home was restored; nil if it never did.
-    let openedAt: UnixMilliseconds?
+    package let openedAt: UnixMilliseconds?
 
     /// Reads a name; nil if it is of no log of the mesh, or not in its one spelling.
     package init?(_ origin: String) {
@@ -30,7 +30,7 @@ package struct LogName: Hashable, Sendable {
     }
 
     /// Whether two names are of one log, or of what its author began again in its place.
-    func isOfOneLog(with other: LogName) -> Bool {
+    package func isOfOneLog(with other: LogName) -> Bool {
         author == other.author && ExactText(scope) == ExactText(other.scope)
     }
 }

@@ -1,4 +1,11 @@
 import Foundation
+import MerkleLog
+import MeshTypes
+import Multiformats
+import NodeAPITesting
+import NodeSetup
+import PeerIdentity
+import SignedObjects
 import Testing
 
 /// Nodes as witnesses of each other's logs, by their real programs.
@@ -27,6 +34,32 @@ struct WitnessTests {
         let file = node.home.appendingPathComponent(name)
         try Data(shown.output.utf8).write(to: file)
         return file.path
+    }
+
+    /// Asks a witness, which was killed behind the store and before the answer, to cosign another history.
+    private func offerAnotherHistory(_ address: String, of author: NodeProcess) throws {
+        let identity = try KeyStore(path: author.home.appendingPathComponent("identity.key").path).load()
+        let origin = AnchorEntry.logName(of: identity.did, scope: AnchorEntry.globalScope, openedAt: nil)
+        let hash = Multibase.encodeWithoutPrefix(
+            Array(CID.hashing(Array(origin.utf8), codec: .raw).multihash.digest), .base16)
+        let shown = try PlainHTTP.ask(address, "/witness/\(hash)/checkpoint")
+        try #require(shown.status == 200, "\(String(decoding: shown.body, as: UTF8.self))")
+        let note = try #require(SignedNote(bytes: shown.body))
+        let head = try #require(Checkpoint.verified(note, by: identity.publicKey)).head
+        #expect(head.size > 0 && note.signatures.count == 2, "what it stored it has cosigned")
+        let fork = try #require(Checkpoint(origin: origin, head: TreeHead(size: head.size, root: .leaf([0xFF]))))
+        for (size, status) in [(head.size, 422), (0, 409)] as [(UInt64, Int)] {
+            let asked = LogGrowth(oldSize: size, hashes: [], note: try fork.signed(with: identity)).bytes
+            let lines = [
+                "POST /witness/add-checkpoint HTTP/1.1", "host: gateway", "connection: close",
+                "content-length: \(asked.count)",
+            ]
+            let bytes = try PlainHTTP.exchange(
+                address, Data((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + Data(asked))
+            let answer = try #require(WebAnswer([UInt8](bytes)))
+            #expect(answer.status == status, "\(String(decoding: answer.body, as: UTF8.self))")
+        }
+        #expect(try PlainHTTP.ask(address, "/witness/\(hash)/checkpoint").body == shown.body)
     }
 
     @Test("A log is witnessed by two nodes; one is killed between store and answer, and cosigns no other history")
@@ -69,8 +102,13 @@ struct WitnessTests {
         let result = try #require((try ran.json() as? [String: Any])?["result"] as? [String: Any])
         let receipt = try #require(result["receipt_cid"] as? String)
         #expect(mesh.executors[0].waitForCrash(), "it dies between store and answer")
+        // What it has then is from before it died alone.
+        author.kill()
         try mesh.executors[0].start()
         try mesh.executors[0].waitUntilUp()
+        try offerAnotherHistory(try gateway(mesh.executors[0]), of: author)
+        try author.start()
+        try author.waitUntilUp()
         let asked = keys.flatMap { ["--witness", $0] }
         try eventually("both have cosigned a head with the receipt") {
             guard let file = try proof(of: receipt, author, "seen") else { return false }

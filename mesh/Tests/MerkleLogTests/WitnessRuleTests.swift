@@ -90,6 +90,10 @@ import Testing
         broken.signatures.append(.init(by: key, [UInt8](repeating: 0, count: 64)))
         let second = LogGrowth(oldSize: 0, hashes: [], note: broken)
         #expect(refusal(second, after: nil) == .notSigned, "one of two lines of the key does not hold")
+        var twice = good.note
+        twice.signatures += twice.signatures
+        let double = LogGrowth(oldSize: 0, hashes: [], note: twice)
+        #expect(refusal(double, after: nil) == .notSigned, "two lines of the key, though both hold")
         #expect(refusal(try request(from: 2, to: [1]), after: head([1, 2])) == .malformed, "it would shrink")
         let text = SignedNote(text: "no checkpoint\n", signatures: good.note.signatures)
         #expect(refusal(LogGrowth(oldSize: 0, hashes: [], note: text), after: nil) == .malformed)
@@ -113,6 +117,10 @@ import Testing
         }
         #expect([1, 2, 3, 4, 7].map { WitnessQuorum(of: $0)?.needed } == [1, 2, 2, 3, 5])
         #expect(WitnessQuorum(of: 0) == nil && WitnessQuorum(of: 0, faulty: 0, needed: 0) == nil)
+        for number in [Int.min, .max] {
+            #expect(WitnessQuorum(of: 4, faulty: number, needed: 3) == nil, "\(number)")
+            #expect(WitnessQuorum(of: 4, faulty: 1, needed: number) == nil, "\(number)")
+        }
     }
 
     @Test func theAddressSaysWhereAWitnessIsAsked() throws {

@@ -49,10 +49,14 @@ import Testing
     }
 
     /// A file with the checkpoint of a log with an entry, cosigned by witnesses at some times.
-    private func cosigned(_ name: String, _ signers: [(Identity, UInt64)], isForged: Bool = false) throws -> String {
+    private func cosigned(
+        _ name: String, _ signers: [(Identity, UInt64)], isForged: Bool = false, scope: String = "global",
+        openedAt: UInt64? = nil
+    ) throws -> String {
         var tree = MerkleTree()
         _ = tree.append(.leaf([1]))
-        let origin = AnchorEntry.logName(of: identity.did, scope: "global", openedAt: nil)
+        let origin = AnchorEntry.logName(
+            of: identity.did, scope: scope, openedAt: openedAt.map { UnixMilliseconds($0) })
         var note = try #require(Checkpoint(origin: origin, head: TreeHead(tree))).signed(with: identity)
         for (signer, seconds) in signers {
             let signed = isForged ? note.text + "x" : note.text
@@ -108,7 +112,9 @@ import Testing
         let asked = try signers.flatMap { ["--witness", try key($0).text] }
         for options in [
             asked + ["--quorum", "2"], asked + ["--quorum", "5"], asked + ["--faulty", "2", "--quorum", "3"],
-            ["--quorum", "1"], ["--witness", "x"], asked + ["--witness", try key(signers[0]).text],
+            asked + ["--faulty", "\(Int.max)"], asked + ["--faulty=\(Int.min)"], asked + ["--quorum=\(Int.min)"],
+            asked + ["--quorum", "\(Int.max)"], ["--quorum", "1"], ["--witness", "x"],
+            asked + ["--witness", try key(signers[0]).text],
             try (20..<37).flatMap {
                 ["--witness", try key(try Identity(seed: [UInt8](repeating: $0, count: 32))).text]
             },
@@ -142,6 +148,18 @@ import Testing
         #expect(try await status([one, short]) == 0)
         #expect(try await status([one, try proof("longer", more: [1, 2, 3])]) == 247)
         #expect(try await status([one, short, fork]) == 241)
+    }
+
+    @Test func twoLogsOfOneAuthorAreNoOneHistory() async throws {
+        let (one, again) = (try cosigned("one", []), try cosigned("again", [], openedAt: 7))
+        let village = try cosigned("village", [], scope: "village")
+        for (files, word) in [([one, again], "began one again"), ([one, village], "two scopes")] {
+            var report = LogCheckReport()
+            report.compare(
+                try files.map { ($0, try LogEvidence(verifying: Array(try Data(contentsOf: URL(filePath: $0))))) })
+            #expect(report.verdict == .unknown && report.text.contains(word))
+            #expect(try await status(files) == 247)
+        }
     }
 
     @Test func filesAboutSomethingElseDoNotVerify() async throws {

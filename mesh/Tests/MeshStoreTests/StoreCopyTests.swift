@@ -52,18 +52,43 @@ import Testing
     @Test func aRestoredWitnessHasNoKeyAndNoCosignaturesOfBefore() async throws {
         let store = try folder.open(limits: limits)
         let head = WitnessedRow(origin: [1], note: [1], seconds: 10)
+        // A clock was wrong, and set right before the backup.
+        var ahead = WitnessedRow(origin: [2], note: [2], seconds: 99)
         try await store.commit([
             .setting(key: StoreCopy.witnessSeedKey, value: [1]), .setting(key: "other", value: [2]), .witnessed(head),
+            .witnessed(ahead),
             .cosigned(CosignedRow(size: 1, witness: [1], seconds: 1, bytes: [1])),
         ])
         try settle(try copy())
-        try StoreCopy.accept(place, owner: StoreFolder.owner, madeAt: 42)
+        // A backup of an earlier version has the key.
+        let queue = try DatabaseQueue(path: place)
+        try await queue.write {
+            try $0.execute(
+                sql: "INSERT INTO settings(key, value) VALUES (?, ?)",
+                arguments: [StoreCopy.witnessSeedKey, Data([1])])
+        }
+        try queue.close()
+        try StoreCopy.accept(place, owner: StoreFolder.owner, madeAt: 42_000)
+        ahead.seconds = 42
         let restored = try MeshStore(path: place, owner: StoreFolder.owner, limits: limits)
         #expect(try await restored.setting(StoreCopy.witnessSeedKey) == nil)
         #expect(try await restored.setting("other") == [2])
-        #expect(try await WitnessedRow.all(in: restored) == [head])
+        #expect(try await WitnessedRow.all(in: restored) == [head, ahead])
         #expect(try await CosignedRow.all(of: 1, in: restored).isEmpty)
         #expect(try await store.setting(StoreCopy.witnessSeedKey) == [1])
+    }
+
+    @Test func theKeyOfAWitnessIsNotInTheCopy() async throws {
+        let store = try folder.open(limits: limits)
+        let seed = (0..<32).map { UInt8($0 + 100) }
+        try await store.commit([
+            .setting(key: "before", value: [1]), .setting(key: StoreCopy.witnessSeedKey, value: seed),
+            .setting(key: "zzz", value: [2]),
+        ])
+        _ = try copy()
+        let bytes = try Data(contentsOf: URL(filePath: place))
+        #expect(bytes.range(of: Data("zzz".utf8)) != nil && bytes.range(of: Data(seed)) == nil)
+        #expect(try await store.setting(StoreCopy.witnessSeedKey) == seed)
     }
 
     @Test func keepsWhatIsDeletedMeanwhileAndGivesItBackLater() async throws {

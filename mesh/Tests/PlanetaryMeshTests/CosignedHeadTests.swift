@@ -24,15 +24,18 @@ import Testing
     }
 
     /// Runs `body` with the desk of a log with entries, and what they anchor.
-    private func withLog(_ count: UInt8, _ body: (LogDesk, [CID]) async throws -> Void) async throws {
+    private func withLog(
+        _ count: UInt8, fillers: UInt8 = 0, _ body: (LogDesk, [CID]) async throws -> Void
+    ) async throws {
         let folder = try TestFolder()
         let store = try MeshStore(path: folder.path + "/mesh.sqlite", owner: identity.did.text)
         var (tree, anchored) = (MerkleTree(), [CID]())
         for number in 0..<UInt64(count) {
             let payload = CID.hashing([UInt8(number)], codec: .dagCBOR)
+            let more = (0..<fillers).map { CID.hashing([UInt8(number), $0], codec: .dagCBOR) }
             let entry = try SignedObject.sign(
                 AnchorEntry(
-                    nodeDID: identity.did, parents: [], payload: [payload], scope: AnchorEntry.globalScope,
+                    nodeDID: identity.did, parents: [], payload: [payload] + more, scope: AnchorEntry.globalScope,
                     height: number, recordedAt: UnixMilliseconds(number), size: number, root: tree.root.bytes),
                 with: identity)
             let hashes = tree.append(.leaf(entry.cid.bytes)).map(\.bytes)
@@ -100,6 +103,25 @@ import Testing
             #expect(try LogEvidence(verifying: Array(proof.text.utf8)).cosignedAt(by: [key]) == [22_600])
             let entry = try #require(try await desk.entry(anchoring: anchored[0]))
             #expect(entry.cosignatures == [CosignatureView(witness: "w", size: 2, seconds: 1_000)])
+        }
+    }
+
+    @Test func aProofHasAsManyCosignaturesAsThereIsRoomFor() async throws {
+        try await withLog(20, fillers: UInt8(AnchorEntry.payloadMax - 1)) { desk, anchored in
+            let head = try await desk.head(of: 20, since: 0)
+            var keys: [NoteKey] = []
+            for number in 0..<UInt8(WitnessEntry.countMax) {
+                let signer = try Identity(seed: [UInt8](repeating: 100 + number, count: 32))
+                let name = String(repeating: "w", count: NoteKey.nameBytesMax)
+                let key = try #require(NoteKey(name: name, kind: .cosignature, publicKey: signer.publicKey))
+                let note = try #require(LogGrowth(bytes: Array(head.text.utf8))?.note)
+                let line = SignedNote.Signature(by: key, try Cosignature.sign(note.text, at: 1_000, with: signer).bytes)
+                try await desk.keep(Array(line.line.utf8), by: key.text, of: head, now: 1_000)
+                keys.append(key)
+            }
+            let proof = Array(try await desk.proof(of: anchored[0]).text.utf8)
+            let times = try LogEvidence(verifying: proof).cosignedAt(by: keys).compactMap(\.self)
+            #expect(proof.count <= LogProof.bytesMax && (1..<WitnessEntry.countMax).contains(times.count))
         }
     }
 

@@ -1,3 +1,4 @@
+import GRDB
 import MerkleLog
 import MeshStore
 import MeshTypes
@@ -22,10 +23,33 @@ import Testing
     }
 
     private func withStore(_ body: (MeshStore) async throws -> Void) async throws {
+        try await withStoreAndPath { store, _ in try await body(store) }
+    }
+
+    private func withStoreAndPath(_ body: (MeshStore, String) async throws -> Void) async throws {
         let folder = try TestFolder()
-        let store = try MeshStore(path: folder.path + "/mesh.sqlite", owner: witness.did.text)
-        try await body(store)
+        let path = folder.path + "/mesh.sqlite"
+        let store = try MeshStore(path: path, owner: witness.did.text)
+        try await body(store, path)
         try store.close()
+    }
+
+    /// Makes the database refuse what is put into a table, or not any more.
+    private func refuse(_ isRefused: Bool, _ table: String, _ path: String) async throws {
+        let queue = try DatabaseQueue(path: path)
+        let sql =
+            isRefused
+            ? "CREATE TRIGGER refusing BEFORE INSERT ON \(table) BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            : "DROP TRIGGER refusing"
+        try await queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+    }
+
+    /// SHA-256 of the name of the author's log.
+    private func originHash() -> String {
+        let origin = AnchorEntry.logName(of: author.did, scope: "global", openedAt: nil)
+        return Multibase.encodeWithoutPrefix(
+            Array(CID.hashing(Array(origin.utf8), codec: .raw).multihash.digest), .base16)
     }
 
     private func desk(
@@ -36,11 +60,12 @@ import Testing
 
     private func desk(
         _ store: MeshStore, _ clock: @escaping @Sendable () -> UInt64,
-        _ change: (inout WitnessDesk.Limits) -> Void = { _ in }
+        _ change: (inout WitnessDesk.Limits) -> Void = { _ in }, warn: @escaping @Sendable (String) -> Void = { _ in }
     ) -> WitnessDesk {
         var limits = WitnessDesk.Limits()
         change(&limits)
-        return WitnessDesk(identity: witness, store: store, authors: [author.did], limits: limits, clock: clock)
+        return WitnessDesk(
+            identity: witness, store: store, authors: [author.did], limits: limits, clock: clock, warn: warn)
     }
 
     /// The time in the cosignature of an answer to a request, if the witness's key made it; nil if not.
@@ -55,7 +80,8 @@ import Testing
 
     /// A request about a log with some leaves, from a size that it had.
     private func request(
-        from size: Int, to leaves: [UInt8], by signer: Identity? = nil, openedAt: UInt64? = nil
+        from size: Int, to leaves: [UInt8], by signer: Identity? = nil, scope: String = "global",
+        openedAt: UInt64? = nil
     ) throws -> [UInt8] {
         let signer = signer ?? author
         var tree = MerkleTree()
@@ -66,7 +92,7 @@ import Testing
             }
         }
         let origin = AnchorEntry.logName(
-            of: signer.did, scope: "global", openedAt: openedAt.map { UnixMilliseconds($0) })
+            of: signer.did, scope: scope, openedAt: openedAt.map { UnixMilliseconds($0) })
         let checkpoint = try #require(Checkpoint(origin: origin, head: TreeHead(tree)))
         let plan = ProofPlan.consistency(of: UInt64(size), in: tree.size)
         return LogGrowth(
@@ -121,12 +147,95 @@ import Testing
             let clock = Mutex<UInt64>(5_000)
             let (desk, first) = (desk(store) { clock.withLock { $0 } }, try request(from: 0, to: [1]))
             #expect(try await time(await desk.addCheckpoint(first), to: first, by: desk) == 5_000)
-            clock.withLock { $0 = 3_000 }
+            clock.withLock { $0 = 4_700 }
             let second = try request(from: 1, to: [1, 2])
             #expect(try await time(await desk.addCheckpoint(second), to: second, by: desk) == 5_000)
             clock.withLock { $0 = 6_000 }
             let third = try request(from: 2, to: [1, 2])
             #expect(try await time(await desk.addCheckpoint(third), to: third, by: desk) == 6_000)
+        }
+    }
+
+    @Test func aTimeThatNoReaderTakesIsNotSaidAgain() async throws {
+        try await withStore { (store: MeshStore) async throws -> Void in
+            let clock = Mutex<UInt64>(100_000)
+            let warnings = Mutex<[String]>([])
+            // Its clock jumped, cosigned, and was set right.
+            let desk = desk(
+                store, { clock.withLock { $0 } }, warn: { text in warnings.withLock { $0.append(text) } })
+            #expect(try await status(desk, from: 0, to: [1]) == 200)
+            clock.withLock { $0 = 99_699 }
+            #expect(try await status(desk, from: 1, to: [1, 2]) == 503)
+            #expect(try await status(desk, from: 1, to: [1]) == 503)
+            #expect(await desk.checkpoint(ofOriginHash: originHash()).status == 503)
+            #expect(try await WitnessedRow.all(in: store).map(\.seconds) == [100_000])
+            #expect(warnings.withLock { $0.count } == 1)
+            #expect(warnings.withLock { $0.first }?.contains("99699") == true)
+            clock.withLock { $0 = 99_700 }
+            #expect(try await status(desk, from: 1, to: [1, 2]) == 200)
+        }
+    }
+
+    @Test func aClockThatIsBehindDoesNotStopTheCount() async throws {
+        try await withStore { (store: MeshStore) async throws -> Void in
+            let clock = Mutex<UInt64>(6_200)
+            let desk = desk(store, { clock.withLock { $0 } }, { $0.headsPerAuthorPerMinuteMax = 1 })
+            #expect(try await status(desk, from: 0, to: [1]) == 200)
+            // Minutes pass, though the time that is said stays.
+            for (seconds, size) in [(6_000, 1), (6_060, 2), (6_120, 3)] as [(UInt64, UInt8)] {
+                clock.withLock { $0 = seconds }
+                #expect(try await status(desk, from: Int(size), to: Array(1...size + 1)) == 200)
+            }
+        }
+    }
+
+    @Test func whatDidNotGetOnTheDiskIsNotCosigned() async throws {
+        try await withStoreAndPath { store, path in
+            let desk = desk(store)
+            #expect(try await status(desk, from: 0, to: [1]) == 200)
+            try await refuse(true, "witnessed", path)
+            #expect(try await status(desk, from: 1, to: [1, 2]) == 500)
+            let shown = await desk.checkpoint(ofOriginHash: originHash())
+            #expect(SignedNote(bytes: shown.body).flatMap { Checkpoint(text: $0.text) }?.head.size == 1)
+            #expect(try await status(desk, from: 2, to: [1, 2]) == 409, "it is as if it had not come")
+            #expect(try await status(desk, from: 1, to: [1, 2]) == 500)
+            try await refuse(false, "witnessed", path)
+            #expect(try await status(desk, from: 2, to: [1, 2]) == 409)
+            #expect(try await status(desk, from: 1, to: [1, 3]) == 200, "nothing else of that size was cosigned")
+        }
+    }
+
+    @Test func aKeyThatDidNotGetOnTheDiskSignsNothing() async throws {
+        try await withStoreAndPath { store, path in
+            let desk = desk(store)
+            try await refuse(true, "settings", path)
+            await #expect(throws: MeshStoreError.self) { try await desk.view() }
+            #expect(try await status(desk, from: 0, to: [1]) == 500)
+            try await refuse(false, "settings", path)
+            let keys = try await withThrowingTaskGroup(of: String.self) { group in
+                for _ in 0..<8 { group.addTask { try await desk.view().key } }
+                return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+            }
+            let kept = try await self.desk(store).view().key
+            #expect(keys == [kept], "all have the one that is on the disk")
+        }
+    }
+
+    @Test func aLogIsOfTheScopeOfNodesAndGoesOnUnderItsNewestName() async throws {
+        try await withStore { store in
+            let desk = desk(store)
+            let village = try request(from: 0, to: [1], scope: "village")
+            #expect(await desk.addCheckpoint(village).status == 404)
+            #expect(try await status(desk, from: 0, to: [1]) == 200)
+            #expect(try await status(desk, from: 0, to: [1, 2], openedAt: 7) == 200)
+            // The name of before, and one of between.
+            #expect(try await status(desk, from: 1, to: [1, 3]) == 403)
+            #expect(try await status(desk, from: 1, to: [1]) == 403)
+            #expect(try await status(desk, from: 0, to: [1], openedAt: 6) == 403)
+            let again = self.desk(store)
+            #expect(try await status(again, from: 1, to: [1, 3]) == 403, "after a restart too")
+            #expect(try await status(again, from: 2, to: [1, 2, 3], openedAt: 7) == 200)
+            #expect(try await status(again, from: 0, to: [1], openedAt: 8) == 200)
         }
     }
 
@@ -157,12 +266,12 @@ import Testing
             }
             let first = try await status(desk, from: 0, to: [1])
             let second = try await status(desk, from: 0, to: [1], openedAt: 7)
-            let third = try await status(desk, from: 1, to: [1, 2])
+            let third = try await status(desk, from: 1, to: [1, 2], openedAt: 7)
             // What is refused anyway does not count, nor does a stranger find out of what there is too much.
-            let refused = try await status(desk, from: 1, to: [2, 2])
+            let refused = try await status(desk, from: 1, to: [2, 2], openedAt: 7)
             #expect([first, second, third, refused] == [200, 200, 429, 422])
             clock.withLock { $0 = 6_060 }
-            #expect(try await status(desk, from: 1, to: [1, 2]) == 200)
+            #expect(try await status(desk, from: 1, to: [1, 2], openedAt: 7) == 200)
         }
     }
 
@@ -187,7 +296,7 @@ import Testing
             let growth = try #require(LogGrowth(bytes: try request(from: 0, to: [1])))
             var note = growth.note
             let key = try #require(NoteKey(name: "other", kind: .note, publicKey: witness.publicKey))
-            note.signatures += [SignedNote.Signature(by: key, [1, 2, 3])] + note.signatures
+            note.signatures.append(SignedNote.Signature(by: key, [1, 2, 3]))
             let asked = LogGrowth(oldSize: 0, hashes: [], note: note)
             #expect(await desk.addCheckpoint(asked.bytes).status == 200)
             #expect(try await WitnessedRow.all(in: store).map(\.note) == [growth.note.bytes])
@@ -234,11 +343,7 @@ import Testing
         try await withStore { store in
             let desk = desk(store, at: 77)
             _ = await desk.addCheckpoint(try request(from: 0, to: [1]))
-            // SHA-256 of the log's name.
-            let origin = AnchorEntry.logName(of: author.did, scope: "global", openedAt: nil)
-            let hash = Multibase.encodeWithoutPrefix(
-                Array(CID.hashing(Array(origin.utf8), codec: .raw).multihash.digest), .base16)
-            let answer = await desk.checkpoint(ofOriginHash: hash)
+            let answer = await desk.checkpoint(ofOriginHash: originHash())
             let note = try #require(SignedNote(bytes: answer.body))
             let key = try #require(NoteKey(text: try await desk.view().key))
             #expect(answer.status == 200 && note.isSigned(by: key) == true && note.signatures.count == 2)
