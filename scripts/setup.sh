@@ -47,6 +47,9 @@ missing_packages() {
     fi
     # The tests of failing networks make network namespaces, which only root may; without it they are skipped.
     if [ "$(id -u)" -eq 0 ]; then command -v ip >/dev/null || echo iproute2; fi
+    # The tests of the API over TLS speak to it by these.
+    command -v curl >/dev/null || echo curl
+    command -v openssl >/dev/null || echo openssl
     if [ "$want_package" = yes ]; then
         command -v chrpath >/dev/null || echo chrpath
         command -v strip >/dev/null || echo binutils

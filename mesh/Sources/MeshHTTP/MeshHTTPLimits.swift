@@ -52,7 +52,7 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var webPieceSeconds = 20
     /// Seconds in which a TLS handshake has to be done; then the connection is closed.
     package var tlsHandshakeSeconds = 10
-    /// TLS handshakes at once; one more ends the eldest.
+    /// TLS handshakes at once; one more ends the eldest of the address that has most.
     package var tlsHandshakesMax = 64
     /// Connections over TLS from one IPv4 address, or one IPv6 network of 64 bits; one more is closed.
     package var tlsConnectionsPerAddressMax = 32

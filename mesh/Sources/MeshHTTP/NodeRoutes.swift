@@ -267,8 +267,11 @@ struct NodeRoutes: Sendable {
         table.post(
             "/v1/settings/reload", "Reads the settings again", answer: .json(SettingsReload.self)
         ) { _, _ in
-            let reload = try await service.reloadSettings()
-            try web?.renewCertificate()
+            // The settings count, whatever becomes of the certificate, and the other way round.
+            var fault: String?
+            do throws(NodeServiceError) { try web?.renewCertificate() } catch { fault = "\(error)" }
+            var reload = try await service.reloadSettings()
+            reload.certificate = fault
             return try json(reload)
         }
         table.post(

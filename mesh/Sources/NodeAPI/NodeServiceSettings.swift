@@ -67,6 +67,8 @@ package struct SettingsReload: Hashable, Sendable, Codable {
     package var applied: [String]
     /// Keys that have another value after a restart.
     package var needsRestart: [String]
+    /// Why the API goes on with the certificate that it has; nil if it has read its file again, or has none.
+    package var certificate: String?
 
     package init(applied: [String] = [], needsRestart: [String] = []) {
         self.applied = applied
@@ -74,7 +76,7 @@ package struct SettingsReload: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case applied
+        case applied, certificate
         case needsRestart = "needs_restart"
     }
 }

@@ -42,7 +42,14 @@ extension NodeConfiguration {
         private static func isLoopback(_ host: String) -> Bool { host == "::1" || host.hasPrefix("127.") }
 
         /// Whether a host stands for all addresses of this machine.
-        private static func isEverywhere(_ host: String) -> Bool { host == "0.0.0.0" || host == "::" }
+        private static func isEverywhere(_ host: String) -> Bool {
+            if host == "0.0.0.0" { return true }
+            guard case .ip6(let bytes)? = (try? Multiaddr(parsing: "/ip6/\(host)"))?.components.first else {
+                return false
+            }
+            let isMapped = bytes.prefix(12) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+            return bytes.allSatisfy { $0 == 0 } || (isMapped && bytes.suffix(4).allSatisfy { $0 == 0 })
+        }
 
         /// Whether a text is the name of a host: letters, digits, hyphens and full stops.
         static func isName(_ text: String) -> Bool {

@@ -13,7 +13,7 @@ import Testing
 @testable import MeshHTTP
 
 /// The API over TLS: what it proves itself with, what it refuses, and how long it waits for strangers.
-@Suite("The API over TLS", .timeLimit(.minutes(2)))
+@Suite("The API over TLS", .serialized, .timeLimit(.minutes(2)))
 struct TLSTests {
     /// A client of the API over TLS, which trusts one certificate alone.
     private final class Client: ChannelInboundHandler, Sendable {
@@ -148,11 +148,15 @@ struct TLSTests {
     @Test("A handshake has its time; one too many ends the eldest, and of many connections of one place the next")
     func limits() async throws {
         var limits = MeshHTTPLimits()
+        // No other clock ends a connection here.
+        limits.webIdleSeconds = 600
         (limits.tlsHandshakeSeconds, limits.tlsHandshakesMax, limits.webConnectionsMax) = (1, 2, 64)
         try await WebScene.run(limits: limits, name: Self.name, certificate: try Self.certificate()) { scene in
             let slow = [try await WebConnection.open(scene.port), try await WebConnection.open(scene.port)]
             for each in slow { try await each.closed() }
-            #expect(try await ask(scene, "/v1/status", scene.full).status == 200)
+            // A second may be too little for a good one on a busy machine, which then comes again.
+            var isAnswered = false
+            while !isAnswered { isAnswered = (try? await ask(scene, "/v1/status", scene.full).status) == 200 }
         }
         limits.tlsHandshakeSeconds = 60
         try await WebScene.run(limits: limits, name: Self.name, certificate: try Self.certificate()) { scene in
@@ -207,7 +211,8 @@ struct TLSTests {
                 let bytes = try await Client.ask(scene.port, text, trusting: TLSSamples.certificate, as: Self.name)
                 #expect(bytes.isEmpty, "\(text)")
             }
-            #expect(try await ask(scene, "/v1/status", scene.full).status == 200)
+            var isAnswered = false
+            while !isAnswered { isAnswered = (try? await ask(scene, "/v1/status", scene.full).status) == 200 }
         }
         (limits.webIdleSeconds, limits.webPieceSeconds) = (60, 1)
         // More than the system ever buffers for two sockets.
@@ -249,6 +254,15 @@ struct TLSTests {
         visitors.shookHands(second)
         #expect(visitors.handshakes == 2 && begin(7, six[0]) != nil)
         #expect(ended.withLockedValue { $0 } == [1])
+        // IPv4 at a socket of both has addresses of its own each, and the busiest makes room for another.
+        let four = try ["::ffff:192.0.2.1", "::ffff:192.0.2.2"].map { try SocketAddress(ipAddress: $0, port: 1) }
+        let others = TLSVisitors(limits: limits)
+        func come(_ number: Int, _ address: SocketAddress) -> TLSVisitors.Visit? {
+            others.begin(from: address) { ended.withLockedValue { $0.append(number) } }
+        }
+        #expect(come(8, four[1]) != nil && come(9, four[0]) != nil && come(10, four[0]) != nil)
+        #expect(come(11, four[0]) == nil)
+        #expect(come(12, six[0]) != nil && ended.withLockedValue { $0 } == [1, 9])
     }
 
     @Test("A certificate that no client could take, and a key that is not its own, are refused by sentences")

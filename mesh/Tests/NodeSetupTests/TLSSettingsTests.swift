@@ -28,7 +28,8 @@ struct TLSSettingsTests {
             (api { $0.tlsKey = "/k" }, "api.tls_key needs its certificate"),
             (secured("192.168.1.2:4080"), nil),
             (secured("0.0.0.0:4080"), "api.name has to say"),
-            (secured("[::]:4080"), "api.name has to say"),
+            (secured("[::]:4080"), "api.name has to say"), (secured("[0:0::0]:4080"), "api.name has to say"),
+            (secured("[::ffff:0.0.0.0]:4080"), "api.name has to say"),
             (secured("[::]:4080", "node.example.org"), nil),
         ]
         for (api, clause) in rows {

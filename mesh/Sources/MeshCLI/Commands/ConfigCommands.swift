@@ -142,8 +142,9 @@ struct ConfigGroup: AsyncParsableCommand {
     struct Reload: MeshCommand {
         static let configuration = CommandConfiguration(
             abstract: "Have the node that runs read its settings again.",
-            discussion: "For whoever changed config.json by hand; SIGHUP does the same. A file that no node can use is "
-                + "refused, and the node goes on with what it has.")
+            discussion:
+                "For whoever changed config.json or the API's certificate by hand; SIGHUP does the same. A file that "
+                + "no node can use is refused, and the node goes on with what it has (234).")
 
         @OptionGroup var global: GlobalOptions
 
@@ -154,7 +155,9 @@ struct ConfigGroup: AsyncParsableCommand {
             } else {
                 for line in ConfigGroup.lines(reload) { console.out(line + "\n") }
             }
-            return .success
+            guard let fault = reload.certificate else { return .success }
+            if !global.json { console.note(fault) }
+            return ExitCode(ExitStatus.configurationInvalid.rawValue)
         }
     }
 
@@ -331,7 +334,7 @@ struct ConfigChange: Encodable {
             notes.append("The node that runs was started with \(what), which comes before the file until it stops.")
         }
         switch running {
-        case .success(let reload): notes += ConfigGroup.lines(reload)
+        case .success(let reload): notes += ConfigGroup.lines(reload) + [reload.certificate].compactMap(\.self)
         case .failure(let error): notes.append("The node that runs did not take it: \(error)")
         case nil: break
         }

@@ -187,8 +187,8 @@ struct NodeSettings: ParsableArguments {
     @Option(
         defaultAsFlag: NodeConfiguration.API.usual, parsing: .next,
         help: ArgumentHelp(
-            "Offer the API, and the dashboard, on a TCP port of this machine alone, for browsers and for programs "
-                + "with a token.", valueName: "address"))
+            "Offer the API, and the dashboard, on a TCP port, for browsers and for programs with a token: of this "
+                + "machine alone, or beyond it with a certificate (api.tls_certificate).", valueName: "address"))
     var api: String?
 
     @Option(help: "How much to log: \(LogLevels.names).", transform: LogLevels.named)

@@ -1,4 +1,3 @@
-import Multiformats
 import NIOCore
 import Synchronization
 
@@ -8,14 +7,21 @@ final class TLSVisitors: Sendable {
     /// A connection that is counted until it is closed.
     struct Visit: Sendable {
         fileprivate let number: UInt64
-        fileprivate let place: String
+        fileprivate let place: [UInt8]
     }
 
     private struct State {
-        var connections: [String: Int] = [:]
-        /// Handshakes under way, the eldest first, each with what closes its connection.
-        var handshakes: [(number: UInt64, close: @Sendable () -> Void)] = []
+        var connections: [[UInt8]: Int] = [:]
+        /// Handshakes under way, the eldest first, each with its address and what closes its connection.
+        var handshakes: [(number: UInt64, place: [UInt8], close: @Sendable () -> Void)] = []
         var visits: UInt64 = 0
+
+        /// Takes out the eldest handshake of the address that has most of them under way.
+        mutating func removeOfBusiest() -> (@Sendable () -> Void)? {
+            let counts = handshakes.reduce(into: [[UInt8]: Int]()) { $0[$1.place, default: 0] += 1 }
+            let most = counts.values.max()
+            return handshakes.firstIndex { counts[$0.place] == most }.map { handshakes.remove(at: $0).close }
+        }
     }
 
     private let limits: MeshHTTPLimits
@@ -28,17 +34,17 @@ final class TLSVisitors: Sendable {
     /// Handshakes under way.
     var handshakes: Int { state.withLock(\.handshakes.count) }
 
-    /// Counts a new connection and its handshake, and ends the eldest handshake if this is one too many; nil if its
-    /// address has too many connections. `close` closes it.
+    /// Counts a new connection and its handshake; nil if its address has too many connections. If this handshake is one
+    /// too many, the eldest of the address that has most of them is ended: who has many keeps nobody out who has one.
+    /// `close` closes the new one.
     func begin(from address: SocketAddress?, closing close: @escaping @Sendable () -> Void) -> Visit? {
-        let place = Self.place(address)
+        let place = AddressCounts.key(of: address)
         let (visit, eldest) = state.withLock { state -> (Visit?, (@Sendable () -> Void)?) in
             guard state.connections[place, default: 0] < limits.tlsConnectionsPerAddressMax else { return (nil, nil) }
             state.connections[place, default: 0] += 1
             state.visits += 1
-            let isFull = state.handshakes.count >= limits.tlsHandshakesMax && !state.handshakes.isEmpty
-            let eldest = isFull ? state.handshakes.removeFirst().close : nil
-            state.handshakes.append((state.visits, close))
+            let eldest = state.handshakes.count >= limits.tlsHandshakesMax ? state.removeOfBusiest() : nil
+            state.handshakes.append((state.visits, place, close))
             return (Visit(number: state.visits, place: place), eldest)
         }
         eldest?()
@@ -56,13 +62,5 @@ final class TLSVisitors: Sendable {
             let count = state.connections[visit.place, default: 1] - 1
             state.connections[visit.place] = count > 0 ? count : nil
         }
-    }
-
-    /// Who has one IPv6 address has a network of them.
-    private static func place(_ address: SocketAddress?) -> String {
-        let text = address?.ipAddress?.prefix { $0 != "%" } ?? ""
-        guard text.contains(":"), case .ip6(let bytes)? = (try? Multiaddr(parsing: "/ip6/\(text)"))?.components.first
-        else { return String(text) }
-        return "\(bytes.prefix(8))"
     }
 }

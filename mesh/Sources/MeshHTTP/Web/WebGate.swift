@@ -156,7 +156,10 @@ final class WebGate: Sendable {
     private var cookieRules: String { "HttpOnly; SameSite=Strict; Path=/" + (isSecure ? "; Secure" : "") }
 
     /// Cookies are the same for all ports of a host, so each node's has a name of its own.
-    private var cookieName: String { "mesh_session_\(state.withLock { $0.address?.port } ?? 0)" }
+    /// Behind TLS the prefix keeps other hosts of a domain from setting it (RFC 6265bis, section 4.1.3.2).
+    private var cookieName: String {
+        (isSecure ? "__Host-" : "") + "mesh_session_\(state.withLock { $0.address?.port } ?? 0)"
+    }
 
     /// What cookies of this node's name say; more of them than a browser has are not looked at.
     private func cookies(of request: Request) -> [String] {
