@@ -140,12 +140,11 @@ class Node:
     ) -> http.client.HTTPResponse:
         """The answer to a request, to be read and closed; a failure is thrown as a `Problem`."""
         place = urlsplit(self._address).netloc
+        connection: http.client.HTTPConnection = _Socket(self._address, self._timeout)
         if self._tls:
             connection = http.client.HTTPSConnection(place, timeout=self._timeout, context=self._tls)
         elif place:
             connection = http.client.HTTPConnection(place, timeout=self._timeout)
-        else:
-            connection = _Socket(self._address, self._timeout)
         own = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             connection.request(method, path, body, {"Connection": "close", **own, **(headers or {})})
@@ -157,10 +156,9 @@ class Node:
             connection.sock.close()
         if answer.status < 400:
             return answer
-        with answer:
-            text = answer.read()
         try:
-            problem = json.loads(text)
+            with answer:
+                problem = json.loads(answer.read())
             failure = Problem(answer.status, problem["code"], problem["detail"], problem.get("hint"))
         except (ValueError, KeyError, TypeError):
             failure = Problem(answer.status, "protocol_mismatch", "The answer is none of a node.")
