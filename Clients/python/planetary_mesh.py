@@ -198,9 +198,9 @@ class Node:
         """The connected and the remembered peers."""
         return self.json("GET", "/v1/peers")
 
-    def wallet(self, entries: int = 50) -> JSON:
-        """Balances, holds and the newest movements."""
-        return self.json("GET", "/v1/wallet", query={"entries": entries})
+    def wallet(self, entries: int = 50, after: int | None = None) -> JSON:
+        """Balances, holds, and movements: the newest, or those before one of this number."""
+        return self.json("GET", "/v1/wallet", query={"entries": entries, "after": after})
 
     def events(self, last: str | None = None) -> Iterator[Event]:
         """Every change at the node as it happens, over TCP only; with an event's id, what came since."""

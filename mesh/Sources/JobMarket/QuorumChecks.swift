@@ -1,6 +1,6 @@
 import Crypto
 import Economics
-import MeshTypes
+package import MeshTypes
 import Multiformats
 import PeerIdentity
 import Receipts
@@ -537,7 +537,10 @@ package enum ReplicaKey {
     /// What all begin with.
     package static let prefix = "mesh:replica:"
 
-    static func of(_ job: JobID, _ number: UInt64) -> String { "\(prefix)\(job):\(number)" }
+    /// What those of one job begin with.
+    package static func prefix(of job: JobID) -> String { "\(prefix)\(job):" }
+
+    static func of(_ job: JobID, _ number: UInt64) -> String { "\(prefix(of: job))\(number)" }
 }
 
 extension OriginatorConfiguration {

@@ -106,8 +106,8 @@ package struct NodeClient: NodeService {
             seconds: bounds.longAnswerSeconds)
     }
 
-    package func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
-        try await get("/v1/proofs?limit=\(limit)")
+    package func proofs(against receipt: CID?, limit: Int) async throws(NodeServiceError) -> [ProofView] {
+        try await get("/v1/proofs?limit=\(limit)" + (receipt.map { "&receipt=\($0.text)" } ?? ""))
     }
 
     package func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
@@ -164,8 +164,14 @@ package struct NodeClient: NodeService {
 
     package func network() async throws(NodeServiceError) -> NetworkView { try await get("/v1/network") }
 
-    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
-        try await get("/v1/wallet?entries=\(entriesLimit)")
+    package func wallet(_ query: WalletQuery) async throws(NodeServiceError) -> WalletView {
+        let kind = query.kind.map { "&kind=\($0.rawValue)" } ?? ""
+        return try await get(
+            "/v1/wallet?entries=\(query.limit)" + (query.before.map { "&after=\($0)" } ?? "") + kind)
+    }
+
+    package func activity(_ query: ActivityQuery) async throws(NodeServiceError) -> ActivityView {
+        try await get("/v1/activity?until=\(query.until)&step=\(query.stepMilliseconds)&parts=\(query.parts)")
     }
 
     package func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
@@ -253,8 +259,12 @@ package struct NodeClient: NodeService {
     }
 
     /// The name of a stage has only letters that a query may have.
-    package func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
-        try await get("/v1/workflows/\(id.text)/items" + (stage.map { "?stage=\($0)" } ?? ""))
+    package func items(of id: CID, _ query: WorkflowItemQuery) async throws(NodeServiceError) -> [WorkflowItemView] {
+        var path = "/v1/workflows/\(id.text)/items?limit=\(query.limit)"
+        if let stage = query.stage { path += "&stage=\(stage)" }
+        if let phase = query.phase { path += "&phase=\(phase.rawValue)" }
+        if let after = query.after { path += "&after=\(JobQueryItems.encoded(after.text))" }
+        return try await get(path)
     }
 
     package func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {

@@ -1,3 +1,4 @@
+import Foundation
 import Hummingbird
 import IPLD
 import Multiformats
@@ -25,7 +26,9 @@ struct NodeRoutes: Sendable {
         var table = APITable()
         addJobs(to: &table)
         addReceipts(to: &table)
+        addProofs(to: &table)
         addNode(to: &table)
+        addMoney(to: &table)
         addPeers(to: &table)
         addFiles(to: &table)
         addTrees(to: &table)
@@ -121,23 +124,6 @@ struct NodeRoutes: Sendable {
             "/v1/receipts/:cid/replay", "Runs a receipt's job again and compares", answer: .json(ReceiptReport.self)
         ) { _, context in try json(await service.replayReceipt(cid(context))) }
         table.get(
-            "/v1/proofs", "The proofs of fraud that this node made, the newest first",
-            query: [.init("after", .cid), limit], answer: .json([ProofView].self)
-        ) { request, _ in
-            let page = try await page(request, default: 50, \.proofCID, of: service.proofs)
-            return try NextPage.link(to: page.next, from: json(page.items), for: request)
-        }
-        table.get(
-            "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", conditions: .tag,
-            answer: .json(ProofView.self)
-        ) { request, context in
-            let proof = try MeshJSON.encode(await service.proof(cid(context)))
-            return tagged(bytes(proof, type: "application/json"), proof, for: request)
-        }
-        table.post(
-            "/v1/proofs/:cid/verify", "Runs the job of a proof again", answer: .json(ProofReport.self)
-        ) { _, context in try json(await service.verifyProof(cid(context))) }
-        table.get(
             "/v1/dag/log", "What this node anchored, the newest first",
             query: [.init("after", .number(0...Int64.max)), limit], answer: .json([LogEntryView].self)
         ) { request, _ in
@@ -178,7 +164,7 @@ struct NodeRoutes: Sendable {
         table.get(
             "/metrics", "What the node counts, for a Prometheus", answer: .bytes(MetricsText.type)
         ) { _, _ in
-            let metrics = NodeMetrics(try await status(), try await service.wallet(entriesLimit: 0))
+            let metrics = NodeMetrics(try await status(), try await service.wallet(WalletQuery(limit: 0)))
             return bytes(Array(MetricsText.text(metrics.families).utf8), type: MetricsText.type)
         }
         table.get(
@@ -197,12 +183,6 @@ struct NodeRoutes: Sendable {
         ) { request, _ in
             let asked: JobSubmission = try await decode(request)
             return try json(await service.offers(for: asked))
-        }
-        table.get(
-            "/v1/wallet", "Balances, holds and the newest movements", query: [.init("entries", .number(listing))],
-            answer: .json(WalletView.self)
-        ) { request, _ in
-            try json(await service.wallet(entriesLimit: number(request, "entries", default: 50)))
         }
         for order in ExecutorOrder.allCases {
             table.post(
@@ -225,6 +205,66 @@ struct NodeRoutes: Sendable {
             try await service.shutdown()
             return Response(status: .accepted)
         }
+    }
+
+    private func addMoney(to table: inout APITable) {
+        table.get(
+            "/v1/wallet", "Balances, holds and movements, the newest first",
+            query: [
+                .init("after", .number(1...Int64.max)), .init("entries", .number(listing)),
+                .init("kind", .oneOf(WalletQuery.Kind.allCases.map(\.rawValue))),
+            ],
+            answer: .json(WalletView.self)
+        ) { request, _ in
+            let limit = try number(request, "entries", default: 50)
+            let before = request.uri.queryParameters["after"].flatMap { Int64($0) }
+            let kind = request.uri.queryParameters["kind"].flatMap { WalletQuery.Kind(rawValue: String($0)) }
+            let wallet = try await service.wallet(WalletQuery(limit: limit, before: before, kind: kind))
+            let last = wallet.entries.count == limit ? wallet.entries.last?.number : nil
+            return try NextPage.link(
+                to: last.flatMap { $0 > 1 ? String($0) : nil }, from: json(wallet), for: request)
+        }
+        table.get(
+            "/v1/activity", "What ended, and what was earned and paid, in equal parts of a time",
+            query: [
+                .init("until", .number(0...Int64.max)),
+                .init("step", .number(Int64(steps.lowerBound)...Int64(steps.upperBound))),
+                .init("parts", .number(1...Int64(ActivityQuery.partsMax))),
+            ], answer: .json(ActivityView.self)
+        ) { request, _ in
+            func asked(_ name: Substring, _ fallback: UInt64) -> UInt64 {
+                request.uri.queryParameters[name].flatMap { UInt64($0) } ?? fallback
+            }
+            let now = UInt64(max(0, Date().timeIntervalSince1970 * 1_000))
+            return try json(
+                await service.activity(
+                    ActivityQuery(
+                        until: asked("until", now), stepMilliseconds: asked("step", 120_000),
+                        parts: Int(asked("parts", 30)))))
+        }
+    }
+
+    private func addProofs(to table: inout APITable) {
+        table.get(
+            "/v1/proofs", "The proofs of fraud that this node made, the newest first",
+            query: [.init("receipt", .cid), .init("after", .cid), limit], answer: .json([ProofView].self)
+        ) { request, _ in
+            let receipt = try request.uri.queryParameters["receipt"].map { try cid(String($0)) }
+            let page = try await page(request, default: 50, \.proofCID) { limit throws(NodeServiceError) in
+                try await service.proofs(against: receipt, limit: limit)
+            }
+            return try NextPage.link(to: page.next, from: json(page.items), for: request)
+        }
+        table.get(
+            "/v1/proofs/:cid", "A proof of fraud, from here or from the mesh", conditions: .tag,
+            answer: .json(ProofView.self)
+        ) { request, context in
+            let proof = try MeshJSON.encode(await service.proof(cid(context)))
+            return tagged(bytes(proof, type: "application/json"), proof, for: request)
+        }
+        table.post(
+            "/v1/proofs/:cid/verify", "Runs the job of a proof again", answer: .json(ProofReport.self)
+        ) { _, context in try json(await service.verifyProof(cid(context))) }
     }
 
     private func addPeers(to table: inout APITable) {
@@ -396,11 +436,27 @@ struct NodeRoutes: Sendable {
             return try json(await service.workflow(cid(context), past: version))
         }
         table.get(
-            "/v1/workflows/:cid/items", "The items of a workflow's stages", query: [.init("stage", .text)],
-            answer: .json([WorkflowItemView].self)
+            "/v1/workflows/:cid/items", "The items of a workflow's stages, stage by stage",
+            query: [
+                .init("stage", .text),
+                .init("phase", .oneOf(WorkflowItemQuery.Phase.allCases.map(\.rawValue))), .init("after", .text), limit,
+            ], answer: .json([WorkflowItemView].self)
         ) { request, context in
-            let stage = request.uri.queryParameters["stage"].map(String.init)
-            return try json(await service.items(of: cid(context), stage: stage))
+            func text(_ name: Substring) -> String? { request.uri.queryParameters[name].map(String.init) }
+            var query = WorkflowItemQuery(
+                stage: text("stage"), phase: text("phase").flatMap(WorkflowItemQuery.Phase.init),
+                limit: try number(request, "limit", default: 1_000))
+            if let after = text("after") {
+                guard let place = WorkflowItemQuery.Place(text: after) else {
+                    throw NodeServiceError(
+                        .invalidRequest, "after must be a stage, a slash and a number.",
+                        hint: "Follow the link that the page before came with.")
+                }
+                query.after = place
+            }
+            let items = try await service.items(of: cid(context), query)
+            let last = items.count == query.limit ? items.last?.place : nil
+            return try NextPage.link(to: last?.text, from: json(items), for: request)
         }
         for order in WorkflowOrder.allCases {
             table.post(
@@ -421,6 +477,7 @@ struct NodeRoutes: Sendable {
     }
 
     /// How many entries a listing has at most.
+    private var steps: ClosedRange<UInt64> { ActivityQuery.stepRange }
     private var listing: ClosedRange<Int64> { 0...Int64(limits.listingMax) }
     private var limit: APIOperation.Parameter { .init("limit", .number(listing)) }
     private static let placeParameters = ["client", "attempt", "position"].map {

@@ -23,7 +23,7 @@ package struct JobFilter: Hashable, Sendable {
     package init(role: StoreRole? = nil) { self.role = role }
 
     /// The condition in SQL, without that on the name.
-    fileprivate var condition: (sql: String, arguments: [String: (any DatabaseValueConvertible)?]) {
+    var condition: (sql: String, arguments: [String: (any DatabaseValueConvertible)?]) {
         var parts = [
             role == nil
                 ? """

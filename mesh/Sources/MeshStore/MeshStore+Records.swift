@@ -137,15 +137,6 @@ extension MeshStore {
         }
     }
 
-    /// The newest movements, newest first.
-    package func newestLedger(limit: Int) async throws(MeshStoreError) -> [LedgerRow] {
-        let rowsMax = min(max(0, limit), limits.rowsPerPageMax)
-        return try await read { db in
-            try Row.fetchAll(db, sql: "SELECT * FROM ledger ORDER BY seq DESC LIMIT ?", arguments: [rowsMax])
-                .map { try StoredRow($0).ledgerRow() }
-        }
-    }
-
     /// The movements that a restart needs one by one, in the order of booking: those of open jobs, and those of no job.
     package func openLedger() async throws(MeshStoreError) -> [LedgerRow] {
         try await read { db in

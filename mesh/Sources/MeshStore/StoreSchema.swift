@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 16
+    static let version = 17
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -182,6 +182,7 @@ enum StoreSchema {
         if found < 14 { try db.execute(sql: WorkRow.table) }
         if found < 15 { try db.execute(sql: AnchoredRow.tables) }
         if found < 16 { try db.execute(sql: WitnessedRow.tables) }
+        if found < 17 { try db.execute(sql: ActivityRows.index) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -203,6 +204,7 @@ enum StoreSchema {
         try db.execute(sql: WorkRow.table)
         try db.execute(sql: AnchoredRow.tables)
         try db.execute(sql: WitnessedRow.tables)
+        try db.execute(sql: ActivityRows.index)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -180,6 +180,13 @@ package struct JobDescription: Hashable, Sendable, Codable {
     /// The sizes of inputs, mounts and outputs by their CIDs, as far as their first blocks are here.
     package var sizes: [ContentSize]?
 
+    /// The workflow whose job it is, if it is one's.
+    package var workflowID: String?
+    /// The other jobs that this node made so that several executors do the same work (`quorum:K/N`).
+    package var replicas: [JobView]?
+    /// The most replicas of one description.
+    package static let replicasMax = 64
+
     /// How large a file or folder is.
     package struct ContentSize: Hashable, Sendable, Codable {
         /// Its CID.
@@ -215,7 +222,8 @@ package struct JobDescription: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case job, request, bids, attempts, receipts, movements, sizes, anchored
+        case job, request, bids, attempts, receipts, movements, sizes, anchored, replicas
+        case workflowID = "workflow_id"
         case traceID = "trace_id"
         case furtherBids = "further_bids"
     }

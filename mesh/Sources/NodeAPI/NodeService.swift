@@ -59,8 +59,8 @@ package protocol NodeService: Sendable {
     /// outputs or only their CIDs. What cannot be had is not in it.
     func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8]
 
-    /// The proofs of fraud that this node made, newest first, at most so many.
-    func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView]
+    /// The proofs of fraud that this node made, newest first, at most so many; or those against one receipt.
+    func proofs(against receipt: CID?, limit: Int) async throws(NodeServiceError) -> [ProofView]
     /// A proof of fraud by its CID, from this node or from the mesh, with what checking it costs.
     func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView
     /// Runs the job of a proof again, and says whether the proof holds.
@@ -97,8 +97,10 @@ package protocol NodeService: Sendable {
     func change(_ settings: SettingChanges) async throws(NodeServiceError) -> SettingsReload
     /// The topics that it follows, and what it does for the DHT.
     func network() async throws(NodeServiceError) -> NetworkView
-    /// Balances, holds and the newest movements, newest first.
-    func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView
+    /// Balances, holds and movements, newest first.
+    func wallet(_ query: WalletQuery) async throws(NodeServiceError) -> WalletView
+    /// What ended, and what was earned and paid, in equal parts of a time.
+    func activity(_ query: ActivityQuery) async throws(NodeServiceError) -> ActivityView
 
     /// Stores a file and offers it to the mesh; returns once it is durable.
     func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile
@@ -142,8 +144,8 @@ package protocol NodeService: Sendable {
     /// A workflow, as it is now, or, if it has this version and is not over, as it is after the next thing that happens
     /// to it, for which the node waits some seconds.
     func workflow(_ id: CID, past version: UInt64?) async throws(NodeServiceError) -> WorkflowView
-    /// The items of a workflow's stages, or of one stage.
-    func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView]
+    /// A page of the items of a workflow's stages, stage by stage.
+    func items(of id: CID, _ query: WorkflowItemQuery) async throws(NodeServiceError) -> [WorkflowItemView]
     /// Cancels or resumes a workflow; returns once that is durable.
     func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView
 

@@ -1,3 +1,33 @@
+/// Which movements of a node's ledger to read.
+package struct WalletQuery: Hashable, Sendable {
+    /// The most movements.
+    package var limit: Int
+    /// Only movements before the one with this number; nil begins with the newest.
+    package var before: Int64?
+    /// Only movements of this kind.
+    package var kind: Kind?
+
+    /// The kinds of movements.
+    package enum Kind: String, Hashable, Sendable, CaseIterable {
+        /// Tokens that the node granted itself.
+        case grant
+        /// What is held for a job.
+        case hold
+        /// What an executor is paid from a hold.
+        case settle
+        /// What comes back from a hold.
+        case refund
+        /// What a payer paid for a run here.
+        case income
+    }
+
+    package init(limit: Int, before: Int64? = nil, kind: Kind? = nil) {
+        self.limit = limit
+        self.before = before
+        self.kind = kind
+    }
+}
+
 /// What a node owns, owes and is owed, by its own ledger.
 package struct WalletView: Hashable, Sendable, Codable {
     /// The node's DID.
@@ -49,19 +79,25 @@ package struct WalletView: Hashable, Sendable, Codable {
         package var amount: UInt64
         /// The job, if any.
         package var jobID: String?
+        /// Its number in the order of booking, from 1; nil from an older node.
+        package var number: Int64?
 
         /// A movement.
-        package init(at: UInt64, kind: String, debit: String, credit: String, amount: UInt64, jobID: String?) {
+        package init(
+            at: UInt64, kind: String, debit: String, credit: String, amount: UInt64, jobID: String?,
+            number: Int64? = nil
+        ) {
             self.at = at
             self.kind = kind
             self.debit = debit
             self.credit = credit
             self.amount = amount
             self.jobID = jobID
+            self.number = number
         }
 
         private enum CodingKeys: String, CodingKey {
-            case at, kind, debit, credit, amount
+            case at, kind, debit, credit, amount, number
             case jobID = "job_id"
         }
     }

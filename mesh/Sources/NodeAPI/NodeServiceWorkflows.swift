@@ -156,9 +156,12 @@ package struct WorkflowItemView: Hashable, Sendable, Codable {
     package var servedBy: String?
     /// Its outputs.
     package var outputs: [NamedCID]
+    /// Its number within the stage, from 0; nil from an older node.
+    package var number: Int?
 
-    package init(stage: String, _ item: StagePlan.Item) {
+    package init(stage: String, number: Int, _ item: StagePlan.Item) {
         self.stage = stage
+        self.number = number
         self.item = item.text
         switch item.phase {
         case .waiting: phase = "waiting"
@@ -173,8 +176,11 @@ package struct WorkflowItemView: Hashable, Sendable, Codable {
         outputs = item.outputs.map { NamedCID(name: $0.name, cid: $0.cid.text) }
     }
 
+    /// Where it is in the list of all items; nil from an older node.
+    package var place: WorkflowItemQuery.Place? { number.map { .init(stage: stage, number: $0) } }
+
     private enum CodingKeys: String, CodingKey {
-        case stage, item, phase, reason, outputs
+        case stage, item, phase, reason, outputs, number
         case servedBy = "served_by"
         case exitCode = "exit_code"
         case jobID = "job_id"

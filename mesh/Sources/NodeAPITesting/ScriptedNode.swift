@@ -36,6 +36,10 @@ package struct ScriptedNode: NodeService {
         package var submitted: @Sendable (JobSubmission) -> Void
         /// The workflow that every call about one answers with.
         package var workflow: WorkflowView?
+        /// The items of that workflow.
+        package var items: [WorkflowItemView] = []
+        /// The movements of the ledger, the newest first; without any, those of the sample.
+        package var movements: [WalletView.Entry] = []
         /// What every call about output answers with; a piece where it is asked from, unless it is set.
         package var output: OutputNews?
         /// The executors that are known.
@@ -145,7 +149,9 @@ package struct ScriptedNode: NodeService {
         try answer(Samples.report)
     }
 
-    package func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] { try answer(script.proofs) }
+    package func proofs(against receipt: CID?, limit: Int) async throws(NodeServiceError) -> [ProofView] {
+        try answer(script.proofs.filter { receipt == nil || $0.receiptCID == receipt?.text })
+    }
 
     package func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
         guard let proof = script.proofs.first(where: { $0.proofCID == cid.text }) else {
@@ -238,7 +244,19 @@ package struct ScriptedNode: NodeService {
         return try answer(peer)
     }
 
-    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView { try answer(Samples.wallet) }
+    package func wallet(_ query: WalletQuery) async throws(NodeServiceError) -> WalletView {
+        var wallet = Samples.wallet
+        if !script.movements.isEmpty { wallet.entries = script.movements }
+        wallet.entries = Array(wallet.entries.filter { ($0.number ?? 0) < query.before ?? .max }.prefix(query.limit))
+        return try answer(wallet)
+    }
+
+    package func activity(_ query: ActivityQuery) async throws(NodeServiceError) -> ActivityView {
+        try answer(
+            ActivityView(
+                from: query.from, stepMilliseconds: query.stepMilliseconds,
+                parts: Array(repeating: .init(), count: query.parts), isWhole: true))
+    }
 
     package func add(_ bytes: [UInt8]) async throws(NodeServiceError) -> AddedFile {
         try answer(AddedFile(cid: CID.hashing(bytes, codec: .raw).text, size: bytes.count))
@@ -349,8 +367,9 @@ package struct ScriptedNode: NodeService {
         try answer(theWorkflow())
     }
 
-    package func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
-        try answer([])
+    package func items(of id: CID, _ query: WorkflowItemQuery) async throws(NodeServiceError) -> [WorkflowItemView] {
+        let first = query.after.flatMap { place in script.items.firstIndex { $0.place == place } }.map { $0 + 1 } ?? 0
+        return try answer(Array(script.items.dropFirst(first).prefix(query.limit)))
     }
 
     package func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {

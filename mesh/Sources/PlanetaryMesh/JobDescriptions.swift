@@ -5,6 +5,7 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import SignedObjects
+import Workflows
 
 extension JobReader {
     /// Everything that the journals and the ledger tell about a job; `job` is how it stands now.
@@ -20,14 +21,31 @@ extension JobReader {
         let id = try? CID(parsing: job.jobID)
         if let id {
             let rows = try await stored { () throws(MeshStoreError) in try await store.ledger(of: id) }
-            description.movements = rows.prefix(JobDescription.receiptsMax).map { row in
-                WalletView.Entry(
-                    at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
-                    jobID: row.jobID?.text)
-            }
+            description.movements = rows.prefix(JobDescription.receiptsMax).map(WalletView.Entry.init)
+            try await tell(whatIsAround: id, in: &description)
         }
         description.sizes = try await sizes(in: description, manifest)
         return description
+    }
+
+    /// Tells of the workflow that made a job, and of the replicas that were made for it.
+    private func tell(whatIsAround id: CID, in description: inout JobDescription) async throws(NodeServiceError) {
+        let row = try await stored { () throws(MeshStoreError) in try await store.job(id, role: .originator) }
+        guard let row else { return }
+        if let workflow = ChildKey.workflow(ofKey: row.idempotencyKey) {
+            // Anybody may submit a job under such a key.
+            let known = try await stored { () throws(MeshStoreError) in
+                try await StoredWorkflows(store).row(workflow)
+            }
+            if known != nil { description.workflowID = workflow.text }
+        }
+        let rows = try await stored { () throws(MeshStoreError) in
+            try await JobRow.all(
+                withKeysFrom: ReplicaKey.prefix(of: JobID(id)), limit: JobDescription.replicasMax, in: store)
+        }
+        var views: [JobView] = []
+        for row in rows { views.append(await view(of: row)) }
+        if !views.isEmpty { description.replicas = views }
     }
 
     /// How many sizes are looked up for one description.

@@ -11,7 +11,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKeeper {
+extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKeeper, ListKeeper {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -285,10 +285,6 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         return try await auditor.export(cid, withOutputs: withOutputs)
     }
 
-    package nonisolated func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
-        try await ProofDesk(auditor: auditor).proofs(limit: limit)
-    }
-
     package nonisolated func proof(_ cid: CID) async throws(NodeServiceError) -> ProofView {
         try await ProofDesk(auditor: auditor).proof(cid)
     }
@@ -348,8 +344,8 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         PeerView(try await neighbourhood.connect(address), core, at: moment)
     }
 
-    package func wallet(entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
-        try await report.wallet(core.market.ledger, entriesLimit: entriesLimit)
+    package func wallet(_ query: WalletQuery) async throws(NodeServiceError) -> WalletView {
+        try await report.wallet(core.market.ledger, query)
     }
 
     // MARK: Files
@@ -391,8 +387,10 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         try await workflows.view(id, past: version)
     }
 
-    package nonisolated func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
-        try await workflows.items(of: id, stage: stage)
+    package nonisolated func items(
+        of id: CID, _ query: WorkflowItemQuery
+    ) async throws(NodeServiceError) -> [WorkflowItemView] {
+        try await workflows.items(of: id, query)
     }
 
     package nonisolated func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {

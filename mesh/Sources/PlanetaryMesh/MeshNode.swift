@@ -47,6 +47,8 @@ package actor MeshNode {
     nonisolated let peerDesk: PeerDesk
     nonisolated let desk: SubmissionDesk
     nonisolated let workflows: WorkflowDesk
+    /// Lists and counts what the store has.
+    package nonisolated let lists: ListDesk
     /// The topics of single jobs.
     private let followed = FollowedTopics()
     /// What the start could not resume.
@@ -93,6 +95,7 @@ package actor MeshNode {
         peerDesk = PeerDesk(parts: parts)
         desk = SubmissionDesk(parts: parts, room: room)
         workflows = WorkflowDesk(parts: parts, end: end)
+        lists = ListDesk(auditor: ReceiptAuditor(parts))
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
         (work, workIn) = AsyncStream.makeStream(of: NodeErrand.self)

@@ -126,22 +126,28 @@ struct NodeReport: Sendable {
     }
 
     /// Balances, holds and the newest movements: the market has the entries of jobs that it remembers, the store all.
-    func wallet(_ ledger: Ledger, entriesLimit: Int) async throws(NodeServiceError) -> WalletView {
+    func wallet(_ ledger: Ledger, _ query: WalletQuery) async throws(NodeServiceError) -> WalletView {
         let holds = ledger.accounts.compactMap { row -> WalletView.Hold? in
             guard case .escrow(let job) = row.account, row.balance > .zero else { return nil }
             return WalletView.Hold(jobID: job.description, amount: row.balance.units)
         }
         let rows = try await stored { () throws(MeshStoreError) in
-            try await parts.store.newestLedger(limit: entriesLimit)
-        }
-        let entries = rows.map { row in
-            WalletView.Entry(
-                at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
-                jobID: row.jobID?.text)
+            try await LedgerRow.newest(
+                before: query.before ?? .max, kind: query.kind?.rawValue, limit: query.limit, in: parts.store)
         }
         return WalletView(
             did: parts.identity.did.text, available: ledger.wallet.units, held: ledger.escrowTotal.units,
-            paid: ledger.paid.units, earned: ledger.earned.units, holds: holds, entries: entries)
+            paid: ledger.paid.units, earned: ledger.earned.units, holds: holds,
+            entries: rows.map(WalletView.Entry.init))
+    }
+}
+
+extension WalletView.Entry {
+    /// A movement as the store has it.
+    init(_ row: LedgerRow) {
+        self.init(
+            at: row.at, kind: row.kind, debit: row.debit, credit: row.credit, amount: row.amount,
+            jobID: row.jobID?.text, number: row.sequence)
     }
 }
 

@@ -11,11 +11,11 @@ import SignedObjects
 struct ProofDesk: Sendable {
     let auditor: ReceiptAuditor
 
-    /// The proofs that this node made, newest first.
-    func proofs(limit: Int) async throws(NodeServiceError) -> [ProofView] {
+    /// The proofs that this node made, newest first; or those against one receipt.
+    func proofs(against receipt: CID?, limit: Int) async throws(NodeServiceError) -> [ProofView] {
         let rows = try await stored { () throws(MeshStoreError) in
             try await auditor.store.persisted()
-            return try await ProofRow.all(in: auditor.store, limit: limit)
+            return try await ProofRow.all(in: auditor.store, against: receipt, limit: limit)
         }
         var views: [ProofView] = []
         for row in rows {

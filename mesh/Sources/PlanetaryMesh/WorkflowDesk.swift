@@ -278,16 +278,31 @@ actor WorkflowDesk {
         }
     }
 
-    func items(of id: CID, stage: String?) async throws(NodeServiceError) -> [WorkflowItemView] {
+    func items(of id: CID, _ query: WorkflowItemQuery) async throws(NodeServiceError) -> [WorkflowItemView] {
         let known = try await known(id)
-        return known.plan.stages.filter { stage == nil || $0.definition.id == stage }.flatMap { stage in
-            stage.items.enumerated().map { index, item in
-                var view = WorkflowItemView(stage: stage.definition.id, item)
-                guard item.phase == .running, let attempt = item.attempt else { return view }
-                view.jobID = known.run.jobs[ChildKey(stage: stage.definition.id, item: index, attempt: attempt)]?.text
-                return view
+        var stages = known.plan.stages[...]
+        if let after = query.after {
+            guard let index = stages.firstIndex(where: { $0.definition.id == after.stage }) else {
+                throw NodeServiceError(.invalidRequest, "The workflow has no stage \(after.stage.cut(bytesMax: 64)).")
+            }
+            stages = stages[index...]
+        }
+        var page: [WorkflowItemView] = []
+        for stage in stages where query.stage == nil || stage.definition.id == query.stage {
+            let id = stage.definition.id
+            let first = query.after?.stage == id ? (query.after?.number ?? 0) + 1 : 0
+            for index in stage.items.indices.dropFirst(first) {
+                guard page.count < query.limit else { return page }
+                let item = stage.items[index]
+                var view = WorkflowItemView(stage: id, number: index, item)
+                guard query.phase == nil || view.phase == query.phase?.rawValue else { continue }
+                if item.phase == .running, let attempt = item.attempt {
+                    view.jobID = known.run.jobs[ChildKey(stage: id, item: index, attempt: attempt)]?.text
+                }
+                page.append(view)
             }
         }
+        return page
     }
 
     func obey(_ order: WorkflowOrder, of id: CID) async throws(NodeServiceError) -> WorkflowView {

@@ -21,6 +21,13 @@ package struct ChildKey: Hashable, Sendable, Codable {
     package func idempotencyKey(of workflow: CID) -> String {
         "workflow/\(workflow.text)/\(stage)/\(item)/\(attempt)"
     }
+
+    /// The workflow that a key names; nil if it is no key of a workflow's job.
+    package static func workflow(ofKey key: String) -> CID? {
+        let parts = key.split(separator: "/")
+        guard parts.count == 5, parts[0] == "workflow" else { return nil }
+        return try? CID(parsing: String(parts[1]))
+    }
 }
 
 /// How a job of a plan ended.

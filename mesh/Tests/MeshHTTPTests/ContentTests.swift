@@ -170,8 +170,53 @@ struct ContentTests {
             #expect(try await scene.ask("/v1/dag/head?since=x", scene.read).status == 400)
             let witness = try await scene.ask("/v1/dag/witness", scene.read)
             #expect(try MeshJSON.decode(WitnessKeyView.self, from: witness.body).authors.isEmpty)
+            let against = try await scene.ask("/v1/proofs?receipt=\(roots[0].text)", scene.read)
+            #expect(try MeshJSON.decode([ProofView].self, from: against.body).isEmpty, "no proof is against it")
             let jobs = try await scene.ask("/v1/jobs?label=a%26b%20c&limit=1", scene.read)
             #expect(jobs.headers["link"] == nil)
+        }
+    }
+
+    @Test func movementsAndItemsGoOnBehindTheirLastEntry() async throws {
+        var script = ScriptedNode.Script()
+        script.items = try (0..<5).map { number in
+            let (stage, place) = (number < 3 ? "a" : "b-1", number % 3)
+            let text = """
+                {"stage":"\(stage)","number":\(place),"item":"\(number)","phase":"done","outputs":[]}
+                """
+            return try MeshJSON.decode(WorkflowItemView.self, from: Array(text.utf8))
+        }
+        script.movements = (1...5).reversed().map {
+            .init(at: 1, kind: "hold", debit: "wallet", credit: "escrow", amount: 1, jobID: nil, number: $0)
+        }
+        let (items, movements) = (script.items, script.movements)
+        try await WebScene.run(script) { scene in
+            func all<Page: Decodable, Item>(
+                _ first: String, _ type: Page.Type, _ part: (Page) -> [Item]
+            ) async throws -> (items: [Item], pages: Int) {
+                var (target, found, pages): (String?, [Item], Int) = (first, [], 0)
+                while let next = target {
+                    let page = try await scene.ask(next, scene.read)
+                    found += part(try MeshJSON.decode(type, from: page.body))
+                    target = page.headers["link"].flatMap(Self.next)
+                    pages += 1
+                }
+                return (found, pages)
+            }
+            let path = "/v1/workflows/\(Samples.jobID.text)/items"
+            let listed = try await all(path + "?limit=2", [WorkflowItemView].self) { $0 }
+            #expect(listed.items == items && listed.pages == 3)
+            let booked = try await all("/v1/wallet?entries=2", WalletView.self, \.entries)
+            #expect(booked.items == movements && booked.pages == 3, "after number 1 nothing can come")
+            for wrong in ["a", "a/", "/1", "a/-1", "a/1/2", "a/\(UInt64(UInt32.max) + 1)", "a/\(Int.max)"] {
+                #expect(try await scene.ask(path + "?after=\(wrong)", scene.read).status == 400, "\(wrong)")
+            }
+            for wrong in ["until=-1", "step=999", "step=86400001", "parts=0", "parts=61"] {
+                #expect(try await scene.ask("/v1/activity?\(wrong)", scene.read).status == 400, "\(wrong)")
+            }
+            let asked = "/v1/activity?until=100000&step=1000&parts=60"
+            let counted = try MeshJSON.decode(ActivityView.self, from: await scene.ask(asked, scene.read).body)
+            #expect(counted.from == 40_000 && counted.parts.count == 60)
         }
     }
 

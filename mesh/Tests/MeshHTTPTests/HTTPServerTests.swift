@@ -45,7 +45,7 @@ import Testing
             let asked = try await node.reputation(of: "did:key:z6Mk&=?").subjects.first
             #expect(asked?.did == "did:key:z6Mk&=?" && asked?.reasons?.count == 1)
             #expect(try await node.connect(address).addresses == [address.text])
-            #expect(try await node.wallet(entriesLimit: 5) == Samples.wallet)
+            #expect(try await node.wallet(WalletQuery(limit: 5)) == Samples.wallet)
             #expect(try await node.add(bytes) == AddedFile(cid: cid.text, size: 6))
             #expect(try await node.get(cid) == bytes)
             #expect(try await node.block(cid) == bytes)

@@ -64,9 +64,9 @@ import Testing
         try await book(jobs: 7, store.value)
         #expect(try await store.value.openLedger().map(\.kind) == ["grant", "hold"])
         #expect(try await store.value.openLedger().last?.jobID == jobID(7))
-        let newest = try await store.value.newestLedger(limit: 3)
+        let newest = try await LedgerRow.newest(limit: 3, in: store.value)
         #expect(newest.map(\.kind) == ["hold", "refund", "settle"])
-        #expect(try await store.value.newestLedger(limit: -1).isEmpty)
+        #expect(try await LedgerRow.newest(limit: -1, in: store.value).isEmpty)
     }
 
     @Test func aListingHasAtMostAPage() async throws {
@@ -77,7 +77,7 @@ import Testing
         #expect(try await store.value.balances().map(\.account) == ["escrow/4", "issuance"])
         #expect(try await store.value.balances(after: "issuance").map(\.account) == ["paid/0", "paid/1"])
         #expect(try await store.value.ledger().map(\.sequence) == [1, 2])
-        #expect(try await store.value.newestLedger(limit: 100).count == 2)
+        #expect(try await LedgerRow.newest(limit: 100, in: store.value).count == 2)
         #expect(try await store.value.jobs()?.rows.count == 2)
     }
 

@@ -21,7 +21,8 @@ final class StoreFolder: Sendable {
     /// Takes away what came with versions 7 and 8.
     static let withoutOutcomes =
         withoutHeads + """
-            DROP INDEX jobs_bids; ALTER TABLE jobs DROP COLUMN standard; ALTER TABLE jobs DROP COLUMN outcome;
+            DROP INDEX jobs_ended; DROP INDEX jobs_bids;
+            ALTER TABLE jobs DROP COLUMN standard; ALTER TABLE jobs DROP COLUMN outcome;
             ALTER TABLE jobs DROP COLUMN outcome_detail; ALTER TABLE jobs DROP COLUMN winner_price;
             ALTER TABLE jobs DROP COLUMN payment;
 

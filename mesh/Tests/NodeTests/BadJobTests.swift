@@ -51,7 +51,7 @@ struct BadJobTests {
             try Assembler.module(#"(module (memory (export "memory") \#(pages)) (func (export "_start")))"#)
         }
         try await NodeMesh.run(prices: [10]) { mesh in
-            let before = try await mesh.originator.wallet(entriesLimit: 0)
+            let before = try await mesh.originator.wallet(WalletQuery(limit: 0))
             let huge = try module(pages: 49_152)
             // The second time the node remembers its inspection.
             for _ in 0..<2 {
@@ -62,7 +62,7 @@ struct BadJobTests {
                 await #expect(throws: refusal) { try await mesh.submit(huge) }
             }
             #expect(try await mesh.originator.jobs(limit: 10).isEmpty)
-            #expect(try await mesh.originator.wallet(entriesLimit: 0) == before)
+            #expect(try await mesh.originator.wallet(WalletQuery(limit: 0)) == before)
             // As much as the job may have is not too much, and another limit is another job.
             let fitting = try await mesh.submit(try module(pages: 32)) { $0.limits.maxMemoryBytes = 2 << 20 }
             #expect(try await mesh.result(of: fitting).ending == .succeeded)
@@ -155,7 +155,7 @@ struct BadJobTests {
             for price in [510, 710] {
                 #expect(lines.contains { $0.contains("at most \(price) tokens") }, "\(price): \(lines)")
             }
-            #expect(try await mesh.originator.wallet(entriesLimit: 10).held == 0)
+            #expect(try await mesh.originator.wallet(WalletQuery(limit: 10)).held == 0)
         }
     }
 

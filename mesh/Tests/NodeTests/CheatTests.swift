@@ -99,7 +99,7 @@ struct CheatTests {
                         })
                     #expect(settled.amountPaid == .zero && settled.receiptCID == receipt.cid, "\(lie)")
                     #expect(settled.verdict == lie.verdict, "\(lie)")
-                    let proofs = try await mesh.originator.proofs(limit: 50)
+                    let proofs = try await mesh.originator.proofs(against: nil, limit: 50)
                     let made = proofs.first { $0.receiptCID == receipt.cid.text }
                     #expect((made != nil) == lie.isProved, "\(lie)")
                     guard let made else { return }
@@ -164,7 +164,7 @@ struct CheatTests {
             let view = try await liar.proof(proof.cid)
             #expect(view.cost?.fuelMax == JobSubmission.Limits.standard.maxFuel)
             #expect(try await liar.verifyProof(proof.cid).verdict == .fails)
-            #expect(try await liar.proofs(limit: 10).isEmpty, "only what a node found itself is listed")
+            #expect(try await liar.proofs(against: nil, limit: 10).isEmpty, "only what a node found itself is listed")
         }
     }
 

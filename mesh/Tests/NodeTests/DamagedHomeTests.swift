@@ -33,14 +33,14 @@ struct DamagedHomeTests {
                 jobs.append(job)
                 try await eventually("\(label) runs") { try await mesh.originator.job(job).phase == "Running" }
             }
-            let wallet = try await mesh.originator.wallet(entriesLimit: 1)
+            let wallet = try await mesh.originator.wallet(WalletQuery(limit: 1))
             #expect(Set(wallet.holds.map(\.jobID)) == Set(jobs.map(\.text)))
             tokens = wallet.available + wallet.held
         } afterwards: { folder in
             let homes = ["0", "1"].map { folder.appendingPathComponent($0).path }
             for home in homes { try Self.flipBit(inJournalOf: jobs[0], home) }
             try await expectLeftOut(jobs, home: homes[1], identities[1], role: .originator) { node in
-                let wallet = try await node.wallet(entriesLimit: 1)
+                let wallet = try await node.wallet(WalletQuery(limit: 1))
                 #expect(wallet.holds.map(\.jobID) == [jobs[1].text])
                 #expect(wallet.available + wallet.held == tokens)
                 #expect(wallet.entries.first?.kind == "refund" && wallet.entries.first?.jobID == jobs[0].text)
@@ -127,7 +127,7 @@ struct DamagedHomeTests {
         try first.store.close()
         for start in 1...2 as ClosedRange<UInt64> {
             let node = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: first.identity)
-            let wallet = try await node.wallet(entriesLimit: 10)
+            let wallet = try await node.wallet(WalletQuery(limit: 10))
             #expect(wallet.holds.map(\.jobID) == [jobs[0].text])
             #expect(wallet.available == 1_000_000_000 - 500)
             #expect(Set(wallet.entries.filter { $0.kind == "refund" }.map(\.jobID)) == Set(jobs[1...].map(\.text)))

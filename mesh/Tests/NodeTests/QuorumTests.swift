@@ -134,7 +134,7 @@ struct QuorumTests {
                     let result = try await mesh.result(of: job)
                     #expect(result.ending == .succeeded, "\(result.detail)")
                     #expect(result.executorDID == mesh.nodes[0].identity.did.text)
-                    #expect(try await mesh.originator.proofs(limit: 10).count == 2)
+                    #expect(try await mesh.originator.proofs(against: nil, limit: 10).count == 2)
                 }
             }
         }

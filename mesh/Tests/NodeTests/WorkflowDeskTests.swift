@@ -57,6 +57,37 @@ struct WorkflowDeskTests {
         }
     }
 
+    @Test("Items are listed in pages, stage by stage, and by how far they are")
+    func pages() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let desk = WorkflowDesk(parts: mesh.originator.parts, end: mesh.originator.end)
+            var definition = definition()
+            definition.stages[0].forEach = .range(from: 1, through: 5)
+            definition.stages.append(definition.stages[0])
+            definition.stages[1].id = "b"
+            let begun = try await desk.begin(WorkflowSubmission(definition: definition, key: "k"))
+            let id = try #require(try? CID(parsing: begun.workflowID))
+            func places(_ query: WorkflowItemQuery) async throws -> [String] {
+                try await desk.items(of: id, query).compactMap(\.place?.text)
+            }
+            let all = ["a/0", "a/1", "a/2", "a/3", "a/4", "b/0", "b/1", "b/2", "b/3", "b/4"]
+            var query = WorkflowItemQuery(limit: 4)
+            #expect(try await places(query) == Array(all[..<4]))
+            query.after = WorkflowItemQuery.Place(text: "a/3")
+            #expect(try await places(query) == Array(all[4..<8]))
+            query.after = WorkflowItemQuery.Place(text: "b/3")
+            #expect(try await places(query) == ["b/4"])
+            query.after = WorkflowItemQuery.Place(text: "b/4")
+            #expect(try await places(query).isEmpty)
+            query.after = WorkflowItemQuery.Place(text: "a/\(UInt32.max)")
+            #expect(try await places(query) == Array(all[5..<9]))
+            #expect(try await places(WorkflowItemQuery(stage: "b", limit: 2)) == ["b/0", "b/1"])
+            #expect(try await places(WorkflowItemQuery(phase: .done, limit: 9)).isEmpty)
+            query.after = WorkflowItemQuery.Place(text: "z/1")
+            await #expect(throws: NodeServiceError.self) { try await desk.items(of: id, query) }
+        }
+    }
+
     @Test("A call waits until something happens to its workflow, watchersMax of them at a time")
     func watching() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in

@@ -55,19 +55,12 @@ function nice(value) {
   return [1, 2, 4, 6, 8, 10].map((factor) => factor * power).find((step) => step >= value);
 }
 
-/** Counts in bins of equal length up to now: `items` are { at, values }. */
-export function binned(items, { bins, milliseconds, now, values, title }) {
-  const begin = now - bins * milliseconds;
-  const all = Array.from({ length: bins }, (_, index) => ({
-    title: title(begin + index * milliseconds),
-    at: begin + index * milliseconds,
-    values: Array(values).fill(0),
-  }));
-  for (const item of items) {
-    const bin = all[Math.floor((item.at - begin) / milliseconds)];
-    if (bin) item.values.forEach((value, which) => (bin.values[which] += value));
-  }
-  return all;
+/** The parts of what /v1/activity counted, as bins of bars: `names` are the counts that are drawn. */
+export function parted({ from, step_ms, parts }, title, names) {
+  return parts.map((part, index) => {
+    const at = from + index * step_ms;
+    return { at, title: title(at), values: names.map((name) => part[name]) };
+  });
 }
 
 /** Stages in columns by what each needs, with an arrow for each need. */

@@ -1,5 +1,6 @@
 // One job: where it stands, its story, bids with their reasons, outputs, and what its receipt proves.
 import { h, show, panel, card, table, facts, failure, action, confirmed, note, waiting } from "./dom.js";
+import { jobTable } from "./pages.js";
 import { get, post, lines, beginning, output as heard, follow, part as inPath } from "./api.js";
 import { number, tokens, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
 import { outcome, payment, node, cid, at, checks, jobByID } from "./words.js";
@@ -32,12 +33,13 @@ const shownBytesMax = 64 * 1024;
 
 export async function job({ container, rest: [id], signal }) {
   const path = `/v1/jobs/${inPath(id)}`;
-  const names = ["head", "steps", "progress", "live", "bids", "story", "summary", "outputs", "receipt", "request"];
+  const names = ["head", "steps", "progress", "live", "bids", "replicas", "story", "summary", "outputs", "receipt", "request"];
   const part = Object.fromEntries(names.map((name) => [name, h("div", { class: "stack" })]));
   const draw = {
-    head: panel(part.head, (job) => header(job, path, refresh)),
+    head: panel(part.head, ({ job, workflow }) => header(job, workflow, path, refresh)),
     steps: panel(part.steps, ({ job, lines: story }) => stepper(job, story)),
     bids: panel(part.bids, (it) => [bids(it), attempts(it)]),
+    replicas: panel(part.replicas, replicas),
     story: panel(part.story, ({ job, lines: story }) => card("Story", timeline(job, story))),
     summary: panel(part.summary, summary),
     outputs: panel(part.outputs, ({ job, sizes }) => outputs(job, sizes, signal)),
@@ -50,7 +52,8 @@ export async function job({ container, rest: [id], signal }) {
       get(`${path}/description`, signal), get(`${path}/explanation`, signal).catch(() => ({ lines: [] }))
     ]);
     last = description.job;
-    draw.head(last);
+    draw.head({ job: last, workflow: description.workflow_id });
+    draw.replicas(description.replicas ?? []);
     draw.steps({ job: last, lines: explanation.lines });
     draw.bids({ bids: description.bids, further: description.further_bids, attempts: description.attempts,
       news: explanation.lines.map((line) => line.news).filter(Boolean) });
@@ -70,7 +73,7 @@ export async function job({ container, rest: [id], signal }) {
   await load();
   show(container, part.head, h("div", { class: "stack" }, part.steps, part.progress, part.live, h(
   "div", { class: "columns" },
-    h("div", { class: "stack" }, part.bids, part.receipt, part.story),
+    h("div", { class: "stack" }, part.bids, part.replicas, part.receipt, part.story),
     h("div", { class: "stack" }, part.summary, part.outputs, part.request))));
   if (!last.terminal) {
     watch(path, part.progress, refresh, signal);
@@ -150,14 +153,15 @@ async function listen(id, place, signal) {
   if (!signal.aborted) show(place);
 }
 
-function header(job, path, refresh) {
+function header(job, workflow, path, refresh) {
   const mayCancel = !job.terminal && job.role === "originator" && job.outcome !== "cancelling";
   return h("div", { class: "head" },
     h("div", { class: "grow" },
       h("h1", { class: "name" }, job.label ? tame(job.label) : `Job ${short(job.job_id)}`),
       h("p", {}, job.role === "executor" ? "For another node" : "Asked for by this node", ", submitted ", at(job
           .submitted_at),
-        ", ", cid(job.job_id, "the job's ID"))),
+        ", ", cid(job.job_id, "the job's ID")),
+      workflow ? h("p", {}, "A job of ", h("a", { href: `#/workflow/${workflow}` }, "a workflow")) : null),
     h("div", { class: "row" }, outcome(job), payment(job), mayCancel ? action("Cancel", async () => {
       if (!await confirmed("Cancel this job?",
           "What ran so far is paid; the rest of what is held comes back.", "Cancel the job")) return;
@@ -241,6 +245,12 @@ function attempts({ attempts: list }) {
     { title: "How it ended", wide: true, cell: (attempt) => (attempt.failure ? tame(attempt.failure, 300) :
         "under way, or with the result") },
   ], list, ""), { flush: true });
+}
+
+/** The jobs of other executors that do the same work, so that their results can be compared. */
+function replicas(list) {
+  if (list.length === 0) return null;
+  return card("The same work elsewhere", jobTable(list, ""), { flush: true });
 }
 
 const findings = {
@@ -357,14 +367,13 @@ function receipt({ receipt: each, own, terminal }, signal) {
 
 /** Tells of proofs of fraud against a receipt that this node itself has made; others are found by their CID. */
 async function provenAgainst(each, place, signal) {
-  let all;
+  let found;
   try {
-    all = await get("/v1/proofs?limit=1000", signal);
+    found = await get(`/v1/proofs?receipt=${inPath(each)}&limit=20`, signal);
   } catch (error) {
     show(place, failure(error));
     return;
   }
-  const found = all.filter((proof) => proof.receipt_cid === each);
   if (found.length === 0) return;
   show(place, h("div", { class: "box bad" }, h("strong", {}, "The receipt says what is not so"), found.map((proof) =>
     h("p", {}, "Proof ", cid(proof.proof_cid, "the proof's CID"), " by ", node(proof.maker_did), ". ",

@@ -3,7 +3,7 @@ import { h, s, show, panel, card, table, facts, tiles, action, field, note, fail
   confirmed } from "./dom.js";
 import { get, post, session } from "./api.js";
 import { head, kept, jobTable } from "./pages.js";
-import { bars, binned } from "./charts.js";
+import { bars, parted } from "./charts.js";
 import { number, tokens, bytes, duration, tame, short, plural, brief, dayOf } from "./formats.js";
 import { node, at, cid, jobLink } from "./words.js";
 
@@ -238,8 +238,8 @@ export async function executor({ container, signal }) {
         ["Longest run", offer ? duration((limit(offer, "timeout_seconds") ?? 0) * 1000) : ""],
       ])));
   });
-  const drawDays = panel(parts[1], ({ income, today }) => card("Earned by day", bars("Tokens earned by day",
-    binned(income, { bins: 14, milliseconds: dayLength, now: today, values: 1, title: dayOf }), [
+  const drawDays = panel(parts[1], (activity) => card("Earned by day", bars("Tokens earned by day",
+    parted(activity, dayOf, ["earned"]), [
       ["a", "tokens"]
     ], { label: (bin, index) => (index % 4 === 1 ? dayOf(bin.at) : null) })));
   const drawLost = panel(parts[2], (lost) => card("Bids that were lost", table("Lost bids", [
@@ -254,21 +254,20 @@ export async function executor({ container, signal }) {
     actions: h("a", { href: "#/jobs?role=executor" }, "All")
   }));
   const load = async () => {
-    const [status, offers, wallet, lost, runs] = await Promise.all([
-      get("/v1/status", signal), get("/v1/offers", signal), get("/v1/wallet?entries=5000", signal),
+    const midnight = new Date().setHours(24, 0, 0, 0);
+    const [status, offers, activity, lost, runs] = await Promise.all([
+      get("/v1/status", signal), get("/v1/offers", signal),
+      get(`/v1/activity?until=${midnight}&step=${dayLength}&parts=14`, signal),
       get("/v1/jobs?role=executor&status=lost&limit=12", signal), get(
         "/v1/jobs?role=executor&status=open,succeeded,failed&limit=12", signal)
     ]);
-    return { status, offer: offers.offers.find((offer) => offer.here), wallet, lost: lost.jobs, runs: runs
+    return { status, offer: offers.offers.find((offer) => offer.here), activity, lost: lost.jobs, runs: runs
         .jobs };
   };
-  const draw = ({ status, offer, wallet, lost, runs }) => {
-    const midnight = new Date().setHours(24, 0, 0, 0);
-    const income = wallet.entries.filter((entry) => entry.kind === "income").map((entry) => ({ at: entry.at,
-      values: [entry.amount] }));
+  const draw = ({ status, offer, activity, lost, runs }) => {
     drawState({ state: status.executor_state ?? { state: status.executor ? "open" : "off", running: 0,
         waiting: 0, hours: [], nice: 0 }, offer });
-    drawDays({ income: income.filter((each) => each.at > midnight - 14 * dayLength), today: midnight });
+    drawDays(activity);
     drawLost(lost);
     drawRuns(runs);
   };

@@ -2,7 +2,7 @@
 import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, field, choice, note, copyButton }
 from "./dom.js";
 import { get, post, follow, session, part } from "./api.js";
-import { bars, binned } from "./charts.js";
+import { bars, parted } from "./charts.js";
 import { number, tokens, bytes, duration, short, tame, brief, plural, time, when } from "./formats.js";
 import { outcome, outcomeNames, payment, jobLink, jobByID, node, at, cid } from "./words.js";
 
@@ -22,13 +22,14 @@ export async function kept(container, signal, kinds, load, draw, seconds) {
 // MARK: Overview
 
 const hour = 3_600_000;
+const minutes2 = 120_000;
 
 export async function overview({ container, signal }) {
   const parts = { tiles: h("div"), warnings: h("div"), charts: h("div"), open: h("div"), ended: h("div") };
   const draw = {
     tiles: panel(parts.tiles, tiles),
     warnings: panel(parts.warnings, (list) => list.map((text) => h("div", { class: "box warn" }, text))),
-    charts: panel(parts.charts, ({ ended, flows, now }) => overviewCharts(ended, flows, now)),
+    charts: panel(parts.charts, overviewCharts),
     open: panel(parts.open, (list) => card("Under way", jobTable(list,
     "Nothing runs or waits."), { flush: true })),
     ended: panel(parts.ended, (list) => card("Ended last", jobTable(list,
@@ -40,25 +41,23 @@ export async function overview({ container, signal }) {
   let isFirst = true;
   let charts = null;
   await kept(container, signal, ["job", "money", "peer"], async () => {
-    // What the charts need is much, and changes little in ten seconds.
-    if (!charts || Date.now() - charts.at > 10_000) {
-      const [recent, wallet] = await Promise.all([
-        get(`/v1/jobs?status=ended&since=${Date.now() - hour}&limit=500`, signal),
-        get("/v1/wallet?entries=500", signal),
+    // What the charts need takes the node a while, and changes little in ten seconds.
+    const now = Math.ceil(Date.now() / minutes2) * minutes2;
+    if (!charts || charts.now !== now || Date.now() - charts.at > 10_000) {
+      const [activity, wallet] = await Promise.all([
+        get(`/v1/activity?until=${now}&step=${minutes2}&parts=${hour / minutes2}`, signal),
+        get("/v1/wallet?entries=0", signal),
       ]);
-      charts = { at: Date.now(), recent, wallet };
+      charts = { at: Date.now(), now, activity, wallet };
     }
     const [status, open, ended] = await Promise.all([
       get("/v1/status", signal), get("/v1/jobs?status=open&limit=200", signal),
       get("/v1/jobs?status=ended&limit=8", signal),
     ]);
-    const { recent, wallet } = charts;
-    return { status, open, recent, ended, wallet };
-  }, ({ status, open, recent, ended, wallet }) => {
-    const now = Math.ceil(Date.now() / 120_000) * 120_000;
-    const flows = wallet.entries.filter((entry) => entry.at >= now - hour).map(flow).filter(({ values }) =>
-      values);
-    const sum = (which) => flows.reduce((total, { values }) => total + values[which], 0);
+    const { activity, wallet } = charts;
+    return { status, open, activity, ended, wallet };
+  }, ({ status, open, activity, ended, wallet }) => {
+    const sum = (name) => activity.parts.reduce((total, each) => total + each[name], 0);
     const running = open.jobs.filter((job) => /^(preparing|running|collecting|checking)$/.test(job
     .outcome));
     const more = open.next && open.jobs.length >= 200 ? "+" : "";
@@ -70,8 +69,8 @@ export async function overview({ container, signal }) {
       ["Waiting", `${open.jobs.length - running.length}${more}`, wallet.held > 0 ?
         `${tokens(wallet.held)} held` : "nothing is held"
       ],
-      ["Paid, last hour", brief(sum(1)), "tokens out"],
-      ["Earned, last hour", brief(sum(0)), "tokens in"],
+      ["Paid, last hour", brief(sum("paid")), "tokens out"],
+      ["Earned, last hour", brief(sum("earned")), "tokens in"],
       ["Peers", number(status.connected_peers), status.region ? `region ${tame(status.region, 30)}` :
         "connected"
       ],
@@ -83,7 +82,7 @@ export async function overview({ container, signal }) {
       disk && disk.state !== "open" ?
       `The storage is ${tame(disk.state)}: the node takes no new work.` : null
     ].filter(Boolean));
-    draw.charts({ ended: recent.jobs.map((job) => [job.updated_at, job.outcome]), flows, now });
+    draw.charts(activity);
     draw.open(open.jobs.slice(0, 12));
     draw.ended(ended.jobs);
     if (isFirst) {
@@ -95,30 +94,22 @@ export async function overview({ container, signal }) {
   });
 }
 
-/** What a movement brings into this wallet or takes out of it: [in, out]. */
-function flow(entry) {
-  if (entry.kind === "income") return { at: entry.at, values: [entry.amount, 0] };
-  if (entry.credit.startsWith("paid/")) return { at: entry.at, values: [0, entry.amount] };
-  return { at: entry.at };
-}
-
-function overviewCharts(ended, flows, now) {
-  const shape = { bins: 30, milliseconds: 120_000, now, title: (from) => time(from).slice(0, 5) };
-  const label = (bin, index) => (index % (innerWidth < 1180 ? 15 : 10) === 0 || index === 29 ? time(bin.at).slice(0,
-    5) : null);
-  const jobs = ended.filter(([, name]) => !/^(lost|refused|lapsed|undelivered|declined)$/.test(name))
-    .map(([moment, name]) => ({ at: moment, values: name === "succeeded" ? [1, 0] : [0, 1] }));
+function overviewCharts(activity) {
+  const title = (from) => time(from).slice(0, 5);
+  const label = (bin, index) => (index % (innerWidth < 1180 ? 15 : 10) === 0 || index === 29 ? title(bin.at) : null);
+  const cut = activity.whole ? null :
+    h("p", { class: "small muted" }, "There was so much that only the newest is counted.");
   return h("div", { class: "halves" },
-    card("Jobs of the last hour", bars("Jobs that ended", binned(jobs, { ...shape, values: 2 }),
+    card("Jobs of the last hour", [bars("Jobs that ended", parted(activity, title, ["succeeded", "ended_otherwise"]),
       [
         ["a", "succeeded"],
         ["e", "ended otherwise"]
-      ], { label })),
-    card("Tokens of the last hour", bars("Tokens", binned(flows, { ...shape, values: 2 }),
+      ], { label }), cut]),
+    card("Tokens of the last hour", [bars("Tokens", parted(activity, title, ["earned", "paid"]),
       [
         ["a", "earned"],
         ["b", "paid"]
-      ], { label })));
+      ], { label }), cut]));
 }
 
 // MARK: Jobs
@@ -217,7 +208,9 @@ const kinds = {
 };
 
 export async function money({ container, signal }) {
-  let entries = 100;
+  const pageLength = 100;
+  // Where each page after the first begins: behind the movement of this number.
+  let pages = [];
   let kind = "";
   const parts = [h("div"), h("div"), h("div")];
   const drawTiles = panel(parts[0], tiles);
@@ -226,7 +219,7 @@ export async function money({ container, signal }) {
       { title: "Held", num: true, cell: (hold) => tokens(hold.amount) },
     ], holds,
   "Nothing is held. A job holds the most that it may cost, until it is settled."), { flush: true }));
-  const drawEntries = panel(parts[2], ({ list, limit, filter }) => card("Statement", [
+  const drawEntries = panel(parts[2], ({ list, page, filter }) => card("Statement", [
     table("Movements, the newest first", [
       { title: "When", nowrap: true, cell: (entry) => at(entry.at) },
       { title: "What", cell: (entry) => kinds[entry.kind] ?? tame(entry.kind.replaceAll("_", " ")) }, {
@@ -242,18 +235,12 @@ export async function money({ container, signal }) {
       { title: "Job", cell: (entry) => jobByID(entry.job_id) },
       { title: "Tokens", num: true, cell: (entry) =>
           `${entry.credit === "wallet" ? "+" : entry.debit === "wallet" ? "−" : ""}${number(entry.amount)}` },
-    ], filter ? list.filter((entry) => entry.kind === filter) : list, "No movements yet."),
-    h("div", { class: "foot row" }, list.length >= limit && limit < 10_000 ?
-      h("button", {
-        type: "button",
-        "data-key": "more",
-        click: () => {
-          entries = Math.min(entries * 4, 10_000);
-          refresh();
-        }
-      }, "Show more") :
-      null,
-      h("span", { class: "muted small" }, `The newest ${plural(list.length, "movement")}`)),
+    ], list, page > 1 ? "There are no older ones." : "No movements yet."),
+    h("div", { class: "foot row" },
+      h("button", { type: "button", disabled: page === 1, "data-key": "newest", click: () => turn([]) }, "Newest"),
+      h("button", { type: "button", disabled: list.length < pageLength, "data-key": "older",
+        click: () => turn([...pages, list.at(-1).number]) }, "Older"),
+      h("span", { class: "muted small" }, `Page ${page}, ${plural(list.length, "movement")}`)),
   ], {
     flush: true,
     actions: h("div", { class: "row" }, h("label", { for: "money-kind" }, "Show"), (() => {
@@ -261,14 +248,21 @@ export async function money({ container, signal }) {
         ["", "Everything"], ...Object.entries(kinds)
       ], filter, (value) => {
         kind = value;
-        refresh();
+        turn([]);
       });
       select.id = "money-kind";
       return select;
     })())
   }));
-  const load = () => get(`/v1/wallet?entries=${entries}`, signal);
-  const draw = (wallet) => {
+  const asking = () => `/v1/wallet?entries=${pageLength}${pages.length ? `&after=${pages.at(-1)}` : ""}${
+    kind ? `&kind=${kind}` : ""}`;
+  const load = async () => {
+    const question = asking();
+    return { question, wallet: await get(question, signal) };
+  };
+  const draw = ({ question, wallet }) => {
+    // An answer to what is asked no more comes late.
+    if (question !== asking()) return;
     drawTiles([
       ["Available", number(wallet.available), "tokens"],
       ["Held", number(wallet.held), plural(wallet.holds.length, "job")],
@@ -276,7 +270,11 @@ export async function money({ container, signal }) {
       ["Earned in all", number(wallet.earned), "by runs for others"]
     ]);
     drawHolds(wallet.holds);
-    drawEntries({ list: wallet.entries, limit: entries, filter: kind });
+    drawEntries({ list: wallet.entries, page: pages.length + 1, filter: kind });
+  };
+  const turn = (to) => {
+    pages = to;
+    return refresh();
   };
   const refresh = async () => draw(await load());
   await kept(container, signal, ["money"], load, draw);

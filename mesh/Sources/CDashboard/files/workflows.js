@@ -8,9 +8,13 @@ import { proving, output } from "./job.js";
 import { number, tokens, tame, short, plural } from "./formats.js";
 import { status, at, cid, jobByID } from "./words.js";
 
+const plansPerPage = 50;
+
 export async function workflows({ container, signal }) {
   const list = h("div");
-  const draw = panel(list, (all) => h("section", { class: "card", "aria-label": "Workflows" }, h(
+  // Where each page after the first begins: behind this workflow.
+  let pages = [];
+  const draw = panel(list, ({ all, page }) => h("section", { class: "card", "aria-label": "Workflows" }, h(
   "div", { class: "body flush" }, table("Workflows", [{
       title: "Workflow",
       cell: (each) => h("a", { href: `#/workflow/${each.workflow_id}` }, h(
@@ -19,18 +23,36 @@ export async function workflows({ container, signal }) {
     },
     { title: "State", cell: (each) => status(each.status) },
     { title: "Begun", num: true, cell: (each) => at(each.submitted_at) },
-  ], all, h("span", {}, "No workflows yet. ", h("code", {}, "mesh workflow run FILE"), " or ", h(
-  "code", {}, "mesh map"), " begins one.")))));
-  await kept(container, signal, ["job"], () => get("/v1/workflows?limit=200", signal), draw);
+  ], all, page > 1 ? "There are no older ones." : h("span", {}, "No workflows yet. ", h("code", {},
+    "mesh workflow run FILE"), " or ", h("code", {}, "mesh map"), " begins one."))), h("div", { class: "foot row" },
+    h("button", { type: "button", disabled: page === 1, "data-key": "newest", click: () => turn([]) }, "Newest"),
+    h("button", { type: "button", disabled: all.length < plansPerPage, "data-key": "older",
+      click: () => turn([...pages, all.at(-1).workflow_id]) }, "Older"),
+    h("span", { class: "muted small" }, `Page ${page}, ${plural(all.length, "workflow")}`))));
+  const load = async () => ({ page: pages.length + 1, all: await get(
+    `/v1/workflows?limit=${plansPerPage}${pages.length ? `&after=${pages.at(-1)}` : ""}`, signal) });
+  const drawNewest = (found) => {
+    // A page that was left meanwhile is not shown.
+    if (found.page === pages.length + 1) draw(found);
+  };
+  const turn = async (to) => {
+    pages = to;
+    drawNewest(await load());
+  };
+  await kept(container, signal, ["job"], load, drawNewest);
   show(container, head("Workflows", "Plans over jobs, each with its budget, its jobs and one receipt for all."),
     list);
 }
+
+const itemsPerPage = 100;
 
 export async function workflow({ container, rest: [id], signal }) {
   const path = `/v1/workflows/${inPath(id)}`;
   const names = ["head", "tiles", "graph", "items", "outputs", "receipt"];
   const part = Object.fromEntries(names.map((name) => [name, h("div")]));
-  let stage = "";
+  let [stage, phase] = ["", ""];
+  // Where each page of items after the first begins: behind the item of this place.
+  let pages = [];
   const needs = await block(id, signal).then((all) => needed(decode(all))).catch(() => new Map());
   const draw = {
     head: panel(part.head, (it) => h("div", { class: "head" }, h("div", { class: "grow" }, h(
@@ -55,7 +77,7 @@ export async function workflow({ container, rest: [id], signal }) {
       h("ul", {}, stages.filter((each) => each.reason).map((each) => h("li", {},
         `${each.id}: ${tame(each.reason, 400)}`))) : null
     ])),
-    items: panel(part.items, ({ items, stages }) => card("Items", table("Items", [
+    items: panel(part.items, ({ items, stages, page }) => card("Items", [table("Items", [
       { title: "Item", cell: (item) => h("span", { class: "main name" }, tame(item.item, 120)) },
       { title: "Stage", cell: (item) => tame(item.stage, 40) }, {
         title: "State",
@@ -68,8 +90,19 @@ export async function workflow({ container, rest: [id], signal }) {
         wide: true, cell: (item) => cid(item.receipt_cid, "the receipt's CID") },
       { title: "Note", wide: true, cell: (item) => (item.reason ? tame(item.reason, 240) : item
           .served_by ? "an earlier result served" : "") },
-    ], items, "No items yet."), { flush: true, actions: stages.length > 1 ? h("span", { class: "row" }, h(
-        "label", { for: "stage" }, "Stage"), stageChoice(stages)) : null })),
+    ], items, phase ? "No item is so." : page > 1 ? "There are no more." : "No items yet."), h(
+      "div", { class: "foot row" },
+      h("button", { type: "button", disabled: page === 1, "data-key": "first", click: () => turn([]) }, "First"),
+      h("button", { type: "button", disabled: items.length < itemsPerPage, "data-key": "next",
+        click: () => turn([...pages, `${items.at(-1).stage}/${items.at(-1).number}`]) }, "Next"),
+      h("span", { class: "muted small" }, `Page ${page}, ${plural(items.length, "item")}`))
+    ], { flush: true, actions: h("span", { class: "row" }, stages.length > 1 ? [h("label", { for: "stage" },
+        "Stage"), selection("stage", [["", "All"], ...stages.map((each) => [each, each])], stage, (value) => {
+        stage = value;
+      })] : null, h("label", { for: "phase" }, "State"), selection("phase", [["", "All"], ["waiting", "Waiting"],
+        ["running", "Running"], ["done", "Done"], ["failed", "Failed"]], phase, (value) => {
+        phase = value;
+      })) })),
     outputs: panel(part.outputs, (list) => (list.length === 0 ? null :
       card("Outputs", h("div", { class: "stack" }, list.map((each) => output(each.name, each.cid, undefined,
         signal)))))),
@@ -77,24 +110,33 @@ export async function workflow({ container, rest: [id], signal }) {
       h("p", { class: "muted" }, "It comes when every stage has its end."))),
   };
 
-  function stageChoice(stages) {
-    const select = choice([
-      ["", "All"], ...stages.map((each) => [each, each])
-    ], stage, (value) => {
-      stage = value;
-      refresh();
+  function selection(id, choices, chosen, take) {
+    const select = choice(choices, chosen, (value) => {
+      take(value);
+      turn([]);
     });
-    select.id = "stage";
+    select.id = id;
     return select;
   }
+  const asking = () => {
+    const asked = new URLSearchParams({ limit: itemsPerPage });
+    for (const [name, value] of Object.entries({ stage, phase, after: pages.at(-1) })) if (value) asked.set(name, value);
+    return asked;
+  };
   const load = async () => {
-    const [view, items] = await Promise.all([get(path, signal),
-      get(`${path}/items${stage ? `?stage=${inPath(stage)}` : ""}`, signal)
-    ]);
-    return { view, items };
+    const asked = asking();
+    const question = asked.toString();
+    const [view, items] = await Promise.all([get(path, signal), get(`${path}/items?${question}`, signal)]);
+    return { view, items, question };
+  };
+  const turn = (to) => {
+    pages = to;
+    return refresh();
   };
   const refresh = () => load().then(show_).catch((error) => note(error.message));
-  const show_ = ({ view, items }) => {
+  const show_ = ({ view, items, question }) => {
+    // An answer to what is asked no more comes late.
+    if (question !== asking().toString()) return;
     draw.head({ name: view.name, submitted_at: view.submitted_at, workflow_id: view.workflow_id, status: view
         .status, over: view.over });
     const sum = (name) => view.stages.reduce((total, each) => total + each[name], 0);
@@ -109,7 +151,7 @@ export async function workflow({ container, rest: [id], signal }) {
       ]
     ]);
     draw.graph(view.stages);
-    draw.items({ items: items.slice(0, 500), stages: view.stages.map((each) => each.id) });
+    draw.items({ items, stages: view.stages.map((each) => each.id), page: pages.length + 1 });
     draw.outputs(view.outputs);
     draw.receipt(view.receipt_cid);
     document.title = `${tame(view.name, 60)} · Planetary Mesh`;

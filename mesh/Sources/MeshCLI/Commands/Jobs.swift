@@ -113,7 +113,7 @@ struct Explain: MeshCommand {
             guard error.code == .jobNotFound, let id = try? CID(parsing: job),
                 let workflow = try? await node.workflow(id)
             else { throw error }
-            let items = try await node.items(of: id, stage: nil)
+            let items = try await node.allItems(of: id)
             if global.json {
                 try console.json(WorkflowGroup.Show.Shown(workflow: workflow, items: items))
             } else {

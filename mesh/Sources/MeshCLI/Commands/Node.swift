@@ -62,12 +62,18 @@ struct Wallet: MeshCommand {
     @Option(help: "How many movements, from 0 to 10000; by default 20.", transform: Quantity.number("from 0 to 10000"))
     var entries = 20
 
+    @Option(
+        help: "Only movements before this number, which --json tells of each.",
+        transform: Quantity.number("from 1"))
+    var before: Int?
+
     func validate() throws {
+        guard before.map({ $0 > 0 }) ?? true else { throw ValidationError("--before must be 1 or more.") }
         guard (0...10_000).contains(entries) else { throw ValidationError("--entries must be from 0 to 10000.") }
     }
 
     func perform(_ console: Console) async throws -> ExitCode {
-        let wallet = try await global.node.wallet(entriesLimit: entries)
+        let wallet = try await global.node.wallet(WalletQuery(limit: entries, before: before.map(Int64.init)))
         if global.json {
             try console.json(wallet)
         } else {

@@ -27,7 +27,7 @@ struct Proof: AsyncParsableCommand {
         }
 
         func perform(_ console: Console) async throws -> ExitCode {
-            let proofs = try await global.node.proofs(limit: limit)
+            let proofs = try await global.node.proofs(against: nil, limit: limit)
             if global.json {
                 try console.json(proofs)
             } else if proofs.isEmpty {

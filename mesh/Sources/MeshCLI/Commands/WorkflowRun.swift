@@ -103,7 +103,7 @@ extension WorkflowGroup {
             let node = global.node
             let id = try await WorkflowGroup.resolve(workflow, on: node)
             let view = try await node.workflow(id)
-            let all = items ? try await node.items(of: id, stage: nil) : []
+            let all = items ? try await node.allItems(of: id) : []
             if global.json {
                 try console.json(Shown(workflow: view, items: items ? all : nil))
                 return .success
@@ -196,7 +196,7 @@ extension WorkflowGroup {
         switch try await follower.follow() {
         case .left(let number): return ExitCode(ExitStatus.signalled(number))
         case .ended(let view):
-            let items = withItems ? try await node.items(of: JobReference.cid(view.workflowID), stage: nil) : nil
+            let items = withItems ? try await node.allItems(of: JobReference.cid(view.workflowID)) : nil
             if global.json {
                 if let items {
                     try console.json(Show.Shown(workflow: view, items: items))
