@@ -30,6 +30,7 @@ from dashboard_net import Net, within_venv  # noqa: E402
 if __name__ == "__main__":
     within_venv()
 from dashboard_browser import Browser  # noqa: E402
+from dashboard_crowd import crowd  # noqa: E402
 from dashboard_probes import CLIPPED, CONTRAST, INTRUDERS, SHIFTS, TAMPER, corpus  # noqa: E402
 
 class Failures(list):
@@ -510,10 +511,13 @@ class Check:
         self.shows("Page 1")
         expect(browser.run(first) == newest, "jobs: back to the newest")
         self.go("#/money")
-        rows = "document.querySelectorAll('main tbody tr').length"
-        before = browser.run(rows)
-        self.click("Show more")
-        self.holds(f"{rows} > {before}", "money: more movements")
+        row = "document.querySelector('main tbody tr').textContent"
+        before = browser.run(row)
+        self.click("Older")
+        self.shows("Page 2")
+        expect(browser.run(row) != before, "money: older movements")
+        self.click("Newest")
+        self.shows("Page 1")
 
     def keyboard(self):
         browser = self.browser
@@ -837,6 +841,7 @@ class Check:
                 self.plans,
                 self.fraud,
                 self.lists,
+                lambda: crowd(self, root, self.options.crowd),
                 self.keyboard,
                 self.weight,
             ):
@@ -870,5 +875,6 @@ if __name__ == "__main__":
     parser.add_argument("--mesh", default=os.environ.get("MESH", str(root / ".build" / "debug" / "mesh")))
     parser.add_argument("--cheat", default=str(root / ".build" / "debug" / "mesh-cheat"), help="a liar, for the proof")
     parser.add_argument("--chromium", default="chromium")
+    parser.add_argument("--crowd", type=int, default=10_000, help="the jobs of a node that has had many")
     parser.add_argument("--pictures", action="store_true")
     sys.exit(Check(parser.parse_args()).run())
