@@ -27,16 +27,20 @@ def within_venv():
 class Net:
     """A devnet whose first two nodes listen for browsers: one that only asks, and an executor."""
 
-    def __init__(self, program):
+    def __init__(self, program, settings=None):
+        """`settings` are further ones, by the number of the node and the part of its file."""
         self.program = program
         self.folder = tempfile.TemporaryDirectory(prefix="dashboard-net-")
         self.base = pathlib.Path(self.folder.name)
         self.start()
         self.stop()
-        for index in (0, 1):
+        for index in range(4):
             path = self.base / f"node-{index}" / "config.json"
             config = json.loads(path.read_text())
-            config["api"] = {"listen": "127.0.0.1:0"}
+            if index < 2:
+                config["api"] = {"listen": "127.0.0.1:0"}
+            for part, values in (settings or {}).get(index, {}).items():
+                config[part] = {**(config.get(part) or {}), **values}
             path.write_text(json.dumps(config))
         self.start()
 
@@ -68,6 +72,9 @@ class Net:
     def answers(self, node=0):
         home = str(self.base / f"node-{node}")
         return subprocess.run([self.program, "status", "--home", home], capture_output=True).returncode == 0
+
+    def did(self, node):
+        return json.loads(self.mesh("status", "--json", node=node))["did"]
 
     def link(self, node=0, *options):
         return json.loads(self.mesh("dashboard", "--json", *options, node=node))["url"]

@@ -175,8 +175,9 @@ function map(offers, peers, did) {
         s("circle", { class: `node ${each.isExecutor ? "able" : ""} ${each.connected ? "" : "off"}`, cx: x
               .toFixed(1), cy: y.toFixed(1), r: 7 },
           s("title", {}, `${short(each.did)}${each.region ? `, ${tame(each.region, 40)}` : ""}`)),
-        all.length <= 16 ? s("text", { x: x.toFixed(1), y: (y + 20).toFixed(1), "text-anchor": "middle" },
-          short(each.did)) : null,
+        // Away from the middle, where the lines are.
+        all.length <= 16 ? s("text", { x: x.toFixed(1), y: (y + (y < middle ? -12 : 20)).toFixed(1),
+          "text-anchor": "middle" }, short(each.did)) : null,
       ]),
       [...groups].map(([region, angles]) => {
         if (!region) return null;
