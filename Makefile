@@ -85,6 +85,7 @@ observe-check: build guests ## three nodes with a stock Prometheus and a receive
 	@scripts/observe-check.sh
 
 docs-check: build guests ## every link of every page, and the commands of the guides in docs/; PAGES=docs/python.md for some
+	@scripts/setup.sh docs
 	@scripts/docs-check.sh $(PAGES)
 
 example-csv: build ## a Python script over a CSV, on another node: report, summary and picture

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Holds the documentation against the program and the repository: every link of every page leads somewhere, and the
 # commands of the guides in docs/ do what the pages show (scripts/page-commands.py; those of docs/api.md are run by
-# scripts/api-check.sh, whose node they need). CPython for WASI and Zig are fetched; what another toolchain is missing
-# for is named as left out.
+# scripts/api-check.sh, whose node they need). CPython for WASI and Zig are fetched, Rust comes from the system; what a
+# toolchain is missing for is named as left out, and where CI is set that is a failure.
 #   MESH=path/to/mesh            another binary than .build/debug/mesh
 #   scripts/docs-check.sh PAGE…  these pages alone
 set -euo pipefail
@@ -34,5 +34,9 @@ if [ "$(cat "$environment/.installed" 2>/dev/null || true)" != "$zig" ]; then
     export environment zig
     scripts/quietly.sh "Installing Zig" docs-venv.log bash -euo pipefail -c install
 fi
-export PATH=$PWD/$environment/bin:$PATH
+# Of a folder with other programs only these two.
+rm -rf "$environment/rust"
+mkdir "$environment/rust"
+if rust=$(scripts/rust-for-wasi.sh); then ln -s "$rust/cargo" "$rust/rustc" "$environment/rust/"; fi
+export PATH=$PWD/$environment/rust:$PWD/$environment/bin:$PATH
 PYTHONDONTWRITEBYTECODE=1 python3 scripts/page-commands.py "${pages[@]}"

@@ -8,7 +8,7 @@ where the next one is `echo $?`. Blocks without `$ ` are not run, and neither is
 
     <!-- needs: COMMAND -->
 
-where COMMAND fails; the page's line says then that it was left out.
+where COMMAND fails; the page's line says then that it was left out. Where CI is set that is a failure.
 
 The commands of a page run in one shell, in a new folder that is their home folder too. `mesh` is MESH (or
 .build/debug/mesh); the folders and files of the repository that pages name (Examples, Programs, docs, README.md and
@@ -192,6 +192,8 @@ def check(page):
     print(f"{page}: {ran} commands print what it says", flush=True)
     for needs in sorted(left_out):
         print(f"{page}: left out what needs: {needs}", flush=True)
+    if left_out and os.environ.get("CI"):
+        sys.exit(f"{page}: nothing may be left out where CI is set; scripts/setup.sh docs installs what is missing")
 
 
 if __name__ == "__main__":

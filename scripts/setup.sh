@@ -4,13 +4,15 @@
 #   scripts/setup.sh interop    also what the Python peers of the interop tests need
 #   scripts/setup.sh package    also what makes packages
 #   scripts/setup.sh dashboard  also what the tests of the dashboard in a browser need
+#   scripts/setup.sh docs       also what the commands of docs/ need: Rust with its target for WASI
 # Asks nothing, installs with apt only what is missing, and takes well under a second when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-want_interop=no want_package=no want_dashboard=no
+want_interop=no want_package=no want_dashboard=no want_docs=no
 [ "${1:-}" = interop ] && want_interop=yes
 [ "${1:-}" = package ] && want_package=yes
 [ "${1:-}" = dashboard ] && want_dashboard=yes
+[ "${1:-}" = docs ] && want_docs=yes
 
 fail() {
     printf 'setup: %s\n' "$1" >&2
@@ -57,6 +59,10 @@ missing_packages() {
     fi
     if [ "$want_dashboard" = yes ]; then
         command -v chromium >/dev/null || echo chromium
+        python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    fi
+    if [ "$want_docs" = yes ]; then
+        scripts/rust-for-wasi.sh >/dev/null || printf '%s\n' rustc cargo libstd-rust-dev-wasm32 lld wasi-libc
         python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     fi
     # What the toolchain's own programs are linked with, where the toolchain was merely unpacked.

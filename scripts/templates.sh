@@ -5,6 +5,7 @@
 #   scripts/templates.sh swift c      these
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+rust=$(scripts/rust-for-wasi.sh) || rust=
 mesh=$(readlink -f "${MESH:-.build/debug/mesh}")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -16,17 +17,11 @@ has_wasi_libc() { # can clang build a program for WASI?
     printf '#include <stdio.h>\nint main(void) { return puts(""); }\n' |
         "${WASI_SDK_PATH:+$WASI_SDK_PATH/bin/}clang" --target=wasm32-wasi -x c - -o "$scratch/probe.wasm" 2>/dev/null
 }
-has_rust() { # is there the standard library of either name of the target?
-    command -v rustc >/dev/null && command -v cargo >/dev/null || return 1
-    local libraries
-    libraries=$(rustc --print sysroot)/lib/rustlib
-    [ -d "$libraries/wasm32-wasip1/lib" ] || [ -d "$libraries/wasm32-wasi/lib" ]
-}
 at_hand() {
     case "$1" in
         swift) command -v swiftc >/dev/null ;;
         c) has_zig || has_wasi_libc ;;
-        rust) has_rust ;;
+        rust) [ -n "$rust" ] ;;
         zig) has_zig ;;
     esac
 }
@@ -40,7 +35,8 @@ for language in "${languages[@]}"; do
         left_out+=("$language")
         continue
     fi
-    "hello-$language/build.sh"
+    # Behind other programs of the same names there may be Rust's for WASI.
+    PATH=$([ "$language" = rust ] && printf '%s:' "$rust")$PATH "hello-$language/build.sh"
     module=hello-$language/build/hello-$language.wasm
     "$mesh" check "$module" >/dev/null
     for place in one two; do
