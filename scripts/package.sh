@@ -32,6 +32,14 @@ esac
 version=$("$release/mesh" --version)
 schema=$(sed -n 's/^ *static let version = \([0-9]*\)$/\1/p' mesh/Sources/MeshStore/StoreSchema.swift)
 [ -n "$schema" ] || fail "StoreSchema.swift does not say the version of the tables"
+# How exposed the service is, from 0 to 10, by its unit alone: at most 3.0.
+if command -v systemd-analyze >/dev/null; then
+    exposure=$(systemd-analyze security --offline=true --no-pager --threshold=30 packaging/deb/mesh.service) ||
+        fail "systemd-analyze security: $(tail -n 1 <<<"$exposure")"
+    tail -n 1 <<<"$exposure"
+else
+    printf 'package: there is no systemd-analyze here to rate the unit\n'
+fi
 name=mesh-$version-$platform
 rm -rf "$out"
 mkdir -p "$work"
