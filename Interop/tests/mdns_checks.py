@@ -1,5 +1,5 @@
 """Peers that are told nothing of each other find each other by mDNS, by real packets on port 5353 over loopback: ours,
-py-libp2p's, and python-zeroconf alone. The go-libp2p daemon is built without mDNS.
+py-libp2p's, and python-zeroconf alone. The go-libp2p daemon is built without mDNS; kubo's is in link_checks.py.
 """
 import asyncio
 import socket

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(ROOT, "Interop", "peers"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import checks  # noqa: E402  (the folders above have to be known first)
+import link_checks  # noqa: E402
 import mdns_checks  # noqa: E402
 import peerlib  # noqa: E402
 import triangle_checks  # noqa: E402
@@ -58,10 +59,12 @@ class Runner:
         """The body of a check for what went wrong outside of any check."""
         raise error
 
-    async def start(self, kind, seed, *options):
+    async def start(self, kind, seed, *options, within=None):
+        """Starts a peer, in a network namespace if one is named."""
         self.sessions += 1
         log = os.path.join(self.logs, f"{self.sessions:02}-{kind}.log")
-        return await peerlib.Peer.start(command_of(kind, seed, *options), log)
+        place = ["ip", "netns", "exec", within] if within else []
+        return await peerlib.Peer.start([*place, *command_of(kind, seed, *options)], log)
 
 
 def command_of(kind, seed, *options):
@@ -70,6 +73,8 @@ def command_of(kind, seed, *options):
         return peerlib.python_peer("go_peer.py", "--seed", seed, *options)
     if kind == "py":
         return peerlib.python_peer("py_peer.py", "--seed", seed, "--dht-prefix", "/ipfs", *options)
+    if kind == "kubo":
+        return peerlib.python_peer("kubo_peer.py", "--seed", seed, *options)
     binary = os.environ.get("MESH_PEER", os.path.join(ROOT, ".build", "debug", "mesh-peer"))
     return [binary, "--seed", seed, "--dht-protocol", "/ipfs/kad/1.0.0", *options]
 
@@ -104,6 +109,7 @@ async def run(arguments):
         await session(runner, subject, other, subject, "/ip6/::1/tcp/0")
     if subject == "mesh":
         await mdns_checks.run_all(runner)
+        await link_checks.run_all(runner)
         await triangle_checks.run_all(runner)
         await wire_checks.run_all(runner)
     print(f"{runner.passed} passed, {runner.failed} failed", flush=True)
