@@ -136,7 +136,7 @@ public struct CID: Hashable, Comparable, Sendable, CustomStringConvertible, Coda
         return bytes.count - offset == 34 && bytes[offset] == 0x12 && bytes[offset + 1] == 0x20
     }
 
-    /// Whether it may name a block of this mesh: version 1, SHA-256, and raw, dag-cbor or dag-pb.
+    /// Whether it may name a block that these nodes exchange: version 1, SHA-256, and raw, dag-cbor or dag-pb.
     public var namesMeshContent: Bool {
         version == .v1 && isSHA256 && (codec == .raw || codec == .dagCBOR || codec == .dagPB)
     }

@@ -128,7 +128,7 @@ package struct ArchiveWalk: Sendable {
         self.limits = limits
         roots = [root]
         path = try UnixFSPathReader(root: root, names: names, limits: limits.unixFS)
-        try settle()
+        try advance()
     }
 
     /// Names of the path that were found.
@@ -157,12 +157,12 @@ package struct ArchiveWalk: Sendable {
         guard let cid = path.nextAsLinked ?? wanted.last?.cid else { return nil }
         try take(block, of: cid)
         let isNew = given.insert(cid.version1).inserted
-        try settle()
+        try advance()
         return isNew ? CAR.Block(cid: cid, bytes: block) : nil
     }
 
     /// Goes on until a block is needed.
-    private mutating func settle() throws(UnixFSError) {
+    private mutating func advance() throws(UnixFSError) {
         while true {
             if given.count + wanted.count > limits.blocksMax { throw .tooManyBlocks }
             if let found = path.foundAsLinked, end == nil {

@@ -103,7 +103,7 @@ package struct StagePlan: Hashable, Sendable {
         status = .running
     }
 
-    mutating func settle(_ status: StageStatus, _ reason: String? = nil) {
+    mutating func enter(_ status: StageStatus, _ reason: String? = nil) {
         (self.status, self.reason) = (status, reason)
         held = 0
     }

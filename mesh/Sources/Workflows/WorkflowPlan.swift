@@ -203,7 +203,7 @@ extension WorkflowPlan {
         case .gathered(let id, let round, let outputs):
             guard let position = current(id, round, .gathering) else { return false }
             stages[position].outputs = outputs
-            stages[position].settle(.succeeded)
+            stages[position].enter(.succeeded)
         case .ended(let key, let end):
             guard let position = positions[key.stage], stages[position].items.indices.contains(key.item),
                 stages[position].items[key.item].phase == .running,
@@ -312,8 +312,8 @@ extension WorkflowPlan {
     /// Fails a stage, and by its rule the workflow.
     private mutating func fail(_ position: Int, _ reason: String) {
         let definition = stages[position].definition
-        guard definition.onFailure == .fail else { return stages[position].settle(.skipped, reason) }
-        stages[position].settle(.failed, reason)
+        guard definition.onFailure == .fail else { return stages[position].enter(.skipped, reason) }
+        stages[position].enter(.failed, reason)
         guard status == .running else { return }
         status = .failing
         self.reason = "stage \(definition.id): \(reason)"
@@ -337,7 +337,7 @@ extension WorkflowPlan {
             if isDirty || stage.items.isEmpty || stage.done == 0 {
                 stages[position].nextAttempt = stage.attemptsBegun
                 stages[position].begin([])
-                stages[position].settle(.waiting)
+                stages[position].enter(.waiting)
             } else {
                 reopen(position)
             }
@@ -354,7 +354,7 @@ extension WorkflowPlan {
             stage.items[index].retried = 0
         }
         (stage.failed, stage.nextItem) = (0, 0)
-        stage.settle(.running)
+        stage.enter(.running)
         stages[position] = stage
         guard let left, let price = price(of: stage.definition) else { return }
         let (cost, isTooMuch) = price.multipliedReportingOverflow(by: UInt64(stage.waiting))
@@ -373,7 +373,7 @@ extension WorkflowPlan {
         while hasChanged, status == .running {
             hasChanged = false
             for position in order.indices where status == .running {
-                if stages[position].status == .waiting, open(position, &effects) { hasChanged = true }
+                if stages[position].status == .waiting, begin(position, &effects) { hasChanged = true }
                 if stages[position].status == .running { startItems(position, &effects) }
                 if stages[position].status == .running, stages[position].isThrough {
                     close(position, &effects)
@@ -403,26 +403,26 @@ extension WorkflowPlan {
                 effects.append(
                     .cancel(ChildKey(stage: stage.definition.id, item: index, attempt: item.attempt ?? 0)))
             }
-            if !stage.status.isSettled { stages[position].settle(.skipped, Self.endedBefore) }
+            if !stage.status.isSettled { stages[position].enter(.skipped, Self.endedBefore) }
             stages[position].held = 0
         }
     }
 
     /// Sees whether a stage can begin; `false` if it has to wait.
-    private mutating func open(_ position: Int, _ effects: inout [PlanEffect]) -> Bool {
+    private mutating func begin(_ position: Int, _ effects: inout [PlanEffect]) -> Bool {
         let definition = stages[position].definition
         let needs = definition.needs.compactMap { positions[$0] }.map { stages[$0] }
         guard needs.allSatisfy({ $0.status.isSettled }) else { return false }
         if needs.contains(where: { $0.status != .succeeded }) {
             // It is skipped like what it needs, and has no reason of its own.
-            stages[position].settle(.skipped)
+            stages[position].enter(.skipped)
             return true
         }
         for condition in definition.when {
             guard let code = positions[condition.stage].flatMap({ stages[$0].exitCode }),
                 condition.exitCodes.contains(code)
             else {
-                stages[position].settle(.skipped)
+                stages[position].enter(.skipped)
                 return true
             }
         }
@@ -483,13 +483,13 @@ extension WorkflowPlan {
         let stage = stages[position]
         if stage.definition.forEach == nil {
             guard let item = stage.items.first, item.phase == .done else {
-                return stages[position].settle(.skipped, Self.reason(stage.items.first))
+                return stages[position].enter(.skipped, Self.reason(stage.items.first))
             }
             stages[position].outputs = item.outputs
-            return stages[position].settle(.succeeded)
+            return stages[position].enter(.succeeded)
         }
-        if stage.done == 0, stage.failed > 0 { return stages[position].settle(.skipped, "every item failed") }
-        if neededOutputs(of: stage.definition.id).isEmpty { return stages[position].settle(.succeeded) }
+        if stage.done == 0, stage.failed > 0 { return stages[position].enter(.skipped, "every item failed") }
+        if neededOutputs(of: stage.definition.id).isEmpty { return stages[position].enter(.succeeded) }
         stages[position].status = .gathering
         effects.append(.gather(stage: stage.definition.id, round: stage.round))
     }

@@ -6,6 +6,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NodeAPI
 import NodeAPITesting
+import P2PTesting
 import Testing
 
 @testable import MeshHTTP
@@ -117,7 +118,9 @@ import Testing
             let target = "/ipfs/\(cid.text)?format=raw"
             async let first = WebAnswer.of(port, target)
             async let second = WebAnswer.of(port, target)
-            while await gateway.status()?.answersUnderWay != 2 || content.asked.count < 2 { await Task.yield() }
+            try await eventually("two answers are under way") {
+                await gateway.status()?.answersUnderWay == 2 && content.asked.count == 2
+            }
             let third = try await WebAnswer.of(port, target)
             #expect(third.status == 503 && third.headers["retry-after"] == "5", "\(third.text)")
             #expect(await gateway.status()?.answersUnderWay == 2)
