@@ -315,10 +315,10 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "SignedObjects",
-            "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM", "MeshStore",
-            "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.grdb, External.logging,
-            External.nioHTTP1,
+            "Determinism", "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting",
+            "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM",
+            "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.grdb,
+            External.logging, External.nioHTTP1,
         ]),
     meshTests(
         "ReceiptsTests",

@@ -10,6 +10,17 @@ struct AnchorLog: Sendable, Hashable {
     private(set) var height: UInt64 = 0
     /// The CIDs of this node's entries are the leaves, in the order of anchoring.
     private(set) var tree: MerkleTree
+    /// Of each log that is kept the newest entry, as long as none of this node's names it; the newest comes last.
+    private var others: [OtherHead] = []
+
+    /// The newest entry of another's log.
+    private struct OtherHead: Hashable {
+        let author: DID
+        let head: CID
+    }
+
+    /// Authors whose newest entries wait to be named; of more the oldest is forgotten.
+    static let othersMax = 256
 
     init(heads: [CID], height: UInt64, tree: MerkleTree) {
         self.heads = heads.sorted()
@@ -19,6 +30,20 @@ struct AnchorLog: Sendable, Hashable {
 
     /// Whether an entry of this node is among the heads or before them; each entry is higher than the last.
     func covers(_ entry: AnchorEntry) -> Bool { !heads.isEmpty && entry.height <= height }
+
+    /// Another's log is kept up to an entry.
+    mutating func kept(_ head: CID, of author: DID) {
+        others.removeAll { $0.author == author }
+        others.append(OtherHead(author: author, head: head))
+        if others.count > Self.othersMax { others.removeFirst() }
+    }
+
+    /// The heads of others that the next entry names: the newest ones, which are named once.
+    mutating func takeOthers() -> [CID] {
+        let taken = others.suffix(AnchorEntry.headsMax).map(\.head)
+        others.removeLast(taken.count)
+        return taken.sorted()
+    }
 
     /// A new entry replaces the heads that it follows, and becomes the last leaf.
     mutating func append(_ signed: SignedObject<AnchorEntry>, headsMax: Int) -> LoggedEntry {
@@ -30,7 +55,9 @@ struct AnchorLog: Sendable, Hashable {
         height = max(height, entry.height)
         let number = tree.size
         let hashes = tree.append(.leaf(cid.bytes)).map(\.bytes)
-        return LoggedEntry(number: number, cid: cid, bytes: signed.bytes, payload: entry.payload, hashes: hashes)
+        return LoggedEntry(
+            number: number, cid: cid, bytes: signed.bytes, payload: entry.payload, heads: entry.heads ?? [],
+            hashes: hashes)
     }
 }
 
@@ -44,6 +71,8 @@ package struct LoggedEntry: Hashable, Sendable {
     package let bytes: [UInt8]
     /// What it anchors.
     package let payload: [CID]
+    /// The heads of others that it names.
+    package let heads: [CID]
     /// The hashes of the subtrees that it completes, in the order of `HashPlace.position`.
     package let hashes: [[UInt8]]
 }

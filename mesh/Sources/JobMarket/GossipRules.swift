@@ -23,8 +23,9 @@ struct GossipRules: Sendable {
         case .executionReceiptAvailable(let notice): return Self.judgement(of: notice, author: author, context)
         case .anchorHeads(let heads): return Self.judgement(of: heads, context)
         case .reputationRecordAvailable(let notice): return Self.judgement(of: notice, author: author, context)
-        // Those of jobs are judged by topic (`JobTopics`).
-        case .jobBid, .jobBidCommitment, .jobBidsSealed, .jobStatusUpdate: return .ignore(reason: "not followed here")
+        // Those of jobs are judged by topic (`JobTopics`), those of logs by who follows logs.
+        case .logHead, .logFork, .jobBid, .jobBidCommitment, .jobBidsSealed, .jobStatusUpdate:
+            return .ignore(reason: "not followed here")
         case .jobInterest, .jobInquiry, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
             .jobInteractiveOutput, .jobAnnouncement:
             return .reject(reason: "\(message.variant.rawValue) is not a gossip message")

@@ -151,6 +151,7 @@ package struct JobMarket: Sendable {
             executor.anchorPublished(id, inTime: true, &context)
         case .workflowReceiptSigned(let workflow, let receipt):
             context.anchor([receipt], of: JobID(workflow))
+        case .headKept(let head, let author): context.anchors.kept(head, of: author)
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
         case .networksSeen(let peer, let groups): context.networks.record(peer, groups)
         case .nobodyReachable:
@@ -234,7 +235,7 @@ package struct JobMarket: Sendable {
         case .jobInterest(let interest): interestArrived(interest, from: peer)
         case .jobAnnouncement(let announcement): executor.invited(announcement, from: peer, &context)
         case .capabilityAdvertisement, .jobInteractiveInput, .jobInteractiveOutput,
-            .reputationRecordAvailable, .anchorHeads:
+            .reputationRecordAvailable, .anchorHeads, .logHead, .logFork:
             .refused(Refusal(.notDirect, "\(message.variant.rawValue) is not taken as a direct message"))
         }
     }

@@ -215,7 +215,8 @@ struct MarketContext: Sendable {
             AnchorEntry(
                 nodeDID: did, parents: anchors.heads, payload: payload, scope: configuration.anchorScope,
                 height: anchors.heads.isEmpty ? 0 : anchors.height + 1, recordedAt: wallClock,
-                size: anchors.tree.size, root: anchors.tree.root.bytes, openedAt: chainOpenedAt))
+                size: anchors.tree.size, root: anchors.tree.root.bytes, openedAt: chainOpenedAt,
+                heads: anchors.takeOthers()))
     }
 }
 

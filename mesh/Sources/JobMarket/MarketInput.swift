@@ -41,6 +41,8 @@ package enum MarketInput: Sendable {
     case anchorPublished(JobID)
     /// This node signed the receipt of a workflow, which has to become a part of its log.
     case workflowReceiptSigned(workflow: CID, receipt: CID)
+    /// Another's log is kept up to this entry.
+    case headKept(CID, of: DID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
     /// The parts of the open internet from which a bidder is connected; none for a neighbour.

@@ -47,8 +47,9 @@ package struct Checkpoint: Sendable {
 }
 
 /// Numbers as C2SP writes them: decimal digits of ASCII, without a leading zero.
-enum PlainNumber {
-    static func read(_ text: String) -> UInt64? {
+package enum PlainNumber {
+    /// The number of its text; nil if that is none.
+    package static func read(_ text: String) -> UInt64? {
         guard !text.isEmpty, text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
             text.utf8.count == 1 || text.utf8.first != 0x30
         else { return nil }

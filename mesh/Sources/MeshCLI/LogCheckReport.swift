@@ -79,6 +79,16 @@ struct LogCheckReport: Codable, Hashable {
         }
     }
 
+    /// Notes a file that is the proof of two histories.
+    mutating func add(_ file: String, fork bytes: [UInt8]) {
+        do throws(LogForkError) {
+            let fork = try LogFork(verifying: bytes)
+            note(.contradiction, "\(fork.author) signed two histories, as \(file) proves: \(fork.place)")
+        } catch {
+            fail("\(file): \(error)")
+        }
+    }
+
     /// Notes what is wrong.
     mutating func fail(_ finding: String) { note(.fails, finding) }
 

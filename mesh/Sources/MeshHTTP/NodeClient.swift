@@ -134,6 +134,31 @@ package struct NodeClient: NodeService {
         try await get("/v1/dag/proofs/\(cid.text)")
     }
 
+    package func followedLogs() async throws(NodeServiceError) -> [FollowedLogView] {
+        try await get("/v1/dag/logs")
+    }
+
+    package func log(
+        of author: String, below number: UInt64?, limit: Int
+    ) async throws(NodeServiceError) -> [LogEntryView] {
+        let below = number.map { "&after=\($0)" } ?? ""
+        return try await get("/v1/dag/log?limit=\(limit)&author=\(JobQueryItems.encoded(author))" + below)
+    }
+
+    package func logBlocks(
+        of author: String, from number: UInt64, limit: Int
+    ) async throws(NodeServiceError) -> [LogBlockView] {
+        try await get("/v1/dag/blocks?limit=\(limit)&author=\(JobQueryItems.encoded(author))&from=\(number)")
+    }
+
+    package func syncLogs(of author: String?) async throws(NodeServiceError) -> [LogSyncView] {
+        try await post(
+            "/v1/dag/sync" + (author.map { "?author=\(JobQueryItems.encoded($0))" } ?? ""),
+            seconds: bounds.longAnswerSeconds)
+    }
+
+    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try await get("/v1/dag/forks") }
+
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 
     package func connect(_ address: Multiaddr) async throws(NodeServiceError) -> PeerView {

@@ -27,6 +27,7 @@ struct NodeRoutes: Sendable {
         addJobs(to: &table)
         addReceipts(to: &table)
         addProofs(to: &table)
+        addLogs(to: &table)
         addNode(to: &table)
         addMoney(to: &table)
         addPeers(to: &table)
@@ -123,30 +124,6 @@ struct NodeRoutes: Sendable {
         table.post(
             "/v1/receipts/:cid/replay", "Runs a receipt's job again and compares", answer: .json(ReceiptReport.self)
         ) { _, context in try json(await service.replayReceipt(cid(context))) }
-        table.get(
-            "/v1/dag/log", "What this node anchored, the newest first",
-            query: [.init("after", .number(0...Int64.max)), limit], answer: .json([LogEntryView].self)
-        ) { request, _ in
-            let limit = try number(request, "limit", default: 50)
-            let entries = try await service.log(below: size(request, "after"), limit: limit)
-            let last = entries.count == limit ? entries.last.flatMap { $0.number > 0 ? $0.number : nil } : nil
-            return try NextPage.link(to: last.map(String.init), from: json(entries), for: request)
-        }
-        table.get(
-            "/v1/dag/head", "The signed head of the log of what this node anchored",
-            query: [.init("since", .number(0...Int64.max))], answer: .json(LogHeadView.self)
-        ) { request, _ in try json(await service.logHead(since: size(request, "since"))) }
-        table.get(
-            "/v1/dag/witness", "The key with which this node cosigns others' logs, and whose",
-            answer: .json(WitnessKeyView.self)
-        ) { _, _ in try json(await service.witnessKey()) }
-        table.get(
-            "/v1/dag/proofs/:cid", "The proof that this node's log anchors a receipt", conditions: .tag,
-            answer: .json(LogProofView.self)
-        ) { request, context in
-            let proof = try MeshJSON.encode(await service.logProof(of: cid(context)))
-            return tagged(bytes(proof, type: "application/json"), proof, for: request)
-        }
         table.get(
             "/v1/receipts/:cid/archive", "A receipt and its evidence in one file", query: [.init("outputs", .flag)],
             conditions: .tag, answer: .bytes("application/vnd.ipld.car; version=1")
@@ -479,7 +456,7 @@ struct NodeRoutes: Sendable {
     /// How many entries a listing has at most.
     private var steps: ClosedRange<UInt64> { ActivityQuery.stepRange }
     private var listing: ClosedRange<Int64> { 0...Int64(limits.listingMax) }
-    private var limit: APIOperation.Parameter { .init("limit", .number(listing)) }
+    var limit: APIOperation.Parameter { .init("limit", .number(listing)) }
     private static let placeParameters = ["client", "attempt", "position"].map {
         APIOperation.Parameter($0, .number(0...Int64.max))
     }
@@ -539,7 +516,7 @@ struct NodeRoutes: Sendable {
         }
     }
 
-    private func cid(_ context: ConnectionContext) throws -> CID {
+    func cid(_ context: ConnectionContext) throws -> CID {
         try cid(context.parameters.get("cid") ?? "")
     }
 
@@ -567,11 +544,11 @@ struct NodeRoutes: Sendable {
         return number
     }
 
-    private func size(_ request: Request, _ name: String) throws -> UInt64? {
+    func size(_ request: Request, _ name: String) throws -> UInt64? {
         request.uri.queryParameters[Substring(name)] == nil ? nil : try count(request, name)
     }
 
-    private func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {
+    func number(_ request: Request, _ name: String, default fallback: Int) throws -> Int {
         guard let text = request.uri.queryParameters[Substring(name)] else { return fallback }
         guard let number = Int(text), (0...limits.listingMax).contains(number) else {
             throw NodeServiceError(.invalidRequest, "\(name) must be a number from 0 to \(limits.listingMax).")

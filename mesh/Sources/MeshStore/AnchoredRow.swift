@@ -14,13 +14,18 @@ package struct AnchoredRow: Hashable, Sendable {
     package var payload: [CID]
     /// The hashes of the subtrees that it completes, the leaf first; empty in what is read.
     package var hashes: [[UInt8]]
+    /// The heads of others that it names; empty in what is read.
+    package var heads: [CID]
 
-    package init(number: UInt64, entry: CID, bytes: [UInt8], payload: [CID], hashes: [[UInt8]]) {
+    package init(
+        number: UInt64, entry: CID, bytes: [UInt8], payload: [CID], hashes: [[UInt8]], heads: [CID] = []
+    ) {
         self.number = number
         self.entry = entry
         self.bytes = bytes
         self.payload = payload
         self.hashes = hashes
+        self.heads = heads
     }
 
     /// Version 15 added them. Hashes only ever join at the end, so the position of each follows from the tree's size.
@@ -48,6 +53,10 @@ package struct AnchoredRow: Hashable, Sendable {
         for (index, hash) in hashes.enumerated() {
             try db.cachedStatement(sql: "INSERT INTO anchor_hashes(position, hash) VALUES (?, ?)")
                 .execute(arguments: [position + Int64(index), Data(hash)])
+        }
+        for head in heads {
+            try db.cachedStatement(sql: "INSERT INTO anchor_named(head, number) VALUES (?, ?) ON CONFLICT DO NOTHING")
+                .execute(arguments: [Data(head.bytes), number])
         }
         for cid in payload {
             try db.cachedStatement(
@@ -108,6 +117,20 @@ package struct AnchoredRow: Hashable, Sendable {
         } _: { row in
             try row.anchoredRow()
         }.first
+    }
+
+    /// The entries from a number on, in their order, at most `limit`.
+    package static func entries(
+        from number: UInt64, limit: Int, in store: MeshStore
+    ) async throws(MeshStoreError) -> [AnchoredRow] {
+        let rowsMax = min(limit, store.limits.rowsPerPageMax)
+        return try await store.readable { db in
+            try Row.fetchAll(
+                db, sql: "SELECT * FROM anchor_log WHERE number >= ? ORDER BY number LIMIT ?",
+                arguments: [Int64(clamping: number), rowsMax])
+        } _: { row in
+            try row.anchoredRow()
+        }
     }
 
     /// The newest entries below a number, newest first, at most `limit`.

@@ -182,7 +182,10 @@ enum StoreSchema {
         if found < 14 { try db.execute(sql: WorkRow.table) }
         if found < 15 { try db.execute(sql: AnchoredRow.tables) }
         if found < 16 { try db.execute(sql: WitnessedRow.tables) }
-        if found < 17 { try db.execute(sql: ActivityRows.index) }
+        if found < 17 {
+            try db.execute(sql: ActivityRows.index)
+            try db.execute(sql: FollowedRow.tables)
+        }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -205,6 +208,7 @@ enum StoreSchema {
         try db.execute(sql: AnchoredRow.tables)
         try db.execute(sql: WitnessedRow.tables)
         try db.execute(sql: ActivityRows.index)
+        try db.execute(sql: FollowedRow.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

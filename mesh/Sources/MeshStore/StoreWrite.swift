@@ -70,6 +70,10 @@ package enum StoreWrite: Sendable {
     case witnessed(WitnessedRow)
     /// Keeps a witness's cosignature on a head of this node's log.
     case cosigned(CosignedRow)
+    /// Appends entries to what is kept of another's log; refused with `logTaken` unless they are the next.
+    case followed(FollowedBatch)
+    /// Keeps the proof that an author told two histories of its log; the first one of a log stays.
+    case logFork(LogForkRow)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -96,10 +100,10 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .setting:
+            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
-            .peer, .peerMisbehaved, .forgetPeer:
+            .peer, .peerMisbehaved, .forgetPeer, .followed:
             false
         }
     }
@@ -128,6 +132,8 @@ package enum StoreWrite: Sendable {
         case .workflowEvent(_, let bytes): bytes.count + 64
         case .anchored(let row): row.bytes.count + 512
         case .witnessed(let row): row.note.count + 512
+        case .followed(let batch): batch.byteCount
+        case .logFork(let row): row.proof.count + 512
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:

@@ -73,6 +73,8 @@ struct StoreWriter: Sendable {
         case .anchored(let row): try row.put(db)
         case .witnessed(let row): try row.put(db)
         case .cosigned(let row): try row.put(db)
+        case .followed(let batch): try batch.put(db)
+        case .logFork(let row): try row.put(db)
         case .anchorOwed(let receipt, let workflow):
             try run(
                 db, "INSERT INTO anchor_owed(cid, workflow) VALUES (?, ?) ON CONFLICT DO NOTHING",

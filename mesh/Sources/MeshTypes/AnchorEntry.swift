@@ -23,10 +23,13 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
     package var root: [UInt8]?
     /// When the log began again, as the author's home was restored from a backup; absent if it never did.
     package var openedAt: UnixMilliseconds?
+    /// The newest entries of others' logs that the author keeps and named in no earlier entry, ascending: they make one
+    /// DAG of the logs of a scope. Absent if there are none.
+    package var heads: [CID]?
 
     package init(
         nodeDID: DID, parents: [CID], payload: [CID], scope: String, height: UInt64, recordedAt: UnixMilliseconds,
-        size: UInt64? = nil, root: [UInt8]? = nil, openedAt: UnixMilliseconds? = nil
+        size: UInt64? = nil, root: [UInt8]? = nil, openedAt: UnixMilliseconds? = nil, heads: [CID] = []
     ) {
         self.nodeDID = nodeDID
         self.parents = parents
@@ -37,6 +40,7 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
         self.size = size
         self.root = root
         self.openedAt = openedAt
+        self.heads = heads.isEmpty ? nil : heads
     }
 
     /// The type name that is signed.
@@ -45,6 +49,15 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
     package static let payloadMax = 64
     /// The DAG that every node anchors in.
     package static let globalScope = "global"
+    /// The most heads of others that one entry names.
+    package static let headsMax = 16
+
+    /// Whether the heads of others are as they have to be: absent, or some, ascending, each once.
+    package var areHeadsInOrder: Bool {
+        guard let heads else { return true }
+        return (1...Self.headsMax).contains(heads.count) && zip(heads, heads.dropFirst()).allSatisfy { $0 < $1 }
+    }
+
     /// The anchoring node signs.
     package var signerDID: DID { nodeDID }
 
@@ -58,6 +71,7 @@ package struct AnchorEntry: Hashable, Sendable, SignedBody {
         case size
         case root
         case openedAt = "opened_at"
+        case heads
     }
 
     /// The name of a node's log in a scope, which its signed heads begin with. A log that began again, as its home was

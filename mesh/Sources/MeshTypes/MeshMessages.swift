@@ -365,3 +365,19 @@ package struct AnchorHeadsV1: Hashable, Sendable, Codable {
         self.height = height
     }
 }
+
+/// Gossip: the newest signed head of its author's log.
+package struct LogHeadV1: Hashable, Sendable, Codable {
+    /// The head as a note, with the cosignatures that its author has (C2SP's tlog-checkpoint).
+    package var note: [UInt8]
+
+    package init(note: [UInt8]) { self.note = note }
+}
+
+/// Gossip: the proof that somebody told two histories of a log.
+package struct LogForkV1: Hashable, Sendable, Codable {
+    /// The proof as a text (PROTOCOL.md, "Logs").
+    package var proof: [UInt8]
+
+    package init(proof: [UInt8]) { self.proof = proof }
+}

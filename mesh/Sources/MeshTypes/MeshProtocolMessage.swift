@@ -38,6 +38,10 @@ package enum MeshProtocolMessage: Hashable, Sendable {
     case reputationRecordAvailable(ReputationRecordAvailableV1)
     /// Heads of an anchored DAG.
     case anchorHeads(AnchorHeadsV1)
+    /// The signed head of a log.
+    case logHead(LogHeadV1)
+    /// The proof of two histories of a log.
+    case logFork(LogForkV1)
 
     /// The bounds of messages on the wire.
     package struct Limits: Sendable {
@@ -94,6 +98,10 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case reputationRecordAvailable = "ReputationRecordAvailableV1"
         /// Heads of an anchored DAG.
         case anchorHeads = "AnchorHeadsV1"
+        /// The signed head of a log.
+        case logHead = "LogHeadV1"
+        /// The proof of two histories of a log.
+        case logFork = "LogForkV1"
     }
 
     /// The name of this message's variant.
@@ -116,6 +124,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case .jobInteractiveOutput: .jobInteractiveOutput
         case .reputationRecordAvailable: .reputationRecordAvailable
         case .anchorHeads: .anchorHeads
+        case .logHead: .logHead
+        case .logFork: .logFork
         }
     }
 
@@ -187,6 +197,8 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
         case .jobInteractiveOutput: self = .jobInteractiveOutput(try read.payload())
         case .reputationRecordAvailable: self = .reputationRecordAvailable(try read.payload())
         case .anchorHeads: self = .anchorHeads(try read.payload())
+        case .logHead: self = .logHead(try read.payload())
+        case .logFork: self = .logFork(try read.payload())
         }
     }
 
@@ -211,6 +223,8 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
             try map.encode(payload, forKey: variant)
         case .reputationRecordAvailable(let payload): try map.encode(payload, forKey: variant)
         case .anchorHeads(let payload): try map.encode(payload, forKey: variant)
+        case .logHead(let payload): try map.encode(payload, forKey: variant)
+        case .logFork(let payload): try map.encode(payload, forKey: variant)
         }
     }
 }

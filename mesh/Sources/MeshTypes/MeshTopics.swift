@@ -16,6 +16,8 @@ package enum MeshTopics {
     package static let sessions = "/icn/mesh/interactive/1.0.0"
     /// The protocol of what other jobs write while they run.
     package static let outputs = "/icn/mesh/output/1.0.0"
+    /// The protocol of ranges of logs.
+    package static let logs = "/icn/mesh/log/1.0.0"
 
     /// Of one job: `JobBidCommitmentV1`, `JobBidsSealedV1` and `JobBidV1`.
     package static func bids(on job: JobID) -> String { "\(jobPrefix)\(job.cid.text)/bids/v1" }
@@ -25,6 +27,10 @@ package enum MeshTopics {
     package static let jobPrefix = "/icn/mesh/job/"
     /// `AnchorHeadsV1` of one scope.
     package static func anchorHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/heads/v1" }
+    /// `LogHeadV1` of one scope.
+    package static func logHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/checkpoints/v1" }
+    /// `LogForkV1` of one scope.
+    package static func logForks(scope: String) -> String { "/icn/mesh/dag/\(scope)/forks/v1" }
     /// The DHT key of a receipt.
     package static func receiptKey(_ receipt: CID) -> [UInt8] { Array("/icn/receipt/".utf8) + receipt.bytes }
     /// The DHT key of the proof of a fraud.

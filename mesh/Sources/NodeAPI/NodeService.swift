@@ -76,6 +76,19 @@ package protocol NodeService: Sendable {
     /// The proof that the log has the entry that anchors a receipt or another block.
     func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView
 
+    /// The logs of others that this node keeps, follows or has heard of.
+    func followedLogs() async throws(NodeServiceError) -> [FollowedLogView]
+    /// What an author anchored, as far as its log is kept here, below a number, the newest first, at most so many.
+    func log(of author: String, below number: UInt64?, limit: Int) async throws(NodeServiceError) -> [LogEntryView]
+    /// The signed entries of an author's log from a number on, in their order, at most so many.
+    func logBlocks(
+        of author: String, from number: UInt64, limit: Int
+    ) async throws(NodeServiceError) -> [LogBlockView]
+    /// Fetches the log of an author, or all that are followed, and says what that brought.
+    func syncLogs(of author: String?) async throws(NodeServiceError) -> [LogSyncView]
+    /// The proofs that authors told two histories of their logs.
+    func logForks() async throws(NodeServiceError) -> [LogForkView]
+
     /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]
     /// Connects to an address and returns the peer that answered.

@@ -22,6 +22,10 @@ package struct ScriptedNode: NodeService {
         package var archives: [CID: [UInt8]] = [:]
         /// What the node anchored, the newest first.
         package var log: [LogEntryView] = []
+        /// The logs of others that it keeps.
+        package var followedLogs: [FollowedLogView] = []
+        /// The proofs of two histories that it has.
+        package var forks: [LogForkView] = []
         /// The proofs of fraud that the node made.
         package var proofs: [ProofView] = []
         /// What running their jobs again shows.
@@ -186,6 +190,40 @@ package struct ScriptedNode: NodeService {
         }
         return try answer(LogProofView(cid: cid.text, entry: entry, text: "proof\n"))
     }
+
+    package func followedLogs() async throws(NodeServiceError) -> [FollowedLogView] {
+        try answer(script.followedLogs)
+    }
+
+    package func log(
+        of author: String, below number: UInt64?, limit: Int
+    ) async throws(NodeServiceError) -> [LogEntryView] {
+        guard author == script.followedLogs.first?.author else {
+            throw NodeServiceError(.invalidRequest, "The author is not named by a DID.")
+        }
+        return try answer(Array(script.log.filter { $0.number < number ?? .max }.prefix(limit)))
+    }
+
+    package func logBlocks(
+        of author: String, from number: UInt64, limit: Int
+    ) async throws(NodeServiceError) -> [LogBlockView] {
+        let entries = script.log.filter { $0.number >= number }.sorted { $0.number < $1.number }.prefix(limit)
+        return try answer(
+            entries.map {
+                LogBlockView(
+                    author: author, number: $0.number, entryCID: $0.entryCID, anchors: $0.anchors,
+                    recordedAt: $0.recordedAt, block: "")
+            })
+    }
+
+    package func syncLogs(of author: String?) async throws(NodeServiceError) -> [LogSyncView] {
+        try answer(
+            script.followedLogs.filter { author == nil || $0.author == author }.map {
+                LogSyncView(log: $0, newEntries: $0.entries, newBytes: $0.bytes, milliseconds: 12)
+            })
+    }
+
+    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try answer(script.forks) }
 
     package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
         guard let archive = script.archives[cid] else { throw NodeServiceError(.receiptNotFound, "Nobody has \(cid).") }

@@ -59,6 +59,13 @@ indirect enum ConfigurationRule: Sendable {
                         ) { WitnessEntry(text: $0)?.place != nil })
                 ),
                 ("witness_seconds", .count(1...86_400)),
+                (
+                    "follow",
+                    .list(
+                        .text("a DID such as mesh peers --full prints it, or all") { text in
+                            text == NodeConfiguration.Log.everybody || (try? DID(parsing: text)) != nil
+                        })
+                ),
             ])
         ),
         ("witness", .group([("authors", .list(did))])),

@@ -34,7 +34,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var api = API()
     /// What is recorded of jobs for a receiver of traces.
     package var traces = Traces()
-    /// Who witnesses the log of what the node anchored.
+    /// Who witnesses the log of what the node anchored, and whose logs it keeps.
     package var log = Log()
     /// Whose logs the node witnesses.
     package var witness = Witness()
@@ -246,16 +246,27 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
-    /// Who witnesses the log of what a node anchored.
+    /// Who witnesses the log of what a node anchored, and whose logs it keeps.
     package struct Log: Hashable, Sendable, Codable {
         /// The witnesses: the key of each, as `mesh dag witness` prints it there, and behind a space the address of its
         /// gateway.
         package var witnesses: [String] = []
         /// How often a log that has grown is handed to them, in seconds.
         package var witnessSeconds: UInt64 = 60
+        /// Whose logs the node keeps: DIDs, and `all` for whoever is heard of.
+        package var follow: [String] = []
 
         /// None.
         package init() {}
+
+        /// What stands for whoever is heard of.
+        static let everybody = "all"
+
+        /// Whose logs are kept by name, read; `ConfigurationRule` has checked them.
+        package var followed: [DID] { follow.compactMap { try? DID(parsing: $0) } }
+
+        /// Whether the logs of all others are kept, too.
+        package var followsAll: Bool { follow.contains(Self.everybody) }
 
         /// The witnesses, read; `ConfigurationRule` has checked them. Those after `countMax` are not asked.
         package var addresses: [WitnessAddress] {
@@ -268,7 +279,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case witnesses
+            case witnesses, follow
             case witnessSeconds = "witness_seconds"
         }
 
@@ -277,6 +288,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             let container = try decoder.container(keyedBy: CodingKeys.self)
             try container.read(.witnesses, into: &witnesses)
             try container.read(.witnessSeconds, into: &witnessSeconds)
+            try container.read(.follow, into: &follow)
         }
     }
 
@@ -524,7 +536,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         "executor.price_base", "executor.price_per_million_fuel", "executor.jobs_at_once",
         "executor.queued_jobs_max", "executor.hours", "executor.allowed_originators",
         "executor.denied_originators", "originator.bid_window_ms", "originator.bidding_deadline_ms",
-        "drain_seconds", "log_level",
+        "drain_seconds", "log_level", "log.follow",
     ]
 
     /// Takes the values of those keys from another configuration.
@@ -540,6 +552,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         originator.biddingDeadlineMilliseconds = other.originator.biddingDeadlineMilliseconds
         drainSeconds = other.drainSeconds
         logLevel = other.logLevel
+        log.follow = other.log.follow
     }
 
     /// The bytes of a file that is to be a configuration.

@@ -167,6 +167,12 @@ package struct LogDesk: Sendable {
         try await stored { () throws(MeshStoreError) in try await store.commit([.cosigned(row)]) }
     }
 
+    /// The head of what is on the disk, signed, with the cosignatures that there are of it.
+    func signedHead() async throws(NodeServiceError) -> (checkpoint: Checkpoint, note: SignedNote) {
+        let checkpoint = try await stored { () throws(MeshStoreError) in try await self.checkpoint() }
+        return (checkpoint, try await cosigned(checkpoint))
+    }
+
     /// The head of what is on the disk, or of its beginning.
     private func checkpoint(of size: UInt64? = nil) async throws(MeshStoreError) -> Checkpoint {
         let record = LogRecord(store: store)

@@ -5,6 +5,8 @@ package import NodeAPI
 package protocol LogKeeper: LogWitness {
     /// Shows the log, and signs its heads.
     var logDesk: LogDesk { get }
+    /// Keeps the logs of others.
+    var logFollower: LogFollower { get }
 }
 
 extension LogKeeper {
@@ -19,6 +21,28 @@ extension LogKeeper {
     package func logProof(of cid: CID) async throws(NodeServiceError) -> LogProofView {
         try await logDesk.proof(of: cid)
     }
+
+    package func followedLogs() async throws(NodeServiceError) -> [FollowedLogView] {
+        try await logFollower.views()
+    }
+
+    package func log(
+        of author: String, below number: UInt64?, limit: Int
+    ) async throws(NodeServiceError) -> [LogEntryView] {
+        try await logFollower.entries(of: author, below: number, limit: limit)
+    }
+
+    package func logBlocks(
+        of author: String, from number: UInt64, limit: Int
+    ) async throws(NodeServiceError) -> [LogBlockView] {
+        try await logFollower.blocks(of: author, from: number, limit: limit)
+    }
+
+    package func syncLogs(of author: String?) async throws(NodeServiceError) -> [LogSyncView] {
+        try await logFollower.sync(author)
+    }
+
+    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try await logFollower.forkViews() }
 
     package func addCheckpoint(_ request: [UInt8]) async -> WitnessAnswer {
         await logDesk.witness.addCheckpoint(request)

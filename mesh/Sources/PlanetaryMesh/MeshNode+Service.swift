@@ -294,6 +294,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
     }
 
     package nonisolated var logDesk: LogDesk { parts.logDesk }
+    package nonisolated var logFollower: LogFollower { parts.follower }
 
     private nonisolated var auditor: ReceiptAuditor { ReceiptAuditor(parts) }
 

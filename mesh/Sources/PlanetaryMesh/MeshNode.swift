@@ -151,6 +151,14 @@ package actor MeshNode {
                     await self?.judge(message) ?? .ignore
                 }
             }
+            try await parts.follower.begin(
+                admitting: { [weak self] peer in await self?.admits(peer) ?? false },
+                blame: { [weak self] peer, fault in
+                    await self?.take(.misbehaved(peer, fault, isConnected: true))
+                },
+                onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) })
+        } catch let error as MeshStoreError {
+            throw NodeServiceError(storage: error)
         } catch {
             throw NodeServiceError(.internalError, "Gossip refuses the topics of the mesh: \(error).")
         }

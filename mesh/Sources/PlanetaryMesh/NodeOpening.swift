@@ -59,18 +59,23 @@ struct NodeOpening: Sendable {
         let bitswap = BitswapService(
             host: swarm, store: StoreBlockSource(store: store, results: results), limits: blocks, logger: logger)
         let fetcher = ContentFetcher(store: store, bitswap: bitswap, dht: dht, host: swarm)
+        let gossip = GossipService(host: swarm, identity: identity, logger: logger)
+        let witness = WitnessDesk(
+            identity: identity, store: store, authors: configuration.witness.dids,
+            warn: { [logger] in logger.warning("\($0)") })
         let parts = NodeParts(
-            identity: identity, settings: settings, logger: logger, store: store, swarm: swarm,
-            gossip: GossipService(host: swarm, identity: identity, logger: logger), dht: dht, bitswap: bitswap,
+            identity: identity, settings: settings, logger: logger, store: store, swarm: swarm, gossip: gossip,
+            dht: dht, bitswap: bitswap,
             peerService: PeerService(host: swarm, logger: logger), machine: machine, receipts: receipts,
             results: results, fetcher: fetcher,
             runner: JobRunner(
                 machine: machine, fetcher: fetcher, store: store,
                 moduleBytesMax: configuration.limits.moduleBytesMax,
                 inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath,
-            witness: WitnessDesk(
-                identity: identity, store: store, authors: configuration.witness.dids,
-                warn: { [logger] in logger.warning("\($0)") }))
+            witness: witness,
+            follower: LogFollower(
+                desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
+                settings: settings, logger: logger))
         return (parts, bans)
     }
 

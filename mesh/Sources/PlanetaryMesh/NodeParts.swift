@@ -28,6 +28,8 @@ struct NodeParts: Sendable {
     let sessionsPath: String
     /// This node as a witness of others' logs.
     let witness: WitnessDesk
+    /// The logs of others.
+    let follower: LogFollower
     let tallies = NodeTallies()
     let endedResults = EndedResults()
 
@@ -44,6 +46,7 @@ struct NodeParts: Sendable {
         group.addTask { [dht] in await dht.run() }
         group.addTask { [bitswap] in await bitswap.run() }
         group.addTask { [peerService] in await peerService.run() }
+        group.addTask { [follower] in await follower.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(
                 swarm: swarm, network: configuration.localNetwork, logger: logger,

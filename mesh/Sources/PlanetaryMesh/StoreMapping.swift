@@ -50,7 +50,8 @@ extension AnchoredRow {
     /// An entry of the log, as stored.
     init(_ entry: LoggedEntry) {
         self.init(
-            number: entry.number, entry: entry.cid, bytes: entry.bytes, payload: entry.payload, hashes: entry.hashes)
+            number: entry.number, entry: entry.cid, bytes: entry.bytes, payload: entry.payload, hashes: entry.hashes,
+            heads: entry.heads)
     }
 }
 

@@ -57,6 +57,8 @@ actor WitnessDesk {
     /// The logs of whose time a warning was given.
     // BOUNDED: by the logs that are witnessed.
     private var warned: Set<ExactText> = []
+    /// Receives each proof that an author told two histories.
+    private var onFork: @Sendable (LogFork) async -> Void = { _ in }
     /// How many heads of an author were taken in a minute since 1970.
     // BOUNDED: by the authors that the owner names.
     private var taken: [DID: (minute: UInt64, heads: Int)] = [:]
@@ -73,6 +75,9 @@ actor WitnessDesk {
         self.clock = clock
         self.warn = warn
     }
+
+    /// Has each proof told that an author told two histories.
+    func tellForks(_ receiver: @escaping @Sendable (LogFork) async -> Void) { onFork = receiver }
 
     /// The key with which others find this node's cosignatures, and for whom it makes them.
     func view() async throws(MeshStoreError) -> WitnessKeyView {
@@ -126,9 +131,23 @@ actor WitnessDesk {
             keep(taken, of: origin)
             return WitnessAnswer(200, Array(try line(on: checkpoint.text, at: seconds, by: signer).utf8))
         } catch let refusal as WitnessRule.Refusal {
+            await compare(request)
             return Self.refused(refusal)
         } catch {
             return Self.notKept
+        }
+    }
+
+    /// What is refused may contradict what was cosigned, and both are signed by the author: that is worth more than the
+    /// refusal.
+    private func compare(_ request: LogGrowth) async {
+        guard let checkpoint = Checkpoint(text: request.note.text), let last = latest?[ExactText(checkpoint.origin)],
+            let name = LogName(checkpoint.origin)
+        else { return }
+        let alone = FollowedLog.signedAlone(request.note, name)
+        let growth = LogGrowth(oldSize: request.oldSize, hashes: request.hashes, note: alone)
+        if let fork = LogFork(last.note.bytes, growth.bytes) ?? LogFork(last.note.bytes, alone.bytes) {
+            await onFork(fork)
         }
     }
 

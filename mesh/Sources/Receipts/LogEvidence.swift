@@ -128,6 +128,7 @@ package struct LogEvidence: Sendable {
         guard entry.body.size != nil ? entry.body.root?.count == MerkleHash.byteCount : entry.body.root == nil else {
             throw .headIncomplete
         }
+        guard entry.body.areHeadsInOrder else { throw .headsDisordered }
         if let size = entry.body.size, size != proof.index {
             // An entry from before the log began again stands in the new one at the same number.
             throw .wrongNumber(signed: size, proved: proof.index)
@@ -174,6 +175,8 @@ package enum LogEvidenceError: Error, Hashable, Sendable {
     case entryOfAnotherLog
     /// The entry signs a size without a root of 32 bytes, or the other way round.
     case headIncomplete
+    /// The entry names heads of others otherwise than ascending, each once, at most 16.
+    case headsDisordered
     /// The hashes cannot lead from a head of that size to the signed root.
     case notGrown(since: UInt64)
     /// The author signed another number than is proved.
@@ -194,6 +197,7 @@ extension LogEvidenceError: CustomStringConvertible {
         case .entryOfAnother(let author): "the entry in it is signed by \(author), to whom the log does not belong"
         case .entryOfAnotherLog: "the entry in it is of another of its author's logs"
         case .headIncomplete: "the entry in it signs no whole tree before it, its size and a root of 32 bytes"
+        case .headsDisordered: "the entry in it names heads of others in no order, or too many"
         case .notGrown(let size): "its hashes do not lead from a head of size \(size) to the signed root"
         case .wrongNumber(let signed, let proved): "the entry is signed as number \(signed), not \(proved)"
         case .notIncluded: "its hashes do not lead from the entry to the signed root"

@@ -29,6 +29,12 @@ package struct LogName: Hashable, Sendable {
         return openedAt.map { began <= $0 } ?? false
     }
 
+    /// Whether its author began it again after the other.
+    package func isLater(than other: LogName) -> Bool {
+        guard isOfOneLog(with: other), let openedAt else { return false }
+        return other.openedAt.map { $0 < openedAt } ?? true
+    }
+
     /// Whether two names are of one log, or of what its author began again in its place.
     package func isOfOneLog(with other: LogName) -> Bool {
         author == other.author && ExactText(scope) == ExactText(other.scope)

@@ -1,6 +1,7 @@
 import MerkleLog
 import MeshTypes
 import Multiformats
+import PeerIdentity
 import SignedObjects
 import Testing
 
@@ -53,6 +54,30 @@ struct AnchorLogTests {
         try world.restart(0)
         #expect(world.parties[0].market.log.size == 4)
         #expect(job.anchor == world.job(id)?.anchor && !job.anchor.isPending)
+    }
+
+    @Test("An entry names the newest heads of others that none before it named, 16 at the most")
+    func others() throws {
+        var world = MarketWorld(executors: 1)
+        let authors = (0..<20).map { _ in Identity.generate().did }
+        let heads = (0..<40).map { CID.hashing(Array("head \($0)".utf8), codec: .dagCBOR) }
+        for (number, head) in heads.enumerated() {
+            _ = world.parties[0].market.handle(
+                .headKept(head, of: authors[number % 20]), now: world.now, wallClock: world.wallClock)
+        }
+        for number in 0..<3 {
+            try world.submit(MarketWorld.request("job \(number)"))
+            world.run(milliseconds: 100_000)
+        }
+        let own = entries(of: world.parties[0])
+        #expect(own.map(\.heads) == [heads[24...].sorted(), heads[20..<24].sorted(), nil])
+        var log = AnchorLog(heads: [], height: 0, tree: MerkleTree())
+        for number in 0...AnchorLog.othersMax {
+            log.kept(CID.hashing(Array("\(number)".utf8), codec: .dagCBOR), of: Identity.generate().did)
+        }
+        var named = 0
+        while case let some = log.takeOthers(), !some.isEmpty { named += some.count }
+        #expect(named == AnchorLog.othersMax)
     }
 
     @Test("A receipt that is not paid is in the log with the settlement that says so, and the proof of fraud")

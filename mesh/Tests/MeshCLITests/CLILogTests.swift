@@ -162,6 +162,37 @@ import Testing
         }
     }
 
+    @Test func aProofOfTwoHistoriesIsOneFile() async throws {
+        let heads = try [proof("one", more: [1]), proof("two", more: [2])].map {
+            Array(try Data(contentsOf: URL(filePath: $0)))
+        }
+        let fork = try #require(LogFork(heads[0], heads[1]))
+        for (name, bytes, verdict) in [
+            ("whole", fork.bytes, .contradiction), ("cut", Array(fork.bytes.dropLast()), .fails),
+        ] as [(String, [UInt8], LogCheckReport.Verdict)] {
+            let file = "\(folder.path)/\(name).fork"
+            try Data(bytes).write(to: URL(filePath: file))
+            #expect(try await status([file]) == 241)
+            var report = LogCheckReport()
+            report.add(file, fork: bytes)
+            #expect(report.verdict == verdict)
+        }
+    }
+
+    @Test func logsOfOthersAreListed() {
+        var log = FollowedLogView(author: "did:key:z")
+        (log.entries, log.bytes, log.headEntries, log.isFollowed) = (1_234, 5_000, 2_000, true)
+        #expect(DAGGroup.table([log]).contains("1,234") && DAGGroup.state(log) == "behind")
+        log.obstacle = "no connected node has the log"
+        #expect(DAGGroup.state(log) == log.obstacle)
+        let line = DAGGroup.line(LogSyncView(log: log, newEntries: 1_000, newBytes: 5_000, milliseconds: 500))
+        #expect(line.contains("1,000 new entries") && line.contains("2,000 a second"))
+        log.hasForked = true
+        #expect(DAGGroup.state(log) == "told two histories")
+        (log.hasForked, log.isFollowed, log.entries) = (false, false, 0)
+        #expect(DAGGroup.state(log) == "heard of")
+    }
+
     @Test func filesAboutSomethingElseDoNotVerify() async throws {
         let one = try proof("one")
         let other = CID.hashing([2], codec: .dagCBOR).text

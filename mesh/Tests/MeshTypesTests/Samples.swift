@@ -153,6 +153,7 @@ extension Samples {
             .jobSettled(JobSettledV1(settlement: [4])), .jobInteractiveInput(data), .jobInteractiveOutput(data),
             .reputationRecordAvailable(ReputationRecordAvailableV1(record: [5])),
             .anchorHeads(AnchorHeadsV1(scope: "global", heads: [input], height: 3)),
+            .logHead(LogHeadV1(note: [6])), .logFork(LogForkV1(proof: [7])),
         ]
     }
 

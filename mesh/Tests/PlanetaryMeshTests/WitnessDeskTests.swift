@@ -6,6 +6,7 @@ import Multiformats
 import NodeAPI
 import P2PTesting
 import PeerIdentity
+import Receipts
 import SignedObjects
 import Synchronization
 import Testing
@@ -105,6 +106,23 @@ import Testing
         _ desk: WitnessDesk, from size: Int, to leaves: [UInt8], by signer: Identity? = nil, openedAt: UInt64? = nil
     ) async throws -> Int {
         await desk.addCheckpoint(try request(from: size, to: leaves, by: signer, openedAt: openedAt)).status
+    }
+
+    @Test func twoHistoriesAreAProofAndNotOnlyARefusal() async throws {
+        try await withStore { store async throws in
+            let desk = desk(store)
+            let (told, tell) = AsyncStream.makeStream(of: LogFork.self, bufferingPolicy: .bufferingNewest(8))
+            await desk.tellForks { _ = tell.yield($0) }
+            #expect(try await status(desk, from: 0, to: [1, 2, 3]) == 200)
+            #expect(try await status(desk, from: 2, to: [1, 2, 3, 4]) == 409)
+            #expect(try await status(desk, from: 3, to: [1, 2, 4]) == 422)
+            #expect(try await status(desk, from: 3, to: [1, 2, 4, 5]) == 422)
+            tell.finish()
+            var forks: [LogFork] = []
+            for await fork in told { forks.append(fork) }
+            #expect(forks.map(\.author) == [author.did, author.did])
+            for fork in forks { #expect(try LogFork(verifying: fork.bytes) == fork) }
+        }
     }
 
     @Test func aHeadIsCosignedWithTheTime() async throws {

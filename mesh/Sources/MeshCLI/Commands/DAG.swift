@@ -15,29 +15,44 @@ struct DAGGroup: AsyncParsableCommand {
         discussion: "Every node keeps a log of the receipts and settlements that it anchored, which only grows. It "
             + "signs the log's head; whoever signs two that are not of one history has given a proof of it. "
             + "docs/anchoring.md in the repository says more.",
-        subcommands: [Log.self, Heads.self, Prove.self, Verify.self, Witness.self])
+        subcommands: [
+            Log.self, Heads.self, Prove.self, Verify.self, Witness.self, Logs.self, Sync.self, Forks.self, Export.self,
+            Watch.self,
+        ])
 
     /// `mesh dag log`.
     struct Log: MeshCommand {
-        static let configuration = CommandConfiguration(abstract: "List what this node anchored, the newest first.")
+        static let configuration = CommandConfiguration(
+            abstract: "List what this node anchored, or another author, the newest first.")
 
         @OptionGroup var global: GlobalOptions
 
         @Option(help: ArgumentHelp("The most to list; by default 50.", valueName: "number"))
         var limit = 50
 
+        @Option(help: ArgumentHelp("Whose log, as far as it is kept here.", valueName: "did"))
+        var author: String?
+
         func validate() throws {
             guard (1...1_000).contains(limit) else { throw ValidationError("--limit must be from 1 to 1000.") }
         }
 
         func perform(_ console: Console) async throws -> ExitCode {
-            let entries = try await global.node.log(below: nil, limit: limit)
+            let node = global.node
+            let entries =
+                if let author { try await node.log(of: author, below: nil, limit: limit) } else {
+                    try await node.log(below: nil, limit: limit)
+                }
             if global.json {
                 try console.json(entries)
             } else if entries.isEmpty {
-                console.note("This node has anchored nothing.")
+                console.note(
+                    author == nil ? "This node has anchored nothing." : "Nothing of that author's log is kept here.")
             } else {
                 console.out(DAGGroup.listing(entries))
+            }
+            if let author, try await node.logForks().contains(where: { $0.author == author }) {
+                console.note("Its author told two histories; mesh dag forks --author \(author) prints the proof.")
             }
             return .success
         }
@@ -104,7 +119,8 @@ struct DAGGroup: AsyncParsableCommand {
 
         @OptionGroup var quorum: WitnessOptions
 
-        @Argument(help: "What mesh dag prove or mesh dag heads printed; - is standard input.", completion: .file())
+        @Argument(
+            help: "What mesh dag prove, heads or forks printed; - is standard input.", completion: .file())
         var files: [String]
 
         /// The most files of one command.
@@ -123,6 +139,10 @@ struct DAGGroup: AsyncParsableCommand {
             var read: [(file: String, evidence: LogEvidence)] = []
             for file in files {
                 let bytes = try LocalFile.read(file, bytesMax: LogCheckReport.fileBytesMax, setting: "nothing")
+                if LogFork.isFork(bytes) {
+                    report.add(file, fork: bytes)
+                    continue
+                }
                 do throws(LogEvidenceError) {
                     let evidence = try LogEvidence(verifying: bytes)
                     report.add(file, evidence)

@@ -1,0 +1,308 @@
+import Foundation
+import GossipSub
+import LibP2P
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeSetup
+import P2PTesting
+import PeerIdentity
+import Receipts
+import SignedObjects
+import Testing
+
+@testable import NodeCore
+@testable import PlanetaryMesh
+
+/// Nodes that keep the logs of others, over sockets.
+@Suite("Logs of others", .serialized) struct FollowTests {
+    private let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
+    private let identities = (0..<3).map { _ in Identity.generate() }
+
+    /// A node of a home that goes by its number, as often as it is opened.
+    private func open(
+        _ number: Int, following authors: [String] = [], by entrance: MeshNode? = nil
+    ) async throws -> MeshNode {
+        var configuration = try NodeMesh.loopback()
+        configuration.log.follow = authors
+        configuration.executor.isEnabled = false
+        if let entrance {
+            configuration.bootstrap = await entrance.swarm.listenAddresses().map {
+                $0.withPeerID(entrance.identity.peerID)
+            }
+        }
+        return try await NodeMesh.open(
+            folder.appendingPathComponent("\(number)").path, configuration, identity: identities[number])
+    }
+
+    private func entries(of author: DID, at node: MeshNode) async -> UInt64 {
+        await node.parts.follower.log(of: author)?.tree.size ?? 0
+    }
+
+    private func publish(_ author: LogAuthor, by peer: HostilePeer, to nodes: [MeshNode]) async throws {
+        let message = MeshProtocolMessage.logHead(LogHeadV1(note: try author.note().bytes))
+        try await peer.publish(
+            try message.encoded(), topic: MeshTopics.logHeads(scope: AnchorEntry.globalScope), to: nodes)
+    }
+
+    @Test("What nodes anchor while jobs run reaches those that follow all, and each entry verifies there")
+    func jobs() async throws {
+        try await NodeMesh.run(prices: [10]) { _, configuration in
+            configuration.log.follow = ["all"]
+        } _: { mesh in
+            let module = try Assembler.command("nop")
+            _ = try await mesh.result(of: try await mesh.submit(module))
+            for (node, other) in [(mesh.nodes[0], mesh.nodes[1]), (mesh.nodes[1], mesh.nodes[0])] {
+                let did = other.identity.did
+                try await eventually("the log of \(did) is kept", within: 60) {
+                    let own = (try? await other.logHead(since: nil).size) ?? 0
+                    return await entries(of: did, at: node) == own && own > 0
+                }
+                let listed = try await node.log(of: did.text, below: nil, limit: 100)
+                #expect(listed == (try await other.log(below: nil, limit: 100)))
+                let view = try #require(try await node.followedLogs().first { $0.author == did.text })
+                #expect(view.isFollowed && view.obstacle == nil && view.headEntries == view.entries)
+                let blocks = try await node.logBlocks(of: did.text, from: 0, limit: 100)
+                #expect(blocks.map(\.entryCID) == listed.reversed().map(\.entryCID))
+            }
+        }
+    }
+
+    @Test("A log is had from whoever keeps it when its author is away, and by ranges")
+    func handedOn() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor(identities[0])
+        try author.grow(to: 700)
+        try await author.write(to: folder.appendingPathComponent("0").path)
+        let did = author.identity.did
+        do {
+            let first = try await open(0)
+            let second = try await open(1, following: [did.text], by: first)
+            try await NodeMesh.running([first, second]) {
+                try await eventually("the log is kept", within: 60) { await entries(of: did, at: second) == 700 }
+            }
+        }
+        let second = try await open(1)
+        let third = try await open(2, following: [did.text], by: second)
+        try await NodeMesh.running([second, third]) {
+            try await eventually("it is handed on", within: 60) { await entries(of: did, at: third) == 700 }
+            #expect(await third.parts.follower.log(of: did)?.tree == author.tree)
+            let synced = try await third.syncLogs(of: did.text)
+            #expect(synced.map(\.newEntries) == [0] && synced.first?.log.entries == 700)
+            await #expect(throws: NodeServiceError.self) { _ = try await second.syncLogs(of: did.text) }
+        }
+    }
+
+    @Test("A fetch that a restart cut off goes on where it was")
+    func restart() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor()
+        try author.grow(to: 700)
+        let (did, giver) = (author.identity.did, LogGiver(author))
+        giver.set { $0.left = 1 }
+        for size in [512, 700] as [UInt64] {
+            let node = try await open(0, following: [did.text])
+            try await NodeMesh.running([node]) {
+                try await HostilePeer.meeting([node], as: author.identity) { peer in
+                    await giver.serve(on: peer.swarm)
+                    try await eventually("\(size) entries are kept", within: 60) {
+                        await entries(of: did, at: node) == size
+                    }
+                    if size == 700 { #expect(giver.starts.first == 512) }
+                }
+            }
+            giver.set {
+                $0.left = .max
+                $0.starts = []
+            }
+        }
+        let node = try await open(0, following: [did.text])
+        #expect(await entries(of: did, at: node) == 700)
+        try await NodeMesh.running([node]) {}
+    }
+
+    @Test("Nothing wrong is kept, who gives it is blamed, and an honest node is asked")
+    func liar() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var (author, other) = (LogAuthor(identities[1]), LogAuthor())
+        try author.grow(to: 40)
+        try other.grow(to: 40)
+        try await author.write(to: folder.appendingPathComponent("1").path)
+        let (did, giver, block) = (author.identity.did, LogGiver(author), other.entries[7].bytes)
+        giver.set { $0.change = { $0.entries[7] = block } }
+        let node = try await open(0, following: [did.text])
+        try await NodeMesh.running([node]) {
+            try await HostilePeer.meeting([node]) { peer in
+                await giver.serve(on: peer.swarm)
+                try await eventually("the liar is blamed", within: 60) {
+                    await node.core.tallies["misbehaviours", default: 0] > 0
+                }
+                #expect(await entries(of: did, at: node) == 0)
+                let honest = try await open(1, by: node)
+                try await NodeMesh.running([honest]) {
+                    try await eventually("the log is kept", within: 60) { await entries(of: did, at: node) == 40 }
+                }
+                #expect(await node.parts.follower.log(of: did)?.tree == author.tree)
+            }
+        }
+    }
+
+    @Test("Two histories are found by who follows, and the proof reaches who only heard of the author, and stays")
+    func fork() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor()
+        try author.grow(to: 30)
+        var other = author
+        try author.grow(to: 60)
+        try other.grow(to: 70, "other ")
+        let (did, giver, forked) = (author.identity.did, LogGiver(author), other)
+        let node = try await open(0, following: [did.text])
+        let listener = try await open(1, by: node)
+        try await NodeMesh.running([node, listener]) {
+            try await HostilePeer.meeting([node, listener], as: author.identity) { peer in
+                await giver.serve(on: peer.swarm)
+                try await publish(author, by: peer, to: [node, listener])
+                try await eventually("the log is kept", within: 60) { await entries(of: did, at: node) == 60 }
+                try await eventually("the head is known") { await listener.parts.follower.heads[did] != nil }
+                giver.set { $0.author = forked }
+                try await publish(other, by: peer, to: [node, listener])
+                for each in [node, listener] {
+                    try await eventually("the proof is kept", within: 60) {
+                        try await each.logForks().map(\.author) == [did.text]
+                    }
+                }
+                let view = try #require(try await node.followedLogs().first { $0.author == did.text })
+                #expect(view.entries == 60 && view.hasForked && !view.isFollowed)
+            }
+        }
+        let again = try await open(0, following: [did.text])
+        try await NodeMesh.running([again]) {
+            let fork = try #require(try await again.logForks().first)
+            #expect(try LogFork(verifying: Array(fork.text.utf8)).author == did)
+            #expect(await again.parts.follower.log(of: did)?.tree == author.tree)
+        }
+    }
+
+    @Test("Two heads of one size are the proof by themselves, and a head of before that does not fit is one as well")
+    func twoHeads() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor()
+        try author.grow(to: 5)
+        var (earlier, other) = (author, author)
+        try author.grow(to: 12)
+        try other.grow(to: 12, "other ")
+        try earlier.grow(to: 8, "earlier ")
+        let (did, giver) = (author.identity.did, LogGiver(author))
+        let listener = try await open(0)
+        try await NodeMesh.running([listener]) {
+            try await HostilePeer.meeting([listener], as: author.identity) { peer in
+                try await publish(author, by: peer, to: [listener])
+                try await eventually("the head is known") { await listener.parts.follower.heads[did] != nil }
+                try await publish(other, by: peer, to: [listener])
+                try await eventually("the two heads are a proof") { try await listener.logForks().count == 1 }
+            }
+        }
+        // Who follows has the tree of every size.
+        let node = try await open(1, following: [did.text])
+        try await NodeMesh.running([node]) {
+            try await HostilePeer.meeting([node], as: author.identity) { peer in
+                await giver.serve(on: peer.swarm)
+                try await publish(author, by: peer, to: [node])
+                try await eventually("the log is kept", within: 60) { await entries(of: did, at: node) == 12 }
+                try await publish(earlier, by: peer, to: [node])
+                try await eventually("the earlier head is a proof") { try await node.logForks().count == 1 }
+            }
+        }
+    }
+
+    @Test("A peer is given so many ranges at once; a question that does not read is held against it")
+    func served() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor(identities[0])
+        try author.grow(to: 3)
+        try await author.write(to: folder.appendingPathComponent("0").path)
+        let node = try await open(0)
+        let limits = LogFollower.Limits()
+        try await NodeMesh.running([node]) {
+            try await HostilePeer.meeting([node]) { peer in
+                let exchange = LogExchange(host: peer.swarm)
+                let request = LogRangeRequest(
+                    author: author.identity.did, origin: nil, start: 0, entriesMax: 2, entryBytesMax: 1 << 20)
+                let range = try await exchange.range(request, from: node.identity.peerID)
+                #expect(range.entries == author.entries[..<2].map(\.bytes))
+                var (given, refused) = (1, 0)
+                while refused == 0, given < 10 * limits.rangesBurstPerPeerMax {
+                    do {
+                        _ = try await exchange.range(request, from: node.identity.peerID)
+                        given += 1
+                    } catch { refused += 1 }
+                }
+                #expect(refused == 1 && given >= limits.rangesBurstPerPeerMax)
+                let raw = RequestResponse(host: peer.swarm, protocolID: MeshTopics.logs)
+                await #expect(throws: RequestError.self) {
+                    _ = try await raw.request([1, 2, 3], to: node.identity.peerID)
+                }
+                try await eventually("that is held against it") {
+                    await node.core.tallies["misbehaviours", default: 0] > 0
+                }
+            }
+        }
+    }
+
+    @Test("A fresh node has a whole log from its author; MESH_SYNC_ENTRIES says how long it is")
+    func figure() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let count = ProcessInfo.processInfo.environment["MESH_SYNC_ENTRIES"].flatMap { Int($0) } ?? 1_100
+        var author = LogAuthor(identities[0])
+        try author.grow(to: count)
+        try await author.write(to: folder.appendingPathComponent("0").path)
+        let (first, did) = (try await open(0), author.identity.did)
+        let second = try await open(1, following: [did.text])
+        try await NodeMesh.running([first, second]) {
+            let clock = ContinuousClock()
+            let begunAt = clock.now
+            try await second.swarm.connect(to: first.identity.peerID, addresses: await first.swarm.listenAddresses())
+            try await eventually("all of it is here", within: 120) {
+                _ = try await second.syncLogs(of: did.text)
+                return await entries(of: did, at: second) == UInt64(count)
+            }
+            print("\(count) entries of a log were fetched, checked and stored in \(clock.now - begunAt)")
+            #expect(await second.parts.follower.log(of: did)?.tree == author.tree)
+        }
+    }
+
+    @Test("An author takes its own room and nobody else's")
+    func quotas() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var (flooder, small) = (LogAuthor(), LogAuthor())
+        try flooder.grow(to: 90)
+        try small.grow(to: 6)
+        var limits = LogFollower.Limits()
+        limits.share.entriesPerStrangerMax = 40
+        limits.share.strangersMax = 2
+        try await FollowerStand.run(in: folder, following: ["all"], limits) { stand in
+            for author in [flooder, small] {
+                let giver = LogGiver(author)
+                try await stand.meeting(author.identity) { peer in
+                    await giver.serve(on: peer)
+                    let gossiped = await stand.hear(author)
+                    #expect(gossiped == .accept)
+                    await stand.follower.fetch(author.identity.did)
+                }
+            }
+            let follower = stand.follower
+            #expect(await follower.log(of: flooder.identity.did)?.tree.size == 40)
+            #expect(await follower.obstacle(of: flooder.identity.did) == "the room for its log is used up")
+            #expect(await follower.log(of: small.identity.did)?.tree == small.tree)
+            #expect(await follower.share.total.entries == 46)
+            // A third one has no place, unless the owner names it.
+            var third = LogAuthor()
+            try third.grow(to: 2)
+            #expect(await stand.hear(third) == .accept)
+            let followed = await follower.followed
+            #expect(Set(followed) == [flooder.identity.did, small.identity.did])
+        }
+    }
+}
