@@ -142,6 +142,12 @@ let meshCores: [Target] = [
     mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"]),
     // What decides.
     mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
+    mesh(
+        "Credit",
+        [
+            "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", External.collections,
+            External.crypto,
+        ]),
     mesh("Reputation", ["Multiformats", "SignedObjects", "MeshTypes", External.collections]),
     mesh("Receipts", ["Multiformats", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes"]),
     mesh(
@@ -261,6 +267,12 @@ let tests: [Target] = [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MerkleLog", "MeshTypes", "JobMarket", "CWasmtime",
             "MeshStore", "NodeAPITesting", "NodeSetup", "SignedObjects", "Workflows", External.grdb,
             External.logging, "mesh",
+        ]),
+    meshTests(
+        "CreditTests",
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog",
+            "MeshTypes", "Credit",
         ]),
     meshTests(
         "EconomicsTests", ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics"]),

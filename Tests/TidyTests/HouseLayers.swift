@@ -16,7 +16,8 @@ enum HouseLayer: Int, CaseIterable, Comparable {
         case .cores:
             [
                 "Multistream", "Noise", "Yamux", "Identify", "GossipSub", "Kademlia", "Bitswap", "Peers",
-                "MulticastDNS", "Economics", "Reputation", "Receipts", "JobMarket", "NodeCore", "Workflows",
+                "MulticastDNS", "Economics", "Credit", "Reputation", "Receipts", "JobMarket", "NodeCore",
+                "Workflows",
             ]
         case .shells:
             [

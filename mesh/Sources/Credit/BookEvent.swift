@@ -1,0 +1,62 @@
+package import MeshTypes
+package import Multiformats
+
+/// What happens to a book: each event carries the signed objects that justify it. Objects are whole blocks.
+package enum BookEvent: Hashable, Sendable, Codable {
+    /// The book is opened by its `IssuerCharter`.
+    case opened(charter: [UInt8])
+    /// Officers change a line, freeze it, or correct the book, by their `Approval`s.
+    case ordered(order: OfficerOrder, approvals: [[UInt8]])
+    /// A `PaymentOrder` is carried out.
+    case transferred(order: [UInt8])
+    /// The amount of a `PaymentOrder` with terms is held.
+    case holdGranted(order: [UInt8])
+    /// The originator pays what is due: its `Settlement`, the `ExecutionReceipt` and the `Assignment`.
+    case holdSettled(hold: CID, settlement: [UInt8], receipt: [UInt8], assignment: [UInt8])
+    /// The executor gives a hold up by a `HoldRelease`.
+    case holdReleased(hold: CID, release: [UInt8])
+    /// Nobody claimed a hold in time.
+    case holdExpired(hold: CID)
+    /// The executor claims by a `HoldClaim`; with a witness's `LodgingStatement` if it lodged it earlier.
+    case claimLodged(hold: CID, claim: [UInt8], lodging: [UInt8]?)
+    /// The debtor disputes the claim by a `HoldDispute`.
+    case claimDisputed(hold: CID, dispute: [UInt8], lodging: [UInt8]?)
+    /// The arbiter decides by a `HoldDecision`.
+    case claimDecided(hold: CID, decision: [UInt8], lodging: [UInt8]?)
+    /// A claim is paid since nobody disputed it, or nobody decided in time.
+    case claimPaid(hold: CID)
+    /// All that was lodged with witnesses until some date is in the book, as a quorum of `WitnessReport`s shows.
+    /// Objects that the book refuses come with them.
+    case caughtUp(reports: [[UInt8]], refused: [[UInt8]])
+
+    enum CodingKeys: String, CodingKey {
+        case opened
+        case ordered
+        case transferred
+        case holdGranted = "hold_granted"
+        case holdSettled = "hold_settled"
+        case holdReleased = "hold_released"
+        case holdExpired = "hold_expired"
+        case claimLodged = "claim_lodged"
+        case claimDisputed = "claim_disputed"
+        case claimDecided = "claim_decided"
+        case claimPaid = "claim_paid"
+        case caughtUp = "caught_up"
+    }
+}
+
+/// One line of a book: an event that it took, in its place. Source: PROTOCOL.md, "Issuers".
+package struct BookEntry: Hashable, Sendable, Codable {
+    /// Counts from 0; the number of its leaf in the log.
+    package var number: UInt64
+    /// When the book took it; never before the entry before.
+    package var at: UnixMilliseconds
+    /// What happened.
+    package var event: BookEvent
+
+    package init(number: UInt64, at: UnixMilliseconds, event: BookEvent) {
+        self.number = number
+        self.at = at
+        self.event = event
+    }
+}

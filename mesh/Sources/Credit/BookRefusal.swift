@@ -1,0 +1,110 @@
+package import Multiformats
+package import SignedObjects
+
+/// Why a book does not take an event.
+package enum BookRefusal: Error, Hashable, Sendable {
+    /// An object of issuers does not read.
+    case malformed(CreditObjectError)
+    /// A settlement, a receipt or an assignment does not read.
+    case evidence(SignedObjectError)
+    /// An object is for another issuer, or a book is opened twice.
+    case otherBook
+    /// There is no such line.
+    case noLine
+    /// The line may give no new orders.
+    case frozen
+    /// The debtor's line has less left than the amount.
+    case insufficient(spendable: UInt64)
+    /// The creditor's line has less room than the amount.
+    case noRoom(room: UInt64)
+    /// The order's time is over, or it is valid for longer than a day.
+    case outOfDate
+    /// One of the limits that bound how many there may be.
+    case tooMany(IssuerBook.Quota)
+    /// The order allows less than this for the hold.
+    case feeTooLow(fee: UInt64)
+    /// The terms offer less than this for a dispute.
+    case budgetTooLow(budget: UInt64)
+    /// The order waits for terms where it must not, or has none where it must.
+    case notThisKind
+    /// The attempt has a hold already.
+    case attemptHeld
+    /// The issuer has not caught up with its witnesses, and grants nothing until then.
+    case notCaughtUp
+    /// The book knows no such hold.
+    case unknownHold
+    /// The hold is over.
+    case holdEnded
+    /// The hold is not in a state for this: claimed already, not claimed, or not disputed.
+    case notNow
+    /// The object is signed by somebody else than it has to be.
+    case wrongSigner
+    /// Receipt, assignment or statement belong to something else.
+    case notOfThisHold
+    /// The receipt's price is not what its terms give.
+    case wrongPrice
+    /// Less is paid than is due, which is for a dispute, or more.
+    case notDue(due: UInt64)
+    /// Nothing is due for such a receipt.
+    case nothingDue
+    /// The result was not delivered in time.
+    case notDelivered
+    /// It comes too late.
+    case late
+    /// What time alone decides is not due yet, or not before the issuer has caught up.
+    case notYet
+    /// An order has the number of another one, or a lower one.
+    case orderNumber(last: UInt64)
+    /// Fewer officers approve than have to.
+    case notApproved(given: UInt64)
+    /// The owner of the line does not approve.
+    case notCountersigned
+    /// The line owes, or reserves, more than the new limits allow.
+    case exposed
+    /// The entry is no payment that could be undone, or was undone.
+    case notReversible
+    /// The reports show nothing new.
+    case nothingNew
+    /// A report names an object that is neither in the book nor refused by it.
+    case notTaken(CID)
+}
+
+extension BookRefusal: CustomStringConvertible {
+    /// One sentence without a full stop, for people.
+    package var description: String {
+        switch self {
+        case .malformed(let error): "an object does not read: \(error)"
+        case .evidence(let error): "the evidence does not read: \(error)"
+        case .otherBook: "it is for another book"
+        case .noLine: "there is no such credit line"
+        case .frozen: "the credit line is frozen"
+        case .insufficient(let spendable): "the debtor has \(spendable) left"
+        case .noRoom(let room): "the creditor's line has room for \(room)"
+        case .outOfDate: "the order's time is over, or longer than a day"
+        case .tooMany(let quota): "there are as many as there may be: \(quota.rawValue)"
+        case .feeTooLow(let fee): "the hold costs \(fee), which the order does not allow"
+        case .budgetTooLow(let budget): "a dispute has to have \(budget)"
+        case .notThisKind: "the order is of the other kind: now, or held"
+        case .attemptHeld: "the attempt has a hold already"
+        case .notCaughtUp: "the issuer has not caught up with its witnesses"
+        case .unknownHold: "the book knows no such hold"
+        case .holdEnded: "the hold is over"
+        case .notNow: "the hold is not in a state for this"
+        case .wrongSigner: "somebody else has to sign it"
+        case .notOfThisHold: "it belongs to something else"
+        case .wrongPrice: "the receipt's price is not what its terms give"
+        case .notDue(let due): "\(due) is due, not this; less is for a dispute"
+        case .nothingDue: "nothing is due for such a receipt"
+        case .notDelivered: "the result was not delivered in time"
+        case .late: "it comes too late"
+        case .notYet: "it is not due yet"
+        case .orderNumber(let last): "its number is not above \(last)"
+        case .notApproved(let given): "\(given) officers approve, which is too few"
+        case .notCountersigned: "the owner of the line does not approve"
+        case .exposed: "the line owes or reserves more than that"
+        case .notReversible: "that entry is no payment that can be undone"
+        case .nothingNew: "the reports show nothing new"
+        case .notTaken(let object): "a witness has \(object), which the book has not taken"
+        }
+    }
+}

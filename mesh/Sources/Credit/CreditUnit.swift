@@ -1,0 +1,77 @@
+import MeshTypes
+
+/// What amounts are counted in: a name, and how many of its decimal places the smallest unit has.
+package struct CreditUnit: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+    /// The bounds of a unit.
+    package enum Limits {
+        /// The longest name, in bytes.
+        package static let nameBytesMax = 16
+        /// The most decimal places.
+        package static let decimalsMax: UInt64 = 9
+    }
+
+    /// The name: ASCII letters, digits and hyphens.
+    package let name: String
+    /// Decimal places of the smallest unit: with 2, an amount of 100 is 1.00.
+    package let decimals: UInt64
+
+    package init(name: String, decimals: UInt64) {
+        self.name = name
+        self.decimals = decimals
+    }
+
+    /// Whether name and decimals are within their bounds.
+    package var isPossible: Bool {
+        !name.isEmpty && name.utf8.count <= Limits.nameBytesMax && decimals <= Limits.decimalsMax
+            && name.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                    || byte == 0x2D
+            }
+    }
+
+    /// The name.
+    package var description: String { name }
+
+    package static func < (left: CreditUnit, right: CreditUnit) -> Bool {
+        (left.name, left.decimals) < (right.name, right.decimals)
+    }
+}
+
+/// How many smallest units a debtor pays for those that a creditor gets, where their lines have different units. What
+/// the debtor pays is rounded up.
+package struct CreditRate: Hashable, Sendable, Codable {
+    /// The largest number on either side.
+    package static let partMax: UInt64 = 1 << 32
+
+    /// The unit of the debtor's line.
+    package let unit: CreditUnit
+    /// So many of the debtor's smallest units…
+    package let debit: UInt64
+    /// …are worth so many of the creditor's.
+    package let credit: UInt64
+
+    package init(unit: CreditUnit, debit: UInt64, credit: UInt64) {
+        self.unit = unit
+        self.debit = debit
+        self.credit = credit
+    }
+
+    /// Whether both numbers are within their bounds.
+    package var isPossible: Bool {
+        unit.isPossible && (1...Self.partMax).contains(debit) && (1...Self.partMax).contains(credit)
+    }
+
+    /// What the debtor pays so that the creditor gets an amount, rounded up; `nil` if no line could hold it.
+    package func debit(for amount: UInt64) -> UInt64? { Self.scaled(amount, by: debit, over: credit, isUp: true) }
+
+    /// What the creditor gets of what a debtor gives, rounded down; `nil` if no line could hold it.
+    package func credit(for amount: UInt64) -> UInt64? { Self.scaled(amount, by: credit, over: debit, isUp: false) }
+
+    private static func scaled(_ amount: UInt64, by factor: UInt64, over divisor: UInt64, isUp: Bool) -> UInt64? {
+        let product = amount.multipliedFullWidth(by: factor)
+        guard product.high < divisor else { return nil }
+        let (quotient, remainder) = divisor.dividingFullWidth(product)
+        let (result, isOver) = quotient.addingReportingOverflow(isUp && remainder > 0 ? 1 : 0)
+        return isOver || result > CreditLine.limitMax.units ? nil : result
+    }
+}

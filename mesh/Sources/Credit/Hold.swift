@@ -1,0 +1,109 @@
+package import MeshTypes
+package import Multiformats
+
+/// An amount that is held for an attempt, from its order to its end. At its end it is paid once, or not at all.
+package struct Hold: Hashable, Sendable {
+    /// Where a hold is.
+    package enum State: Hashable, Sendable {
+        /// Nobody has claimed it.
+        case open
+        /// Claimed: paid when the window is over, unless it is disputed.
+        case claimed(Claim)
+        /// Disputed: paid when the extension is over, unless the arbiter decides otherwise.
+        case disputed(Claim, dispute: CID)
+        /// Over, by the entry of this number.
+        case ended(End, entry: UInt64)
+    }
+
+    /// A claim that the book took.
+    package struct Claim: Hashable, Sendable {
+        /// The CID of its body.
+        package let cid: CID
+        /// What is due by the receipt.
+        package let due: UInt64
+        /// When the window began.
+        package let loggedAt: UnixMilliseconds
+    }
+
+    /// How a hold ended.
+    package enum End: Hashable, Sendable {
+        /// The originator paid what was due.
+        case settled(UInt64)
+        /// The claim was paid, since nobody disputed it or decided.
+        case claimPaid(UInt64)
+        /// The arbiter decided what is paid, which may be nothing.
+        case decided(UInt64, decision: CID)
+        /// The executor gave it up.
+        case released
+        /// Nobody claimed it.
+        case expired
+
+        /// What was paid.
+        package var paid: UInt64 {
+            switch self {
+            case .settled(let amount), .claimPaid(let amount), .decided(let amount, _): amount
+            case .released, .expired: 0
+            }
+        }
+    }
+
+    /// The CID of the order's body.
+    package let id: CID
+    /// The number of the entry that granted it.
+    package let entry: UInt64
+    /// When it was granted.
+    package let grantedAt: UnixMilliseconds
+    /// The line that gives.
+    package let debtorLine: LineID
+    /// The line that gets.
+    package let creditorLine: LineID
+    /// The most that the creditor gets.
+    package let amount: UInt64
+    /// What that costs the debtor, and the budget of a dispute: what is reserved on its line.
+    package let reserved: UInt64
+    /// What the creditor's units cost the debtor.
+    package let rate: CreditRate?
+    /// What the payment waits for.
+    package let terms: HoldTerms
+    /// Where it is.
+    package internal(set) var state = State.open
+
+    init?(_ order: PaymentOrder, id: CID, entry: UInt64, at: UnixMilliseconds) {
+        guard let terms = order.hold, let debit = order.debit else { return nil }
+        self.id = id
+        self.entry = entry
+        grantedAt = at
+        debtorLine = order.debtorLine
+        creditorLine = order.creditorLine
+        amount = order.amount.units
+        reserved = debit + terms.disputeBudget.units
+        rate = order.rate
+        self.terms = terms
+    }
+
+    /// Whether it may still be paid.
+    package var isLive: Bool { if case .ended = state { false } else { true } }
+
+    /// The claim that waits for its end.
+    package var claim: Claim? {
+        switch state {
+        case .claimed(let claim), .disputed(let claim, _): claim
+        case .open, .ended: nil
+        }
+    }
+
+    /// The time behind which time alone decides; `nil` once it is over.
+    package var dueAt: UnixMilliseconds? {
+        switch state {
+        case .open: terms.claimBy
+        case .claimed(let claim): claim.loggedAt.advanced(milliseconds: terms.windowMilliseconds)
+        case .disputed(let claim, _):
+            claim.loggedAt.advanced(milliseconds: terms.windowMilliseconds)
+                .advanced(milliseconds: terms.extensionMilliseconds)
+        case .ended: nil
+        }
+    }
+
+    /// What a payment of so much costs the debtor: never more than is reserved.
+    func debit(for credit: UInt64) -> UInt64 { rate.map { $0.debit(for: credit) ?? reserved } ?? credit }
+}

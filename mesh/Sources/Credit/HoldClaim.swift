@@ -1,0 +1,104 @@
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
+
+/// An executor's claim to what is held for an attempt: what it did, for which order, and that it delivered it.
+///
+/// It names no book, so that the same claim holds at the executor's issuer and at the originator's.
+package struct HoldClaim: Hashable, CreditObject {
+    /// Who claims.
+    package var executorDID: DID
+    /// The signed `ExecutionReceipt`.
+    package var receipt: [UInt8]
+    /// The signed `Assignment` that it answers.
+    package var assignment: [UInt8]
+    /// The signed `DeliveryStatement`.
+    package var delivery: [UInt8]
+    /// When it was made.
+    package var claimedAt: UnixMilliseconds
+
+    package init(
+        executorDID: DID, receipt: [UInt8], assignment: [UInt8], delivery: [UInt8], claimedAt: UnixMilliseconds
+    ) {
+        self.executorDID = executorDID
+        self.receipt = receipt
+        self.assignment = assignment
+        self.delivery = delivery
+        self.claimedAt = claimedAt
+    }
+
+    /// The type name that is signed.
+    package static let typeName = "HoldClaim"
+    /// The longest receipt, assignment and statement that there are, and the rest.
+    package static let bytesMax = 592 << 10
+    /// The executor signs.
+    package var signerDID: DID { executorDID }
+    package var fieldOutOfBounds: String? { nil }
+
+    enum CodingKeys: String, CodingKey {
+        case executorDID = "executor_did"
+        case receipt
+        case assignment
+        case delivery
+        case claimedAt = "claimed_at"
+    }
+}
+
+/// Somebody's word that a receipt and its outputs were delivered: the originator's own, or that of the arbiter or a
+/// witness with whom the executor left them.
+package struct DeliveryStatement: Hashable, CreditObject {
+    /// Who says so.
+    package var keeperDID: DID
+    /// The receipt.
+    package var receiptCID: CID
+    /// When all of it was there.
+    package var deliveredAt: UnixMilliseconds
+
+    package init(keeperDID: DID, receiptCID: CID, deliveredAt: UnixMilliseconds) {
+        self.keeperDID = keeperDID
+        self.receiptCID = receiptCID
+        self.deliveredAt = deliveredAt
+    }
+
+    /// The type name that is signed.
+    package static let typeName = "DeliveryStatement"
+    package static let bytesMax = 512
+    /// Who has it signs.
+    package var signerDID: DID { keeperDID }
+    package var fieldOutOfBounds: String? { nil }
+
+    enum CodingKeys: String, CodingKey {
+        case keeperDID = "keeper_did"
+        case receiptCID = "receipt_cid"
+        case deliveredAt = "delivered_at"
+    }
+}
+
+/// An executor's word that it wants nothing of a hold any more.
+package struct HoldRelease: Hashable, CreditObject {
+    /// Whose hold it is.
+    package var executorDID: DID
+    /// The CID of the order's body.
+    package var holdCID: CID
+    /// When it was signed.
+    package var releasedAt: UnixMilliseconds
+
+    package init(executorDID: DID, holdCID: CID, releasedAt: UnixMilliseconds) {
+        self.executorDID = executorDID
+        self.holdCID = holdCID
+        self.releasedAt = releasedAt
+    }
+
+    /// The type name that is signed.
+    package static let typeName = "HoldRelease"
+    package static let bytesMax = 512
+    /// The executor signs.
+    package var signerDID: DID { executorDID }
+    package var fieldOutOfBounds: String? { nil }
+
+    enum CodingKeys: String, CodingKey {
+        case executorDID = "executor_did"
+        case holdCID = "hold_cid"
+        case releasedAt = "released_at"
+    }
+}

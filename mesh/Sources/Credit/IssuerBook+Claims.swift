@@ -1,0 +1,191 @@
+import MerkleLog
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// Claims to holds, disputes about them, and what was lodged with witnesses.
+extension IssuerBook {
+    // MARK: Dates
+
+    /// When an object came: now, or when a witness was given it.
+    private func date(
+        of object: CID, _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UnixMilliseconds {
+        guard let lodging else { return at }
+        let statement: SignedObject<LodgingStatement> = try read(lodging, origin)
+        guard charter.witnesses.contains(statement.did) else { throw .wrongSigner }
+        guard statement.body.issuerDID == issuer, statement.body.objectCID == object else { throw .notOfThisHold }
+        return min(at, statement.body.lodgedAt)
+    }
+
+    private mutating func keep<Body>(_ object: SignedObject<Body>, _ at: UnixMilliseconds) {
+        for cid in [object.cid, object.bodyCID] {
+            objects[cid] = count
+            remember(object: cid, at: at)
+        }
+    }
+
+    /// Where a hold is now: its next date counts.
+    private mutating func change(_ hold: Hold, to state: Hold.State) {
+        var hold = hold
+        hold.state = state
+        holds[hold.id] = hold
+        if let date = hold.dueAt { dueDates.insert(DueDates.Due(at: date, hold: hold.id)) }
+    }
+
+    // MARK: Claims
+
+    mutating func lodge(
+        _ id: CID, _ block: [UInt8], _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        let claim: SignedObject<HoldClaim> = try read(block, origin)
+        if let known = objects[claim.bodyCID], hold.claim?.cid == claim.bodyCID || !hold.isLive { return known }
+        guard hold.isLive else { throw .holdEnded }
+        guard hold.state == .open else { throw .notNow }
+        guard try date(of: claim.cid, lodging, at, origin) <= hold.terms.claimBy else { throw .late }
+        let due = try due(claim, of: hold, origin)
+        change(hold, to: .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: at)))
+        keep(claim, at)
+        return nil
+    }
+
+    /// What is due to a claim, if its evidence is complete and belongs to the hold.
+    private func due(
+        _ claim: SignedObject<HoldClaim>, of hold: Hold, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64 {
+        guard claim.did == hold.terms.executorDID else { throw .wrongSigner }
+        let work = try DoneWork(
+            receipt: claim.body.receipt, assignment: claim.body.assignment, of: hold.terms, origin)
+        let delivery: SignedObject<DeliveryStatement> = try read(claim.body.delivery, origin)
+        let isKeeper =
+            [hold.terms.originatorDID, hold.terms.arbiterDID].contains(delivery.did)
+            || charter.witnesses.contains(delivery.did)
+        guard isKeeper else { throw .wrongSigner }
+        guard delivery.body.receiptCID == work.receipt.cid else { throw .notOfThisHold }
+        guard delivery.body.deliveredAt <= hold.terms.deliverBy else { throw .notDelivered }
+        let due = min(work.price.units, hold.amount)
+        guard due > 0 else { throw .nothingDue }
+        return due
+    }
+
+    mutating func payClaim(_ id: CID, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        if case .ended(let end, let entry) = hold.state {
+            if case .claimPaid = end { return entry }
+            throw .holdEnded
+        }
+        guard let claim = hold.claim, let date = hold.dueAt else { throw .notNow }
+        guard date < passed(at) else { throw .notYet }
+        end(hold, .claimPaid(claim.due), at)
+        return nil
+    }
+
+    // MARK: Disputes
+
+    mutating func dispute(
+        _ id: CID, _ block: [UInt8], _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        let dispute: SignedObject<HoldDispute> = try read(block, origin)
+        if let known = objects[dispute.bodyCID] { return known }
+        guard hold.isLive else { throw .holdEnded }
+        guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { throw .notNow }
+        guard dispute.did == hold.debtorLine.did else { throw .wrongSigner }
+        guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
+        guard try date(of: dispute.cid, lodging, at, origin) <= end else { throw .late }
+        change(hold, to: .disputed(claim, dispute: dispute.bodyCID))
+        keep(dispute, at)
+        return nil
+    }
+
+    mutating func decide(
+        _ id: CID, _ block: [UInt8], _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        let decision: SignedObject<HoldDecision> = try read(block, origin)
+        if case .ended(.decided(_, decision.bodyCID), let entry) = hold.state { return entry }
+        guard hold.isLive else { throw .holdEnded }
+        guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { throw .notNow }
+        guard decision.did == hold.terms.arbiterDID else { throw .wrongSigner }
+        guard decision.body.claimCID == claim.cid else { throw .notOfThisHold }
+        guard decision.body.payable.units <= claim.due else { throw .notDue(due: claim.due) }
+        guard try date(of: decision.cid, lodging, at, origin) <= end else { throw .late }
+        let payable = decision.body.payable.units
+        self.end(hold, .decided(payable, decision: decision.bodyCID), at)
+        chargeLoser(of: hold, isDebtor: payable == claim.due)
+        keep(decision, at)
+        return nil
+    }
+
+    /// Whoever loses a dispute pays its budget: the debtor what was reserved for it, the creditor what it has.
+    private mutating func chargeLoser(of hold: Hold, isDebtor: Bool) {
+        let budget = hold.terms.disputeBudget.units
+        guard !isDebtor else { return accounts.charge(budget, from: hold.debtorLine, to: .fees) }
+        let asked = hold.rate.map { $0.credit(for: budget) ?? 0 } ?? budget
+        let spendable = accounts[hold.creditorLine]?.spendable ?? 0
+        accounts.charge(min(asked, spendable), from: hold.creditorLine, to: .fees)
+    }
+
+    // MARK: Witnesses
+
+    /// Reports count whose objects are all in the book, or refused by it. Who lodged an object with a quorum of the
+    /// witnesses lodged it with an honest one of any quorum of reports, which names it.
+    mutating func catchUp(
+        _ reports: [[UInt8]], _ refused: [[UInt8]], _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        guard let quorum = WitnessQuorum(of: charter.witnesses.count), refused.count <= WitnessReport.lodgedMax else {
+            throw .nothingNew
+        }
+        var blocks: [CID: [UInt8]] = [:]
+        for block in refused { blocks[CID.hashing(block, codec: .dagCBOR)] = block }
+        var untils: [DID: UnixMilliseconds] = [:]
+        var untaken: CID?
+        for block in reports.prefix(IssuerCharter.Limits.namedMax) {
+            let report: SignedObject<WitnessReport> = try read(block, origin)
+            guard report.body.issuerDID == issuer else { throw .otherBook }
+            guard charter.witnesses.contains(report.did) else { throw .wrongSigner }
+            guard report.body.from <= caughtUpUntil else { continue }
+            let missing = report.body.lodged.first { lodged in
+                if objects[lodged.objectCID] != nil { return false }
+                return blocks[lodged.objectCID].map { isWanted($0, lodgedAt: lodged.lodgedAt) } ?? true
+            }
+            if let missing {
+                untaken = missing.objectCID
+            } else {
+                untils[report.did] = report.body.until
+            }
+        }
+        let sorted = untils.values.sorted(by: >)
+        guard sorted.count >= quorum.needed, min(sorted[quorum.needed - 1], at) > caughtUpUntil else {
+            if let untaken { throw .notTaken(untaken) }
+            throw .nothingNew
+        }
+        caughtUpUntil = min(sorted[quorum.needed - 1], at)
+        return nil
+    }
+
+    /// Whether the book would have taken an object by the date at which a witness was given it, and has not. Its
+    /// signature is checked at a replay, too, since what was refused for that would be wanted then.
+    private func isWanted(_ block: [UInt8], lodgedAt: UnixMilliseconds) -> Bool {
+        if let claim = try? SignedObject<HoldClaim>(reading: block) {
+            return objects[claim.bodyCID] == nil
+                && holds.values.contains { hold in
+                    hold.state == .open && hold.terms.executorDID == claim.did && lodgedAt <= hold.terms.claimBy
+                        && (try? due(claim, of: hold, .arrived)) != nil
+                }
+        }
+        if let dispute = try? SignedObject<HoldDispute>(reading: block) {
+            return holds.values.contains { hold in
+                guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { return false }
+                return claim.cid == dispute.body.claimCID && hold.debtorLine.did == dispute.did && lodgedAt <= end
+            }
+        }
+        guard let decision = try? SignedObject<HoldDecision>(reading: block) else { return false }
+        return holds.values.contains { hold in
+            guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { return false }
+            return claim.cid == decision.body.claimCID && hold.terms.arbiterDID == decision.did && lodgedAt <= end
+                && decision.body.payable.units <= claim.due
+        }
+    }
+}

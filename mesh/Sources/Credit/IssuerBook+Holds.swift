@@ -1,0 +1,173 @@
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What a receipt says that was done, for which assignment.
+struct DoneWork: Sendable {
+    let receipt: SignedObject<ExecutionReceipt>
+    let assignment: SignedObject<Assignment>
+
+    /// Reads a receipt and its assignment, which have to belong together and to the hold's terms.
+    init(
+        receipt: [UInt8], assignment: [UInt8], of terms: HoldTerms, _ origin: BlockOrigin
+    ) throws(BookRefusal) {
+        self.receipt = try Self.read(receipt, origin)
+        self.assignment = try Self.read(assignment, origin)
+        let (done, ordered) = (self.receipt.body, self.assignment.body)
+        guard terms.isOf(ordered), done.assignmentCID == self.assignment.cid, done.jobID == ordered.jobID,
+            done.originatorDID == ordered.originatorDID, done.executorDID == ordered.executorDID,
+            done.attempt == ordered.attempt
+        else { throw .notOfThisHold }
+        guard done.price == price else { throw .wrongPrice }
+    }
+
+    /// What the work costs by the terms of its assignment (PROTOCOL.md, "Price").
+    var price: TokenAmount {
+        assignment.body.terms.due(for: receipt.body.outcome, fuel: receipt.body.resourceUsage.fuel)
+    }
+
+    static func read<Body>(_ block: [UInt8], _ origin: BlockOrigin) throws(BookRefusal) -> SignedObject<Body> {
+        do {
+            return switch origin {
+            case .arrived: try SignedObject<Body>(verifying: block)
+            case .stored: try SignedObject<Body>(verifiedBefore: block)
+            }
+        } catch {
+            throw .evidence(error)
+        }
+    }
+}
+
+/// Orders, and holds that nobody has to claim.
+extension IssuerBook {
+    // MARK: Orders
+
+    /// What has to be so of any order; returns the entry that it was before, if it was.
+    private func check(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+        guard order.body.issuerDID == issuer else { throw .otherBook }
+        if let known = orders[order.bodyCID] { return known }
+        guard at <= order.body.validUntil,
+            order.body.validUntil.milliseconds(since: at) <= limits.validMillisecondsMax
+        else { throw .outOfDate }
+        guard let debtor = accounts[order.body.debtorLine] else { throw .noLine }
+        if debtor.isFrozen { throw .frozen }
+        let day = usage.day(of: order.body.debtorLine, at: at)
+        if day.orders >= limits.ordersPerDayMax { throw .tooMany(.ordersOfDay) }
+        return nil
+    }
+
+    mutating func transfer(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+        if let known = try check(order, at) { return known }
+        guard order.body.hold == nil, let debit = order.body.debit else { throw .notThisKind }
+        try check(debit, leaves: order.body.debtorLine)
+        try check(order.body.amount.units, comesTo: order.body.creditorLine)
+        pay(debit, from: order.body.debtorLine, order.body.amount.units, to: order.body.creditorLine, at)
+        usage.ordered(order.body.debtorLine, isHold: false, at: at)
+        orders[order.bodyCID] = count
+        remember(order: order.bodyCID, at: at)
+        return nil
+    }
+
+    private mutating func pay(
+        _ debit: UInt64, from debtor: LineID, _ credit: UInt64, to creditor: LineID, _ at: UnixMilliseconds
+    ) {
+        accounts.pay(debit, from: debtor, credit, to: creditor)
+        payments[count] = Payment(debtor: debtor, creditor: creditor, debit: debit, credit: credit)
+        remember(payment: count, at: at)
+    }
+
+    mutating func grant(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+        if let known = try check(order, at) { return known }
+        guard let hold = Hold(order.body, id: order.bodyCID, entry: count, at: at) else { throw .notThisKind }
+        guard at < hold.terms.claimBy,
+            hold.terms.claimBy.milliseconds(since: at) <= HoldTerms.Limits.claimMillisecondsMax
+        else { throw .outOfDate }
+        guard charter.witnesses.isEmpty || at.milliseconds(since: caughtUpUntil) <= limits.caughtUpMillisecondsMax
+        else { throw .notCaughtUp }
+        guard attempts[Attempt(hold)] == nil else { throw .attemptHeld }
+        guard hold.terms.disputeBudget >= charter.disputeBudgetMin else {
+            throw .budgetTooLow(budget: charter.disputeBudgetMin.units)
+        }
+        let isFree = usage.day(of: hold.debtorLine, at: at).holds < charter.holdsFreePerDay
+        let fee = isFree ? 0 : charter.holdFee.units
+        guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
+        if let quota = usage.exceeded(by: hold, limits) { throw .tooMany(quota) }
+        try check(hold.reserved + fee, leaves: hold.debtorLine)
+        try check(hold.amount, comesTo: hold.creditorLine)
+        if fee > 0 { accounts.charge(fee, from: hold.debtorLine, to: .fees) }
+        accounts.reserve(hold)
+        usage.ordered(hold.debtorLine, isHold: true, at: at)
+        usage.change(hold, by: 1)
+        (holds[hold.id], orders[hold.id], attempts[Attempt(hold)]) = (hold, hold.entry, hold.id)
+        dueDates.insert(DueDates.Due(at: hold.terms.claimBy, hold: hold.id))
+        return nil
+    }
+
+    // MARK: Ends
+
+    /// Ends a hold, and pays what of it is to be paid. The reservation makes sure that it can be.
+    mutating func end(_ hold: Hold, _ end: Hold.End, _ at: UnixMilliseconds) {
+        var hold = hold
+        precondition(hold.isLive && end.paid <= hold.amount, "a hold of \(hold.amount) cannot end as \(end)")
+        accounts.release(hold)
+        usage.change(hold, by: -1)
+        if end.paid > 0 {
+            pay(hold.debit(for: end.paid), from: hold.debtorLine, end.paid, to: hold.creditorLine, at)
+        }
+        hold.state = .ended(end, entry: count)
+        holds[hold.id] = hold
+        remember(ended: hold.id, at: at)
+    }
+
+    func hold(_ id: CID) throws(BookRefusal) -> Hold {
+        guard let hold = holds[id] else { throw .unknownHold }
+        return hold
+    }
+
+    mutating func settle(
+        _ id: CID, _ settlement: [UInt8], _ receipt: [UInt8], _ assignment: [UInt8], _ at: UnixMilliseconds,
+        _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        if case .ended(let end, let entry) = hold.state {
+            if case .settled = end { return entry }
+            throw .holdEnded
+        }
+        let work = try DoneWork(receipt: receipt, assignment: assignment, of: hold.terms, origin)
+        let settled: SignedObject<Settlement> = try DoneWork.read(settlement, origin)
+        guard settled.did == hold.terms.originatorDID else { throw .wrongSigner }
+        guard settled.body.receiptCID == work.receipt.cid, settled.body.jobID == hold.terms.jobID,
+            settled.body.executorDID == hold.terms.executorDID
+        else { throw .notOfThisHold }
+        let due = min(work.price.units, hold.amount)
+        guard settled.body.amountPaid.units == due else { throw .notDue(due: due) }
+        end(hold, .settled(due), at)
+        return nil
+    }
+
+    mutating func release(
+        _ id: CID, _ release: SignedObject<HoldRelease>, _ at: UnixMilliseconds
+    ) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        if case .ended(let end, let entry) = hold.state {
+            if end == .released { return entry }
+            throw .holdEnded
+        }
+        guard release.did == hold.terms.executorDID else { throw .wrongSigner }
+        guard release.body.holdCID == id else { throw .notOfThisHold }
+        end(hold, .released, at)
+        return nil
+    }
+
+    mutating func expire(_ id: CID, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+        let hold = try hold(id)
+        if case .ended(let end, let entry) = hold.state {
+            if end == .expired { return entry }
+            throw .holdEnded
+        }
+        guard hold.state == .open else { throw .notNow }
+        guard hold.terms.claimBy < passed(at) else { throw .notYet }
+        end(hold, .expired, at)
+        return nil
+    }
+}

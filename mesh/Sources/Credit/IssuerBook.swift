@@ -1,0 +1,399 @@
+import DequeModule
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
+
+/// An issuer's book: the fold of its entries, each of which carries what justifies it.
+///
+/// `record` is its only input. It takes an event with everything checked, or says why not and changes nothing; one that
+/// it took before changes nothing either. What time alone decides is an event like others (`dueEvent`). Where the
+/// charter names witnesses, time passes for the book only as far as it has caught up with them: so neither an expiry
+/// nor the payment of an undisputed claim overtakes what was lodged while the issuer was away. Source: PROTOCOL.md,
+/// "Issuers".
+package struct IssuerBook: Hashable, Sendable {
+    /// The bounds of a book.
+    package struct Limits: Hashable, Sendable {
+        /// Credit lines.
+        package var linesMax = 65_536
+        /// Holds at once.
+        package var holdsMax = 65_536
+        /// Holds at once of one originator.
+        package var holdsPerOriginatorMax = 64
+        /// Holds at once for one executor.
+        package var holdsPerExecutorMax = 1_024
+        /// Holds at once of one originator for one executor, so that few cannot take all that an executor may have.
+        package var holdsPerPairMax = 16
+        /// Holds at once of one line, such as that of another issuer.
+        package var holdsPerLineMax = 4_096
+        /// Orders of a line in a day, carried out or held.
+        package var ordersPerDayMax = 8_192
+        /// How long an order may be valid, in milliseconds.
+        package var validMillisecondsMax: UInt64 = 86_400_000
+        /// How long what is over is remembered, to be undone or asked for again, in milliseconds; orders are valid for
+        /// less.
+        package var rememberedMilliseconds: UInt64 = 7 * 86_400_000
+        /// How long after it caught up with its witnesses an issuer grants holds, in milliseconds.
+        package var caughtUpMillisecondsMax: UInt64 = 600_000
+
+        /// The standard bounds.
+        package init() {}
+    }
+
+    /// What there may only be so many of.
+    package enum Quota: String, Hashable, Sendable {
+        /// Credit lines of the book (`linesMax`).
+        case lines = "credit lines"
+        /// Holds of the book at once (`holdsMax`).
+        case holds = "holds"
+        /// Those of whose job it is (`holdsPerOriginatorMax`).
+        case holdsOfOriginator = "holds of the originator"
+        /// Those for who runs the job (`holdsPerExecutorMax`).
+        case holdsOfExecutor = "holds for the executor"
+        /// Those of both together (`holdsPerPairMax`).
+        case holdsOfPair = "holds of the originator for the executor"
+        /// Those that a line gives or gets (`holdsPerLineMax`).
+        case holdsOfLine = "holds of the line"
+        /// What a line ordered since midnight (`ordersPerDayMax`).
+        case ordersOfDay = "orders of the line in a day"
+    }
+
+    /// An attempt of a job as a debtor's line may hold for it, once.
+    struct Attempt: Hashable, Sendable {
+        let debtor: DID
+        let job: JobID
+        let number: UInt64
+    }
+
+    /// A payment that officers can undo.
+    struct Payment: Hashable, Sendable {
+        let debtor: LineID
+        let creditor: LineID
+        let debit: UInt64
+        let credit: UInt64
+    }
+
+    private enum Remembered: Hashable, Sendable {
+        case order(CID)
+        case hold(CID)
+        case payment(UInt64)
+        case object(CID)
+    }
+
+    private struct Forgotten: Hashable, Sendable {
+        let at: UnixMilliseconds
+        let what: Remembered
+    }
+
+    /// The rules, as they were signed.
+    package let charter: IssuerCharter
+    /// The bounds.
+    package let limits: Limits
+    /// How many entries it has.
+    package private(set) var count: UInt64 = 1
+    /// When it took the last one.
+    package private(set) var lastAt: UnixMilliseconds
+    /// Until when all is in the book that was lodged with witnesses.
+    package internal(set) var caughtUpUntil: UnixMilliseconds
+    /// What everybody owes.
+    package internal(set) var accounts = BookAccounts()
+    /// The holds that it remembers, by the CIDs of their orders' bodies.
+    package internal(set) var holds: [CID: Hold] = [:]
+    /// The entries of orders, by the CIDs of their bodies.
+    var orders: [CID: UInt64] = [:]
+    var attempts: [Attempt: CID] = [:]
+    var payments: [UInt64: Payment] = [:]
+    /// The entries of claims, disputes and decisions, by the CIDs of their blocks and of their bodies.
+    var objects: [CID: UInt64] = [:]
+    var usage = HoldUsage()
+    var dueDates = DueDates()
+    private var lastOrder: UInt64 = 0
+    private var forgotten = Deque<Forgotten>()
+
+    /// A book, opened by its charter: entry 0.
+    package init(
+        opening charter: [UInt8], limits: Limits = Limits(), origin: BlockOrigin = .arrived
+    ) throws(BookRefusal) {
+        do {
+            self.charter = try SignedObject<IssuerCharter>(reading: charter, origin).body
+        } catch {
+            throw .malformed(error)
+        }
+        self.limits = limits
+        (lastAt, caughtUpUntil) = (self.charter.openedAt, self.charter.openedAt)
+    }
+
+    /// Whose book it is.
+    package var issuer: DID { charter.issuerDID }
+
+    // MARK: Entries
+
+    /// Takes an event and says which entry it is, or which it was before; or says why not, and changes nothing.
+    ///
+    /// - Parameters:
+    ///   - event: what happened, with its evidence.
+    ///   - now: the issuer's calendar; the entry is never dated before the one before it.
+    ///   - origin: whether the blocks in it come from others, or were verified when the entry was written.
+    package mutating func record(
+        _ event: BookEvent, now: UnixMilliseconds, origin: BlockOrigin = .arrived
+    ) -> Result<BookRecord, BookRefusal> {
+        let at = max(now, lastAt)
+        do {
+            if let number = try apply(event, at: at, origin) { return .success(.known(number)) }
+        } catch {
+            return .failure(error)
+        }
+        let entry = BookEntry(number: count, at: at, event: event)
+        (count, lastAt) = (count + 1, at)
+        while let first = forgotten.first, first.at < at {
+            forget(first.what)
+            forgotten.removeFirst()
+        }
+        dueDates.dropFirst { holds[$0.hold]?.dueAt != $0.at }
+        return .success(.entered(entry))
+    }
+
+    /// The book of its entries, in their order.
+    package init(
+        replaying entries: some Sequence<BookEntry>, limits: Limits = Limits(), origin: BlockOrigin = .stored
+    ) throws(ReplayFault) {
+        var book: IssuerBook?
+        for (index, entry) in entries.enumerated() {
+            let number = UInt64(index)
+            guard entry.number == number else { throw ReplayFault(entry: number, reason: .outOfOrder) }
+            guard var next = book else {
+                book = try Self.opened(by: entry, limits, origin)
+                continue
+            }
+            // Given up before it is changed, so that nothing is copied.
+            book = nil
+            guard entry.at >= next.lastAt else { throw ReplayFault(entry: number, reason: .outOfOrder) }
+            switch next.record(entry.event, now: entry.at, origin: origin) {
+            case .success(.entered): book = next
+            case .success(.known): throw ReplayFault(entry: number, reason: .entryTwice)
+            case .failure(let refusal): throw ReplayFault(entry: number, reason: .refused(refusal))
+            }
+        }
+        guard let book else { throw ReplayFault(entry: 0, reason: .notOpened) }
+        self = book
+    }
+
+    private static func opened(
+        by entry: BookEntry, _ limits: Limits, _ origin: BlockOrigin
+    ) throws(ReplayFault) -> IssuerBook {
+        guard case .opened(let charter) = entry.event else { throw ReplayFault(entry: 0, reason: .notOpened) }
+        do throws(BookRefusal) {
+            let book = try IssuerBook(opening: charter, limits: limits, origin: origin)
+            guard entry.at == book.lastAt else { throw .outOfDate }
+            return book
+        } catch {
+            throw ReplayFault(entry: 0, reason: .refused(error))
+        }
+    }
+
+    /// Carries an event out; returns the number of the entry that it was before, if it was.
+    private mutating func apply(
+        _ event: BookEvent, at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        switch event {
+        case .opened: throw .otherBook
+        case .ordered(let order, let approvals): return try carryOut(order, approvals, at, origin)
+        case .transferred(let order): return try transfer(try read(order, origin), at)
+        case .holdGranted(let order): return try grant(try read(order, origin), at)
+        case .holdSettled(let hold, let settlement, let receipt, let assignment):
+            return try settle(hold, settlement, receipt, assignment, at, origin)
+        case .holdReleased(let hold, let release): return try self.release(hold, try read(release, origin), at)
+        case .holdExpired(let hold): return try expire(hold, at)
+        case .claimLodged(let hold, let claim, let lodging): return try lodge(hold, claim, lodging, at, origin)
+        case .claimDisputed(let hold, let dispute, let lodging):
+            return try self.dispute(hold, dispute, lodging, at, origin)
+        case .claimDecided(let hold, let decision, let lodging): return try decide(hold, decision, lodging, at, origin)
+        case .claimPaid(let hold): return try payClaim(hold, at)
+        case .caughtUp(let reports, let refused): return try catchUp(reports, refused, at, origin)
+        }
+    }
+
+    func read<Body>(_ block: [UInt8], _ origin: BlockOrigin) throws(BookRefusal) -> SignedObject<Body>
+    where Body: CreditObject {
+        do {
+            return try SignedObject<Body>(reading: block, origin)
+        } catch {
+            throw .malformed(error)
+        }
+    }
+
+    // MARK: Time
+
+    /// The time that has passed for the book.
+    func passed(_ now: UnixMilliseconds) -> UnixMilliseconds {
+        charter.witnesses.isEmpty ? now : min(now, caughtUpUntil)
+    }
+
+    /// When something is due; `nil` while nothing is. Then `dueEvent` has it, once the book has caught up so far.
+    package var nextDeadline: UnixMilliseconds? { dueDates.first?.at.advanced(milliseconds: 1) }
+
+    /// What time alone decides next: to be recorded, until there is none.
+    package func dueEvent(now: UnixMilliseconds) -> BookEvent? {
+        guard let due = dueDates.first, due.at < passed(max(now, lastAt)), let hold = holds[due.hold] else {
+            return nil
+        }
+        return hold.claim == nil ? .holdExpired(hold: hold.id) : .claimPaid(hold: hold.id)
+    }
+
+    // MARK: Officers
+
+    private mutating func carryOut(
+        _ order: OfficerOrder, _ approvals: [[UInt8]], _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        guard order.issuerDID == issuer else { throw .otherBook }
+        guard order.isPossible, let cid = order.cid else { throw .malformed(.outOfBounds(field: "action")) }
+        if let known = orders[cid] { return known }
+        guard order.number > lastOrder else { throw .orderNumber(last: lastOrder) }
+        var approvers: Set<DID> = []
+        for block in approvals.prefix(2 * IssuerCharter.Limits.namedMax) {
+            let approval: SignedObject<Approval> = try read(block, origin)
+            guard approval.body.orderCID == cid else { throw .notOfThisHold }
+            approvers.insert(approval.did)
+        }
+        let given = charter.officers.count { approvers.contains($0) }
+        guard given >= charter.approvals else { throw .notApproved(given: UInt64(given)) }
+        if let owner = order.countersigner, !approvers.contains(owner) { throw .notCountersigned }
+        try perform(order.action, at)
+        lastOrder = order.number
+        orders[cid] = count
+        remember(.order(cid), at)
+        return nil
+    }
+
+    private mutating func perform(_ action: OfficerOrder.Action, _ at: UnixMilliseconds) throws(BookRefusal) {
+        switch action {
+        case .limit(let line, let owed, let owing):
+            guard line.did != issuer else { throw .otherBook }
+            guard accounts[line] != nil || accounts.count < limits.linesMax else { throw .tooMany(.lines) }
+            guard accounts.limit(line, owedMax: owed, owingMax: owing) else { throw .exposed }
+        case .freeze(let line, let isFrozen):
+            guard accounts[line] != nil else { throw .noLine }
+            accounts.freeze(line, isFrozen)
+        case .reverse(let entry, _):
+            guard let payment = payments[entry] else { throw .notReversible }
+            try check(payment.credit, leaves: payment.creditor)
+            try check(payment.debit, comesTo: payment.debtor)
+            accounts.pay(payment.credit, from: payment.creditor, payment.debit, to: payment.debtor)
+            payments[entry] = nil
+        case .writeOff(let line, let amount, _):
+            guard let found = accounts[line] else { throw .noLine }
+            guard found.balance < 0, amount.units <= found.balance.magnitude else { throw .exposed }
+            try check(amount.units, comesTo: line)
+            accounts.give(amount.units, to: line, from: .losses)
+        case .deposit(let line, let amount, _):
+            try check(amount.units, comesTo: line)
+            accounts.give(amount.units, to: line, from: .cash)
+        case .withdraw(let line, let amount, _):
+            try check(amount.units, leaves: line)
+            accounts.charge(amount.units, from: line, to: .cash)
+        }
+    }
+
+    func check(_ amount: UInt64, leaves line: LineID) throws(BookRefusal) {
+        guard let found = accounts[line] else { throw .noLine }
+        if amount > found.spendable { throw .insufficient(spendable: found.spendable) }
+    }
+
+    func check(_ amount: UInt64, comesTo line: LineID) throws(BookRefusal) {
+        guard let found = accounts[line] else { throw .noLine }
+        if amount > found.room { throw .noRoom(room: found.room) }
+    }
+
+    // MARK: Memory
+
+    mutating func remember(order cid: CID, at: UnixMilliseconds) { remember(.order(cid), at) }
+    mutating func remember(ended hold: CID, at: UnixMilliseconds) { remember(.hold(hold), at) }
+    mutating func remember(payment entry: UInt64, at: UnixMilliseconds) { remember(.payment(entry), at) }
+    mutating func remember(object cid: CID, at: UnixMilliseconds) { remember(.object(cid), at) }
+
+    private mutating func remember(_ what: Remembered, _ at: UnixMilliseconds) {
+        forgotten.append(Forgotten(at: at.advanced(milliseconds: limits.rememberedMilliseconds), what: what))
+    }
+
+    private mutating func forget(_ what: Remembered) {
+        switch what {
+        case .order(let cid): orders[cid] = nil
+        case .payment(let entry): payments[entry] = nil
+        case .object(let cid): objects[cid] = nil
+        case .hold(let id):
+            guard let hold = holds.removeValue(forKey: id) else { return }
+            orders[id] = nil
+            attempts[Attempt(hold)] = nil
+        }
+    }
+
+    /// Stops the process if the book contradicts itself.
+    package func checkInvariants() {
+        accounts.checkInvariants(holds: holds.values)
+        usage.checkInvariants(holds.values)
+        var live = 0
+        for (id, hold) in holds {
+            precondition(hold.id == id && orders[id] == hold.entry, "a hold is under another order")
+            precondition(attempts[Attempt(hold)] == id, "an attempt has two holds")
+            guard case .ended(let end, let entry) = hold.state else {
+                live += 1
+                continue
+            }
+            precondition(end.paid <= hold.amount && entry < count, "a hold of \(hold.amount) ended as \(end)")
+        }
+        precondition(dueDates.count >= live, "\(live) holds have \(dueDates.count) dates, so one is held for ever")
+        precondition(live == usage.all && live <= limits.holdsMax, "\(live) holds")
+        precondition(dueDates.first.map { holds[$0.hold]?.dueAt == $0.at } ?? true, "the first date is outlived")
+        precondition(caughtUpUntil <= lastAt, "the book caught up with the future")
+    }
+}
+
+extension IssuerBook.Attempt {
+    init(_ hold: Hold) {
+        self.init(debtor: hold.debtorLine.did, job: hold.terms.jobID, number: hold.terms.attempt)
+    }
+}
+
+/// What became of an event that a book took.
+package enum BookRecord: Hashable, Sendable {
+    /// It is this entry now.
+    case entered(BookEntry)
+    /// It was the entry of this number before, and nothing changed.
+    case known(UInt64)
+}
+
+/// The first entry that is not one of a book, and why.
+package struct ReplayFault: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Why not.
+    package enum Reason: Hashable, Sendable {
+        /// The first entry is no charter.
+        case notOpened
+        /// Its number or its date do not follow those before.
+        case outOfOrder
+        /// It is there already.
+        case entryTwice
+        /// The book does not take it.
+        case refused(BookRefusal)
+    }
+
+    /// The number of the entry.
+    package let entry: UInt64
+    /// Why.
+    package let reason: Reason
+
+    package init(entry: UInt64, reason: Reason) {
+        self.entry = entry
+        self.reason = reason
+    }
+
+    /// One sentence without a full stop.
+    package var description: String {
+        let why =
+            switch reason {
+            case .notOpened: "it is no charter"
+            case .outOfOrder: "its number or its date do not follow those before"
+            case .entryTwice: "it is there already"
+            case .refused(let refusal): "\(refusal)"
+            }
+        return "entry \(entry) is none of this book: \(why)"
+    }
+}

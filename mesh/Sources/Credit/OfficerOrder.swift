@@ -1,0 +1,109 @@
+import IPLD
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
+
+/// What officers of a cooperative order in its book. The order itself is not signed; each officer signs its CID
+/// (`Approval`).
+package struct OfficerOrder: Hashable, Sendable, Codable {
+    /// The longest reason or reference, in bytes.
+    package static let reasonBytesMax = 256
+
+    /// What is ordered.
+    package enum Action: Hashable, Sendable, Codable {
+        /// Opens a line, or changes the limits of one.
+        case limit(line: LineID, owed: TokenAmount, owing: TokenAmount)
+        /// Takes no new orders from a line, or takes them again.
+        case freeze(line: LineID, frozen: Bool)
+        /// Undoes the payment of an entry, as far as the creditor still has it: all of it or nothing.
+        case reverse(entry: UInt64, reason: String)
+        /// Gives up a part of what a line owes.
+        case writeOff(line: LineID, amount: TokenAmount, reason: String)
+        /// Books what was paid in elsewhere; the line's owner approves it, too.
+        case deposit(line: LineID, amount: TokenAmount, reference: String)
+        /// Books what was paid out elsewhere; the line's owner approves it, too.
+        case withdraw(line: LineID, amount: TokenAmount, reference: String)
+
+        enum CodingKeys: String, CodingKey {
+            case limit
+            case freeze
+            case reverse
+            case writeOff = "write_off"
+            case deposit
+            case withdraw
+        }
+    }
+
+    /// Whose book it is for.
+    package var issuerDID: DID
+    /// Higher than that of every order before, so that none is carried out again.
+    package var number: UInt64
+    /// What to do.
+    package var action: Action
+
+    package init(issuerDID: DID, number: UInt64, action: Action) {
+        self.issuerDID = issuerDID
+        self.number = number
+        self.action = action
+    }
+
+    /// What officers sign: the CID of the order's DAG-CBOR; `nil` if it has none.
+    package var cid: CID? { (try? DAGCBOREncoder().encode(self)).map { CID.hashing($0, codec: .dagCBOR) } }
+
+    /// The line's owner, where it has to approve as well.
+    var countersigner: DID? {
+        switch action {
+        case .deposit(let line, _, _), .withdraw(let line, _, _): line.did
+        case .limit, .freeze, .reverse, .writeOff: nil
+        }
+    }
+
+    /// Whether amounts and texts are within their bounds.
+    var isPossible: Bool {
+        func isAmount(_ amount: TokenAmount) -> Bool { amount > .zero && amount <= CreditLine.limitMax }
+        func isText(_ text: String) -> Bool { text.utf8.count <= Self.reasonBytesMax }
+        return switch action {
+        case .limit(let line, let owed, let owing):
+            line.unit.isPossible && owed <= CreditLine.limitMax && owing <= CreditLine.limitMax
+        case .freeze: true
+        case .reverse(_, let reason): isText(reason)
+        case .writeOff(_, let amount, let text), .deposit(_, let amount, let text), .withdraw(_, let amount, let text):
+            isAmount(amount) && isText(text)
+        }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case issuerDID = "issuer_did"
+        case number
+        case action
+    }
+}
+
+/// Somebody's approval of an order: an officer's, or that of whose line it moves.
+package struct Approval: Hashable, CreditObject {
+    /// Who approves.
+    package var approverDID: DID
+    /// The order's CID.
+    package var orderCID: CID
+    /// When it was signed.
+    package var approvedAt: UnixMilliseconds
+
+    package init(approverDID: DID, orderCID: CID, approvedAt: UnixMilliseconds) {
+        self.approverDID = approverDID
+        self.orderCID = orderCID
+        self.approvedAt = approvedAt
+    }
+
+    /// The type name that is signed.
+    package static let typeName = "Approval"
+    package static let bytesMax = 512
+    /// Who approves signs.
+    package var signerDID: DID { approverDID }
+    package var fieldOutOfBounds: String? { nil }
+
+    enum CodingKeys: String, CodingKey {
+        case approverDID = "approver_did"
+        case orderCID = "order_cid"
+        case approvedAt = "approved_at"
+    }
+}

@@ -1,0 +1,80 @@
+package import MeshTypes
+package import SignedObjects
+
+/// A debtor's order to its issuer to pay somebody: now, or once a hold's terms are met. The CID of its body names it,
+/// since a body may have many signatures.
+package struct PaymentOrder: Hashable, CreditObject {
+    /// Whose book it is for.
+    package var issuerDID: DID
+    /// Who pays.
+    package var debtorDID: DID
+    /// Who is paid: a member of the same issuer, or the issuer of the executor.
+    package var creditorDID: DID
+    /// What is paid, or held, at most, in the unit of the creditor's line.
+    package var amount: TokenAmount
+    /// That unit.
+    package var unit: CreditUnit
+    /// What it costs the debtor, where its line has another unit.
+    package var rate: CreditRate?
+    /// What the payment waits for; absent if it is to be made now.
+    package var hold: HoldTerms?
+    /// 16 random bytes, which make equal orders different.
+    package var nonce: [UInt8]
+    /// Until when the issuer may take it.
+    package var validUntil: UnixMilliseconds
+
+    package init(
+        issuerDID: DID, debtorDID: DID, creditorDID: DID, amount: TokenAmount, unit: CreditUnit,
+        rate: CreditRate? = nil, hold: HoldTerms? = nil, nonce: [UInt8], validUntil: UnixMilliseconds
+    ) {
+        self.issuerDID = issuerDID
+        self.debtorDID = debtorDID
+        self.creditorDID = creditorDID
+        self.amount = amount
+        self.unit = unit
+        self.rate = rate
+        self.hold = hold
+        self.nonce = nonce
+        self.validUntil = validUntil
+    }
+
+    /// The type name that is signed.
+    package static let typeName = "PaymentOrder"
+    package static let bytesMax = 2_048
+    /// The debtor signs.
+    package var signerDID: DID { debtorDID }
+
+    /// The line that gives.
+    package var debtorLine: LineID { LineID(debtorDID, rate?.unit ?? unit) }
+    /// The line that gets.
+    package var creditorLine: LineID { LineID(creditorDID, unit) }
+    /// What the debtor gives; `nil` if no line could hold it.
+    package var debit: UInt64? { rate.map { $0.debit(for: amount.units) } ?? amount.units }
+
+    package var fieldOutOfBounds: String? {
+        if issuerDID == debtorDID { return "debtor_did" }
+        if creditorDID == debtorDID || creditorDID == issuerDID { return "creditor_did" }
+        if amount == .zero || amount > CreditLine.limitMax { return "amount" }
+        if !unit.isPossible { return "unit" }
+        if let rate, !rate.isPossible || rate.unit == unit || debit == nil { return "rate" }
+        if nonce.count != 16 { return "nonce" }
+        guard let hold else { return nil }
+        if let field = hold.fieldOutOfBounds { return field }
+        // An issuer that pays or is paid for others is a party to the hold, and so is this one beside it.
+        let isAcross = debtorDID != hold.originatorDID || creditorDID != hold.executorDID
+        let parties = [debtorDID, creditorDID] + (isAcross ? [issuerDID] : [])
+        return parties.contains(hold.arbiterDID) ? "arbiter_did" : nil
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case issuerDID = "issuer_did"
+        case debtorDID = "debtor_did"
+        case creditorDID = "creditor_did"
+        case amount
+        case unit
+        case rate
+        case hold
+        case nonce
+        case validUntil = "valid_until"
+    }
+}
