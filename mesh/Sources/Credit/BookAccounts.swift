@@ -48,6 +48,8 @@ package struct BookAccounts: Hashable, Sendable {
 
     mutating func freeze(_ id: LineID, _ isFrozen: Bool) { lines[id]?.isFrozen = isFrozen }
 
+    mutating func mark(_ id: LineID, isIssuer: Bool) { lines[id]?.isIssuer = isIssuer }
+
     mutating func pay(_ debit: UInt64, from debtor: LineID, _ credit: UInt64, to creditor: LineID) {
         lines[debtor]?.give(debit)
         lines[creditor]?.take(credit)

@@ -19,7 +19,7 @@ package enum BookEvent: Hashable, Sendable, Codable {
     case holdExpired(hold: CID)
     /// The executor claims by a `HoldClaim`; with a witness's `LodgingStatement` if it lodged it earlier.
     case claimLodged(hold: CID, claim: [UInt8], lodging: [UInt8]?)
-    /// The debtor disputes the claim by a `HoldDispute`.
+    /// The originator, or the debtor, disputes the claim by a `HoldDispute`.
     case claimDisputed(hold: CID, dispute: [UInt8], lodging: [UInt8]?)
     /// The arbiter decides by a `HoldDecision`.
     case claimDecided(hold: CID, decision: [UInt8], lodging: [UInt8]?)

@@ -27,6 +27,8 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case budgetTooLow(budget: UInt64)
     /// The order waits for terms where it must not, or has none where it must.
     case notThisKind
+    /// The line gives or gets for somebody else, and is not that of an issuer; or it is, and the job is its own.
+    case notItsOwn
     /// The attempt has a hold already.
     case attemptHeld
     /// The issuer has not caught up with its witnesses, and grants nothing until then.
@@ -85,6 +87,7 @@ extension BookRefusal: CustomStringConvertible {
         case .feeTooLow(let fee): "the hold costs \(fee), which the order does not allow"
         case .budgetTooLow(let budget): "a dispute has to have \(budget)"
         case .notThisKind: "the order is of the other kind: now, or held"
+        case .notItsOwn: "only the line of an issuer gives or gets for others, and for others alone"
         case .attemptHeld: "the attempt has a hold already"
         case .notCaughtUp: "the issuer has not caught up with its witnesses"
         case .unknownHold: "the book knows no such hold"

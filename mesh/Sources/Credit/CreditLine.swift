@@ -40,6 +40,8 @@ package struct CreditLine: Hashable, Sendable {
     package private(set) var coming: UInt64 = 0
     /// Whether the other may give no new orders. Holds that were given stand.
     package internal(set) var isFrozen = false
+    /// Whether the other is an issuer, and gives and gets for its members.
+    package internal(set) var isIssuer = false
 
     init(owedMax: TokenAmount, owingMax: TokenAmount) {
         self.owedMax = owedMax

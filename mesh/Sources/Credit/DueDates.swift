@@ -16,6 +16,12 @@ struct DueDates: Hashable, Sendable {
     var first: Due? { heap.min }
     var count: Int { heap.count }
 
+    /// Those before a date, the earliest first.
+    func before(_ date: UnixMilliseconds) -> [Due] {
+        guard let first, first.at < date else { return [] }
+        return heap.unordered.filter { $0.at < date }.sorted()
+    }
+
     mutating func insert(_ due: Due) { heap.insert(due) }
 
     /// Takes away what holds have outlived.

@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+import SignedObjects
 
 /// An amount that is held for an attempt, from its order to its end. At its end it is paid once, or not at all.
 package struct Hold: Hashable, Sendable {
@@ -61,6 +62,8 @@ package struct Hold: Hashable, Sendable {
     package let amount: UInt64
     /// What that costs the debtor, and the budget of a dispute: what is reserved on its line.
     package let reserved: UInt64
+    /// What the debtor pays for a dispute that it loses: nothing if it stands for an originator, who pays elsewhere.
+    package let budget: UInt64
     /// What the creditor's units cost the debtor.
     package let rate: CreditRate?
     /// What the payment waits for.
@@ -76,7 +79,8 @@ package struct Hold: Hashable, Sendable {
         debtorLine = order.debtorLine
         creditorLine = order.creditorLine
         amount = order.amount.units
-        reserved = debit + terms.disputeBudget.units
+        budget = order.debtorDID == terms.originatorDID ? terms.disputeBudget.units : 0
+        reserved = debit + budget
         rate = order.rate
         self.terms = terms
     }
@@ -91,6 +95,14 @@ package struct Hold: Hashable, Sendable {
         case .open, .ended: nil
         }
     }
+
+    /// Whether the debtor is the originator, and not its issuer.
+    var isOfOriginator: Bool { debtorLine.did == terms.originatorDID }
+    /// Whether the creditor is the executor, and not its issuer.
+    var isForExecutor: Bool { creditorLine.did == terms.executorDID }
+
+    /// Whether somebody may dispute a claim to it: the originator, and the debtor that stands for it.
+    func mayDispute(_ did: DID) -> Bool { did == terms.originatorDID || did == debtorLine.did }
 
     /// The time behind which time alone decides; `nil` once it is over.
     package var dueAt: UnixMilliseconds? {

@@ -2,7 +2,8 @@ package import MeshTypes
 package import Multiformats
 package import SignedObjects
 
-/// A debtor's word that a claim is not due, with what shows it. Whoever loses pays the hold's budget for disputes.
+/// An originator's word, or that of a debtor for it, that a claim is not due, and what shows it. Like the claim it
+/// names no book. Whoever loses pays the hold's budget for disputes.
 package struct HoldDispute: Hashable, CreditObject {
     /// The bounds of a dispute.
     package enum Limits {
@@ -12,8 +13,8 @@ package struct HoldDispute: Hashable, CreditObject {
         package static let evidenceMax = 16
     }
 
-    /// Who disputes: the debtor of the hold in its book.
-    package var debtorDID: DID
+    /// Who disputes: the originator, or the debtor of the hold.
+    package var disputerDID: DID
     /// The CID of the claim's body.
     package var claimCID: CID
     /// Why, for people.
@@ -23,8 +24,8 @@ package struct HoldDispute: Hashable, CreditObject {
     /// When it was signed.
     package var disputedAt: UnixMilliseconds
 
-    package init(debtorDID: DID, claimCID: CID, reason: String, evidence: [CID] = [], disputedAt: UnixMilliseconds) {
-        self.debtorDID = debtorDID
+    package init(disputerDID: DID, claimCID: CID, reason: String, evidence: [CID] = [], disputedAt: UnixMilliseconds) {
+        self.disputerDID = disputerDID
         self.claimCID = claimCID
         self.reason = reason
         self.evidence = evidence
@@ -34,8 +35,8 @@ package struct HoldDispute: Hashable, CreditObject {
     /// The type name that is signed.
     package static let typeName = "HoldDispute"
     package static let bytesMax = 4_096
-    /// The debtor signs.
-    package var signerDID: DID { debtorDID }
+    /// Who disputes signs.
+    package var signerDID: DID { disputerDID }
 
     package var fieldOutOfBounds: String? {
         if reason.utf8.count > Limits.reasonBytesMax { return "reason" }
@@ -43,7 +44,7 @@ package struct HoldDispute: Hashable, CreditObject {
     }
 
     enum CodingKeys: String, CodingKey {
-        case debtorDID = "debtor_did"
+        case disputerDID = "disputer_did"
         case claimCID = "claim_cid"
         case reason
         case evidence

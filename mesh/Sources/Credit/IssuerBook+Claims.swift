@@ -91,7 +91,7 @@ extension IssuerBook {
         if let known = objects[dispute.bodyCID] { return known }
         guard hold.isLive else { throw .holdEnded }
         guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { throw .notNow }
-        guard dispute.did == hold.debtorLine.did else { throw .wrongSigner }
+        guard hold.mayDispute(dispute.did) else { throw .wrongSigner }
         guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
         guard try date(of: dispute.cid, lodging, at, origin) <= end else { throw .late }
         change(hold, to: .disputed(claim, dispute: dispute.bodyCID))
@@ -118,10 +118,12 @@ extension IssuerBook {
         return nil
     }
 
-    /// Whoever loses a dispute pays its budget: the debtor what was reserved for it, the creditor what it has.
+    /// Whoever loses a dispute pays its budget to its own issuer: the originator what was reserved for it, the executor
+    /// what it has. Another issuer's line is never charged, since that book would not know of it.
     private mutating func chargeLoser(of hold: Hold, isDebtor: Bool) {
+        guard !isDebtor else { return accounts.charge(hold.budget, from: hold.debtorLine, to: .fees) }
+        guard hold.isForExecutor else { return }
         let budget = hold.terms.disputeBudget.units
-        guard !isDebtor else { return accounts.charge(budget, from: hold.debtorLine, to: .fees) }
         let asked = hold.rate.map { $0.credit(for: budget) ?? 0 } ?? budget
         let spendable = accounts[hold.creditorLine]?.spendable ?? 0
         accounts.charge(min(asked, spendable), from: hold.creditorLine, to: .fees)
@@ -178,7 +180,7 @@ extension IssuerBook {
         if let dispute = try? SignedObject<HoldDispute>(reading: block) {
             return holds.values.contains { hold in
                 guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { return false }
-                return claim.cid == dispute.body.claimCID && hold.debtorLine.did == dispute.did && lodgedAt <= end
+                return claim.cid == dispute.body.claimCID && hold.mayDispute(dispute.did) && lodgedAt <= end
             }
         }
         guard let decision = try? SignedObject<HoldDecision>(reading: block) else { return false }

@@ -59,6 +59,7 @@ extension IssuerBook {
     mutating func transfer(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
         if let known = try check(order, at) { return known }
         guard order.body.hold == nil, let debit = order.body.debit else { throw .notThisKind }
+        if [order.body.debtorLine, order.body.creditorLine].contains(where: isIssuer) { throw .notThisKind }
         try check(debit, leaves: order.body.debtorLine)
         try check(order.body.amount.units, comesTo: order.body.creditorLine)
         pay(debit, from: order.body.debtorLine, order.body.amount.units, to: order.body.creditorLine, at)
@@ -79,17 +80,21 @@ extension IssuerBook {
     mutating func grant(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
         if let known = try check(order, at) { return known }
         guard let hold = Hold(order.body, id: order.bodyCID, entry: count, at: at) else { throw .notThisKind }
+        // Only issuers stand for others: whoever did would have neither quota nor fee.
+        guard isIssuer(hold.debtorLine) != hold.isOfOriginator, isIssuer(hold.creditorLine) != hold.isForExecutor else {
+            throw .notItsOwn
+        }
         guard at < hold.terms.claimBy,
             hold.terms.claimBy.milliseconds(since: at) <= HoldTerms.Limits.claimMillisecondsMax
         else { throw .outOfDate }
         guard charter.witnesses.isEmpty || at.milliseconds(since: caughtUpUntil) <= limits.caughtUpMillisecondsMax
         else { throw .notCaughtUp }
         guard attempts[Attempt(hold)] == nil else { throw .attemptHeld }
-        guard hold.terms.disputeBudget >= charter.disputeBudgetMin else {
+        guard !hold.isOfOriginator || hold.terms.disputeBudget >= charter.disputeBudgetMin else {
             throw .budgetTooLow(budget: charter.disputeBudgetMin.units)
         }
         let isFree = usage.day(of: hold.debtorLine, at: at).holds < charter.holdsFreePerDay
-        let fee = isFree ? 0 : charter.holdFee.units
+        let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
         if let quota = usage.exceeded(by: hold, limits) { throw .tooMany(quota) }
         try check(hold.reserved + fee, leaves: hold.debtorLine)

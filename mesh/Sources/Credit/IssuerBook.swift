@@ -6,7 +6,7 @@ package import SignedObjects
 /// An issuer's book: the fold of its entries, each of which carries what justifies it.
 ///
 /// `record` is its only input. It takes an event with everything checked, or says why not and changes nothing; one that
-/// it took before changes nothing either. What time alone decides is an event like others (`dueEvent`). Where the
+/// it took before changes nothing either. What time alone decides is an event like others (`dueEvents`). Where the
 /// charter names witnesses, time passes for the book only as far as it has caught up with them: so neither an expiry
 /// nor the payment of an undisputed claim overtakes what was lodged while the issuer was away. Source: PROTOCOL.md,
 /// "Issuers".
@@ -228,15 +228,15 @@ package struct IssuerBook: Hashable, Sendable {
         charter.witnesses.isEmpty ? now : min(now, caughtUpUntil)
     }
 
-    /// When something is due; `nil` while nothing is. Then `dueEvent` has it, once the book has caught up so far.
+    /// When something is due; `nil` while nothing is. Then `dueEvents` has it, once the book has caught up so far.
     package var nextDeadline: UnixMilliseconds? { dueDates.first?.at.advanced(milliseconds: 1) }
 
-    /// What time alone decides next: to be recorded, until there is none.
-    package func dueEvent(now: UnixMilliseconds) -> BookEvent? {
-        guard let due = dueDates.first, due.at < passed(max(now, lastAt)), let hold = holds[due.hold] else {
-            return nil
+    /// What time alone decides by now, the earliest first: to be recorded.
+    package func dueEvents(now: UnixMilliseconds) -> [BookEvent] {
+        dueDates.before(passed(max(now, lastAt))).compactMap { due in
+            guard let hold = holds[due.hold], hold.dueAt == due.at else { return nil }
+            return hold.claim == nil ? .holdExpired(hold: hold.id) : .claimPaid(hold: hold.id)
         }
-        return hold.claim == nil ? .holdExpired(hold: hold.id) : .claimPaid(hold: hold.id)
     }
 
     // MARK: Officers
@@ -266,15 +266,18 @@ package struct IssuerBook: Hashable, Sendable {
 
     private mutating func perform(_ action: OfficerOrder.Action, _ at: UnixMilliseconds) throws(BookRefusal) {
         switch action {
-        case .limit(let line, let owed, let owing):
+        case .limit(let line, let owed, let owing, let isIssuer):
             guard line.did != issuer else { throw .otherBook }
             guard accounts[line] != nil || accounts.count < limits.linesMax else { throw .tooMany(.lines) }
             guard accounts.limit(line, owedMax: owed, owingMax: owing) else { throw .exposed }
+            accounts.mark(line, isIssuer: isIssuer)
         case .freeze(let line, let isFrozen):
             guard accounts[line] != nil else { throw .noLine }
             accounts.freeze(line, isFrozen)
         case .reverse(let entry, _):
-            guard let payment = payments[entry] else { throw .notReversible }
+            guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: isIssuer) else {
+                throw .notReversible
+            }
             try check(payment.credit, leaves: payment.creditor)
             try check(payment.debit, comesTo: payment.debtor)
             accounts.pay(payment.credit, from: payment.creditor, payment.debit, to: payment.debtor)
@@ -292,6 +295,9 @@ package struct IssuerBook: Hashable, Sendable {
             accounts.charge(amount.units, from: line, to: .cash)
         }
     }
+
+    /// Whether a line is that of another issuer, whose book has it, too: only holds across move it here, and officers.
+    func isIssuer(_ line: LineID) -> Bool { accounts[line]?.isIssuer ?? false }
 
     func check(_ amount: UInt64, leaves line: LineID) throws(BookRefusal) {
         guard let found = accounts[line] else { throw .noLine }

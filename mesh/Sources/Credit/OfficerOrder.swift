@@ -11,8 +11,8 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
 
     /// What is ordered.
     package enum Action: Hashable, Sendable, Codable {
-        /// Opens a line, or changes the limits of one.
-        case limit(line: LineID, owed: TokenAmount, owing: TokenAmount)
+        /// Opens a line, or changes the limits of one, and whether it is that of another issuer.
+        case limit(line: LineID, owed: TokenAmount, owing: TokenAmount, issuer: Bool)
         /// Takes no new orders from a line, or takes them again.
         case freeze(line: LineID, frozen: Bool)
         /// Undoes the payment of an entry, as far as the creditor still has it: all of it or nothing.
@@ -63,7 +63,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         func isAmount(_ amount: TokenAmount) -> Bool { amount > .zero && amount <= CreditLine.limitMax }
         func isText(_ text: String) -> Bool { text.utf8.count <= Self.reasonBytesMax }
         return switch action {
-        case .limit(let line, let owed, let owing):
+        case .limit(let line, let owed, let owing, _):
             line.unit.isPossible && owed <= CreditLine.limitMax && owing <= CreditLine.limitMax
         case .freeze: true
         case .reverse(_, let reason): isText(reason)

@@ -63,7 +63,8 @@ struct CreditObjectTests {
             try Sample(HoldRelease(executorDID: executor.did, holdCID: cid, releasedAt: now), by: executor),
             try Sample(
                 HoldDispute(
-                    debtorDID: world.members[0].did, claimCID: cid, reason: "wrong", evidence: [cid], disputedAt: now),
+                    disputerDID: world.members[0].did, claimCID: cid, reason: "wrong", evidence: [cid],
+                    disputedAt: now),
                 by: world.members[0]),
             try Sample(
                 HoldDecision(
@@ -89,7 +90,7 @@ struct CreditObjectTests {
         "HoldClaim": "bafyreiclrhrml6tchlgusrxiiycwwfyssxlenpfbqoca7ob6tz3apvogda",
         "DeliveryStatement": "bafyreienrdls3ieunmcrnbzy7hiwehp66oblzmigfcdbaxntfxr3rlvxwu",
         "HoldRelease": "bafyreihnlvfbghvi4ayajhrlgpchddkunxjvitldrvkxbakahhcfaf2zju",
-        "HoldDispute": "bafyreiehla6gi6dwtztcwqxkdlejcgk6g3227fdprjxpb5gjc4xlek43s4",
+        "HoldDispute": "bafyreihdjxu74iutmh5ppnsfbbh2k23d5hdugpucwoc4sylqqxrejsflhm",
         "HoldDecision": "bafyreibievejmkbqgj66zrtwxi62u5aq6ppvbe4hyocrt3mtplopeyj5gy",
         "Approval": "bafyreiav4pwrvzet4clygh7xhhioeew6yhk5flwdv5cze4klebxgiwl4qq",
         "LodgingStatement": "bafyreiaqnhnuqar2w5lnej5kn5hdzepxnjp3ospmflw2qt73o56x52pudi",
@@ -174,7 +175,7 @@ struct CreditObjectTests {
             wrong { ($0.amount, $0.rate) = (TokenAmount(1 << 53), CreditRate(unit: unit, debit: 2, credit: 1)) }
                 == "rate")
         let dispute = HoldDispute(
-            debtorDID: world.issuer.did, claimCID: CID.hashing([1], codec: .raw),
+            disputerDID: world.issuer.did, claimCID: CID.hashing([1], codec: .raw),
             reason: String(repeating: "a", count: 1_025), disputedAt: world.now)
         #expect(dispute.fieldOutOfBounds == "reason")
         var decision = HoldDecision(

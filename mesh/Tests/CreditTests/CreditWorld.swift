@@ -92,7 +92,7 @@ struct CreditWorld {
     /// Records what is due until nothing is.
     mutating func passTime(_ milliseconds: UInt64) throws {
         now = now.advanced(milliseconds: milliseconds)
-        while let event = book.dueEvent(now: now) { try enter(event) }
+        for event in book.dueEvents(now: now) { try enter(event) }
     }
 
     // MARK: Officers
@@ -111,8 +111,8 @@ struct CreditWorld {
         return .ordered(order: order, approvals: try approvals(order, by: approvers ?? Array(officers.prefix(2))))
     }
 
-    mutating func open(_ line: LineID, owed: UInt64, owing: UInt64) throws {
-        try enter(try order(.limit(line: line, owed: TokenAmount(owed), owing: TokenAmount(owing))))
+    mutating func open(_ line: LineID, owed: UInt64, owing: UInt64, isIssuer: Bool = false) throws {
+        try enter(try order(.limit(line: line, owed: TokenAmount(owed), owing: TokenAmount(owing), issuer: isIssuer)))
     }
 
     func balance(_ member: Int) -> Int64? { book.accounts[LineID(members[member].did, Self.unit)]?.balance }
@@ -227,7 +227,7 @@ struct HeldJob {
 extension CreditWorld {
     func disputed(_ claim: SignedObject<HoldClaim>, by debtor: Identity) throws -> SignedObject<HoldDispute> {
         try SignedObject.sign(
-            HoldDispute(debtorDID: debtor.did, claimCID: claim.bodyCID, reason: "wrong result", disputedAt: now),
+            HoldDispute(disputerDID: debtor.did, claimCID: claim.bodyCID, reason: "wrong result", disputedAt: now),
             with: debtor)
     }
 

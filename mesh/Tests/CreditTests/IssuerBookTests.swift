@@ -195,6 +195,39 @@ struct IssuerBookTests {
         _ = try world.held(4)
     }
 
+    @Test("Only an issuer's line stands for others, without fee and budget, and no payment or reversal moves it")
+    func across() throws {
+        var world = try CreditWorld { ($0.holdsFreePerDay, $0.disputeBudgetMin) = (0, TokenAmount(10)) }
+        let line = LineID(CreditWorld.identity(40).did, CreditWorld.unit)
+        var job = try HeldJob(
+            1, from: world.members[0], to: world.members[1], arbiter: world.arbiter.did, now: world.now)
+        job.terms.disputeBudget = TokenAmount(10)
+        // A member names somebody else as the originator, or gets it for somebody else.
+        let sock = try world.payment(from: world.members[2], to: job.executor.did, 1_000, hold: job.terms)
+        #expect(world.refusal(.holdGranted(order: sock.bytes)) == .notItsOwn)
+        let friend = try world.payment(from: job.originator, to: world.members[2].did, 1_000, hold: job.terms)
+        #expect(world.refusal(.holdGranted(order: friend.bytes)) == .notItsOwn)
+        try world.open(line, owed: 2_000, owing: 2_000, isIssuer: true)
+        let below = try world.payment(
+            from: CreditWorld.identity(40), to: job.executor.did, 1_000, hold: job.terms)
+        try world.enter(.holdGranted(order: below.bytes))
+        #expect(world.book.accounts[line]?.leaving == 1_000 && world.book.accounts[line]?.balance == 0)
+        let claim = try job.claim(try job.receipt(), kept: world.arbiter, at: world.now)
+        try world.enter(.claimLodged(hold: below.bodyCID, claim: claim.bytes, lodging: nil))
+        let dispute = try world.disputed(claim, by: job.originator)
+        try world.enter(.claimDisputed(hold: below.bodyCID, dispute: dispute.bytes, lodging: nil))
+        let decision = try world.decided(claim, payable: 100)
+        let paid = try world.enter(.claimDecided(hold: below.bodyCID, decision: decision.bytes, lodging: nil))
+        #expect(world.book.accounts[line]?.balance == -100 && world.balance(1) == 100)
+        #expect(world.refusal(try world.order(.reverse(entry: paid.number, reason: ""))) == .notReversible)
+        let payment = try world.payment(from: world.members[0], to: line.did, 5)
+        #expect(world.refusal(.transferred(order: payment.bytes)) == .notThisKind)
+        var own = try HeldJob(
+            2, from: CreditWorld.identity(40), to: world.members[1], arbiter: world.arbiter.did, now: world.now)
+        own.terms.disputeBudget = TokenAmount(10)
+        #expect(world.refusal(.holdGranted(order: try world.order(own).bytes)) == .notItsOwn)
+    }
+
     // MARK: Officers
 
     @Test("Limits change by enough officers' approvals, in order, and not below what is owed")
@@ -202,10 +235,10 @@ struct IssuerBookTests {
         var world = try CreditWorld()
         let line = LineID(world.members[0].did, CreditWorld.unit)
         try world.enter(.transferred(order: world.payment(from: world.members[0], to: world.members[1].did, 500).bytes))
-        let action = OfficerOrder.Action.limit(line: line, owed: TokenAmount(600), owing: .zero)
+        let action = OfficerOrder.Action.limit(line: line, owed: TokenAmount(600), owing: .zero, issuer: false)
         let few = try world.order(action, by: [world.officers[0], world.officers[0], world.issuer])
         #expect(world.refusal(few) == .notApproved(given: 1))
-        let low = try world.order(.limit(line: line, owed: TokenAmount(499), owing: .zero))
+        let low = try world.order(.limit(line: line, owed: TokenAmount(499), owing: .zero, issuer: false))
         #expect(world.refusal(low) == .exposed)
         let good = try world.order(action)
         let entry = try world.enter(good)
@@ -267,7 +300,7 @@ struct IssuerBookTests {
         #expect(world.refusal(try world.order(.reverse(entry: 1, reason: long))) == bounds)
         #expect(world.refusal(try world.order(.writeOff(line: line, amount: .zero, reason: ""))) == bounds)
         let over = TokenAmount(CreditLine.limitMax.units + 1)
-        #expect(world.refusal(try world.order(.limit(line: line, owed: over, owing: .zero))) == bounds)
+        #expect(world.refusal(try world.order(.limit(line: line, owed: over, owing: .zero, issuer: false))) == bounds)
     }
 
     // MARK: Units

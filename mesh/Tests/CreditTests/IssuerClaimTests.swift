@@ -144,7 +144,7 @@ struct IssuerClaimTests {
         let lodgedAt = world.now.advanced(milliseconds: 119_000)
         // Away for three days; both dates are over.
         world.now = world.now.advanced(milliseconds: 3 * 86_400_000)
-        #expect(world.book.dueEvent(now: world.now) == nil)
+        #expect(world.book.dueEvents(now: world.now).isEmpty)
         #expect(world.refusal(.holdExpired(hold: hold)) == .notYet)
         #expect(throws: BookRefusal.notCaughtUp) { _ = try world.held(3) }
         // The report of the honest witness that has the claim does not count without it, and no three do without that.

@@ -67,7 +67,7 @@ struct IssuerPropertyTests {
             case 11: try order(one)
             case 12:
                 world.now = world.now.advanced(milliseconds: UInt64(roll(40_000)))
-                while let event = world.book.dueEvent(now: world.now) { try attempt(event) }
+                for event in world.book.dueEvents(now: world.now) { try attempt(event) }
             default: roll(2) == 0 ? try catchUp() : try repeatOrCrash()
             }
         }
@@ -160,7 +160,9 @@ struct IssuerPropertyTests {
             let line = LineID(world.members[member].did, CreditWorld.unit)
             let amount = TokenAmount(UInt64(1 + roll(2_000)))
             let actions: [OfficerOrder.Action] = [
-                .limit(line: line, owed: TokenAmount(UInt64(roll(8_000))), owing: TokenAmount(UInt64(roll(8_000)))),
+                .limit(
+                    line: line, owed: TokenAmount(UInt64(roll(8_000))), owing: TokenAmount(UInt64(roll(8_000))),
+                    issuer: false),
                 .freeze(line: line, frozen: roll(3) == 0),
                 .reverse(entry: UInt64(roll(world.entries.count)), reason: "chance"),
                 .writeOff(line: line, amount: amount, reason: "chance"),
@@ -182,7 +184,7 @@ struct IssuerPropertyTests {
             try attempt(.caughtUp(reports: reports, refused: lodged.map(\.block)))
             #expect(world.book.caughtUpUntil > before, "an honest quorum was not believed")
             lodged = []
-            while let event = world.book.dueEvent(now: world.now) { try attempt(event) }
+            for event in world.book.dueEvents(now: world.now) { try attempt(event) }
         }
 
         mutating func repeatOrCrash() throws {
