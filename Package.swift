@@ -206,8 +206,9 @@ let meshShells: [Target] = [
         "MeshSimulation",
         [
             "Determinism", "Multiformats", "PeerIdentity", "Yamux", "GossipSub", "Kademlia", "Bitswap", "Peers",
-            "P2PTesting", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Receipts", "Reputation", "JobMarket",
-            "NodeCore", "Workflows", External.collections, External.crypto, External.nioCore,
+            "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Credit", "Receipts",
+            "Reputation", "JobMarket", "NodeCore", "Workflows", External.collections, External.crypto,
+            External.nioCore,
         ]),
 ]
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
 # jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
-# a core; and a round of 1,000 jobs against each strategy of a liar (`make strategies` plays five, and asks for their
-# means). A seed that fails prints what was violated, and the command that plays it again.
+# a core; SEEDS rounds of two cooperatives with issuers; and a round of 1,000 jobs against each strategy of a liar (`make
+# strategies` plays five, and asks for their means). A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-200} rounds=${2:-20}
@@ -13,7 +13,9 @@ play() { # play NAME FIRST COUNT FLAG...: ten lines become one when all passed
     local name=$1 first=$2 count=$3 from=$SECONDS log
     shift 3
     log="$logs/$name-$first.log"
-    if .build/release/mesh-sim --seed "$first" --seeds "$count" --json "$@" >"$log" 2>&1; then
+    local rounds=(--seeds "$count")
+    [[ $name != issuers ]] || rounds=(--issuers "$count")
+    if .build/release/mesh-sim --seed "$first" "${rounds[@]}" --json "$@" >"$log" 2>&1; then
         printf 'passed  %-9s  seeds %3d to %3d  %3d s\n' "$name" "$first" $((first + count - 1)) $((SECONDS - from))
     else
         printf 'FAILED  %-9s  seeds %3d to %3d: make sim SEED=… ARGS="%s"\n' \
@@ -35,7 +37,8 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
 {
     echo "strategy 1 1 --strategies --jobs 1000"
     parts composite "$seeds" --composite 50 --silent
+    parts issuers "$seeds"
     parts rounds "$rounds" --nodes 16 --jobs 6 --pauses 3
 } | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||
     { echo "FAILED: the simulator found something, in $SECONDS s"; exit 1; }
-echo "simulated: strategies, $((seeds * 50)) composite jobs over $seeds seeds, $rounds rounds of simple jobs, in $SECONDS s"
+echo "simulated: strategies, $((seeds * 50)) composite jobs over $seeds seeds, as many of issuers, $rounds rounds of simple jobs, in $SECONDS s"

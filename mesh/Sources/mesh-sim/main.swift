@@ -53,6 +53,9 @@ struct MeshSimulator: ParsableCommand {
     @Flag(help: "Play a round against each of these strategies, one after the other.")
     var strategies = false
 
+    @Option(help: "Play this many rounds of two cooperatives with issuers and cheats instead; see HACKING.md.")
+    var issuers: UInt64?
+
     @Flag(help: "Let no executor advertise, which makes long rounds cheaper.")
     var silent = false
 
@@ -75,12 +78,16 @@ struct MeshSimulator: ParsableCommand {
         guard (1...10_000).contains(composite ?? 1) else {
             throw ValidationError("--composite must be from 1 to 10000")
         }
+        guard (1...1_000_000).contains(issuers ?? 1), issuers == nil || seeds == 1 else {
+            throw ValidationError("--issuers must be from 1 to 1000000, and takes the place of --seeds")
+        }
         guard (1...1_000_000).contains(seeds) else { throw ValidationError("--seeds must be from 1 to 1000000") }
     }
 
     func run() throws {
         let strategies = strategies ? StrategyScenario.Strategy.allCases : strategy
         if !strategies.isEmpty { return try play(strategies) }
+        if let issuers { return try playIssuers(issuers) }
         var failures = 0
         for number in 0..<seeds {
             let report = try play(seed &+ number)
@@ -117,6 +124,21 @@ struct MeshSimulator: ParsableCommand {
             isGood = isGood && means.violations.isEmpty
         }
         if !isGood { throw ExitCode(1) }
+    }
+
+    private func playIssuers(_ rounds: UInt64) throws {
+        var failures = 0
+        for number in 0..<rounds {
+            let report = try IssuerScenario(seed: seed &+ number).run()
+            print(json ? report.json : report.summary)
+            var isGood = report.violations.isEmpty
+            if twice { isGood = try IssuerScenario(seed: seed &+ number).run() == report && isGood }
+            if !isGood { failures += 1 }
+        }
+        if failures > 0 {
+            print("\(failures) of \(rounds) rounds failed")
+            throw ExitCode(1)
+        }
     }
 
     private func play(_ seed: UInt64) throws -> MarketReport {
