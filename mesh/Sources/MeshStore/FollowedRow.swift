@@ -29,7 +29,8 @@ package struct FollowedRow: Hashable, Sendable {
             log INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
             PRIMARY KEY(log, position)) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS log_forks(
-            origin TEXT PRIMARY KEY, author TEXT NOT NULL, proof BLOB NOT NULL, found_at INTEGER NOT NULL) WITHOUT ROWID;
+            origin TEXT PRIMARY KEY, author TEXT NOT NULL, proof BLOB NOT NULL,
+            found_at INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS anchor_named(head BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
         """
 

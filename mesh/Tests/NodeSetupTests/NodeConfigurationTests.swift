@@ -287,6 +287,7 @@ import Testing
             "traces.endpoint": ["http://[::1]:4318/x"], "traces.remote_endpoint": ["http://collector.example:1"],
             "traces.service": ["other"],
             "log.witnesses": ["\(witness.text) http://[::1]:8080/witness"], "witness.authors": [identity.did.text],
+            "log.follow": ["all"],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

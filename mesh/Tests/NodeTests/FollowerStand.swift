@@ -9,6 +9,7 @@ import Multiformats
 import NodeAPI
 import NodeSetup
 import P2PServices
+import P2PTesting
 import PeerIdentity
 import SignedObjects
 import Testing
@@ -62,6 +63,10 @@ struct FollowerStand: Sendable {
             group.addTask { try await peer.run() }
             defer { group.cancelAll() }
             try await peer.connect(to: follower.identity.peerID, addresses: await swarm.listenAddresses())
+            // The other end may know of the connection a little later.
+            try await eventually("they are connected") {
+                await swarm.connectedPeers().contains(identity.peerID)
+            }
             try await body(peer)
         }
     }

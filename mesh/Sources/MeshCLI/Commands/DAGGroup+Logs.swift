@@ -100,8 +100,8 @@ extension DAGGroup {
         static let configuration = CommandConfiguration(
             abstract: "Write the entries that are here, and the receipts of them, as JSON lines, or as a CAR.",
             discussion: """
-                A line has an entry with its signed block in base64, or a block that one anchors, with its CID. Entries \
-                come by author and in their order; what they anchor and is not on this node is left out.
+                A line has an entry with its signed block in base64, or a block that one anchors, with its CID. \
+                Entries come by author and in their order; what they anchor and is not on this node is left out.
                 """)
 
         @OptionGroup var global: GlobalOptions
