@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Checks the API of a running node, which stands alone in a temporary folder: by the Python client's tests, by the
 # commands of docs/api.md, and by made-up requests, which schemathesis makes of /openapi.json: all operations over TCP,
-# with a token, and all checks but one (a path of the right form that leads to nothing is no failure). Left out are
-# /v1/shutdown, which ends the node, and /v1/events and the session of an interactive job, which wait for what does not
-# come.
+# with a token, and all checks but one, each request alone and one after another. scripts/api-check.toml says what may
+# be refused, scripts/api_check_hooks.py what leads where. Left out are /v1/shutdown, which ends the node, and
+# /v1/events and the session of an interactive job, which wait for what does not come.
 #   MESH=path/to/mesh            another binary than .build/debug/mesh
 #   API_CHECK_EXAMPLES=200       made-up requests of each operation
 #   API_CHECK_SEED=7             one seed; without it, 1 and another one each time, which is printed
@@ -73,15 +73,15 @@ export API_CHECK_KNOWN
 
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$root/scripts SCHEMATHESIS_HOOKS=api_check_hooks
 cd "$folder"
-phases=coverage,fuzzing
+phases=coverage,fuzzing,stateful
 for seed in ${API_CHECK_SEED:-1 $RANDOM}; do
     printf -- '--- made-up requests of %s, seed %s\n' "$MESH_API" "$seed"
     "$root/$environment/bin/schemathesis" --config-file "$root/scripts/api-check.toml" \
         run "$MESH_API/openapi.json" --no-color --warnings off \
         --header "Authorization: Bearer $(cat "$MESH_HOME/api-token")" \
-        --checks all --exclude-checks positive_data_acceptance \
+        --checks all \
         --exclude-path /v1/shutdown --exclude-path /v1/events --exclude-path '/v1/jobs/{cid}/session' \
         --max-examples "${API_CHECK_EXAMPLES:-200}" --seed "$seed" --request-timeout 60 --report-dir "$folder" --phases "$phases"
     # What it tries of each operation by its own list is the same for all seeds.
-    phases=fuzzing
+    phases=fuzzing,stateful
 done

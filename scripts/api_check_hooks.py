@@ -39,3 +39,36 @@ def map_path_parameters(context, path_parameters):
     if not isinstance(cid, str) or operation.method.upper() == "DELETE":
         return path_parameters
     return {**path_parameters, "cid": known[name]} if sum(cid.encode()) % 2 else path_parameters
+
+
+# What an answer names, and where that leads: the document says of each CID only that it is one.
+LINKS = {
+    ("/v1/files", "post", "$response.body#/cid"): (
+        "GET /v1/files/{cid}", "GET /v1/blocks/{cid}", "POST /v1/pins/{cid}", "DELETE /v1/blocks/{cid}",
+    ),
+    ("/v1/jobs", "get", "$response.body#/jobs/0/job_id"): (
+        "GET /v1/jobs/{cid}", "GET /v1/jobs/{cid}/description", "GET /v1/jobs/{cid}/explanation",
+        "GET /v1/jobs/{cid}/output", "POST /v1/jobs/{cid}/cancel",
+    ),
+    ("/v1/jobs/{cid}", "get", "$response.body#/receipt_cid"): (
+        "GET /v1/receipts/{cid}", "GET /v1/receipts/{cid}/archive", "POST /v1/receipts/{cid}/verify",
+        "POST /v1/receipts/{cid}/replay", "GET /v1/dag/proofs/{cid}",
+    ),
+    ("/v1/pins", "get", "$response.body#/pins/0"): (
+        "POST /v1/pins/{cid}/public", "POST /v1/pins/{cid}/private", "DELETE /v1/blocks/{cid}",
+    ),
+}
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    """Says so in the document, so that requests follow one another."""
+    for (path, method, expression), targets in LINKS.items():
+        answers = raw_schema["paths"][path][method]["responses"]
+        status = next(each for each in answers if each.startswith("2"))
+        links = answers[status].setdefault("links", {})
+        for target in targets:
+            verb, place = target.split()
+            raw_schema["paths"][place][verb.lower()]  # fails where there is no such operation
+            reference = f"#/paths/{place.replace('~', '~0').replace('/', '~1')}/{verb.lower()}"
+            links[target] = {"operationRef": reference, "parameters": {"path.cid": expression}}
