@@ -41,8 +41,9 @@ package struct AnchoredRow: Hashable, Sendable {
 
     /// Appends the entry. Each number is given once: two entries of one number would be two histories.
     func put(_ db: Database) throws {
-        let size = try Int64.fetchOne(
-            db.cachedStatement(sql: "SELECT coalesce(max(number), -1) + 1 FROM anchor_log")) ?? 0
+        let size =
+            try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT coalesce(max(number), -1) + 1 FROM anchor_log")) ?? 0
         guard let number = Int64(exactly: number), number == size else {
             throw MeshStoreError.logTaken(number: number, size: UInt64(clamping: size))
         }

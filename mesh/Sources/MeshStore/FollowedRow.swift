@@ -34,6 +34,15 @@ package struct FollowedRow: Hashable, Sendable {
         CREATE TABLE IF NOT EXISTS anchor_named(head BLOB PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
         """
 
+    /// Removes all that is kept of a log.
+    static func remove(_ origin: String, _ db: Database) throws {
+        let log = "(SELECT id FROM followed_logs WHERE origin = ?)"
+        for table in ["followed_entries", "followed_hashes"] {
+            try db.execute(sql: "DELETE FROM \(table) WHERE log = \(log)", arguments: [origin])
+        }
+        try db.execute(sql: "DELETE FROM followed_logs WHERE origin = ?", arguments: [origin])
+    }
+
     /// All logs of which something is kept, in the order in which that began.
     package static func all(in store: MeshStore) async throws(MeshStoreError) -> [FollowedRow] {
         // BOUNDED: by the authors that are followed, and their logs (`LogFollower.Limits`).

@@ -72,6 +72,8 @@ package enum StoreWrite: Sendable {
     case cosigned(CosignedRow)
     /// Appends entries to what is kept of another's log; refused with `logTaken` unless they are the next.
     case followed(FollowedBatch)
+    /// Forgets what is kept of another's log, by its name.
+    case forgetFollowed(origin: String)
     /// Keeps the proof that an author told two histories of its log; the first one of a log stays.
     case logFork(LogForkRow)
     /// Sets a setting of the node.
@@ -103,7 +105,7 @@ package enum StoreWrite: Sendable {
             .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
-            .peer, .peerMisbehaved, .forgetPeer, .followed:
+            .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed:
             false
         }
     }
@@ -136,7 +138,7 @@ package enum StoreWrite: Sendable {
         case .logFork(let row): row.proof.count + 512
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
-            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer:
+            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer, .forgetFollowed:
             256
         }
     }

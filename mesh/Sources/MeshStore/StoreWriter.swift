@@ -74,6 +74,7 @@ struct StoreWriter: Sendable {
         case .witnessed(let row): try row.put(db)
         case .cosigned(let row): try row.put(db)
         case .followed(let batch): try batch.put(db)
+        case .forgetFollowed(let origin): try FollowedRow.remove(origin, db)
         case .logFork(let row): try row.put(db)
         case .anchorOwed(let receipt, let workflow):
             try run(

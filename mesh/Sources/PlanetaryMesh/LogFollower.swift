@@ -29,8 +29,14 @@ package actor LogFollower {
         var retryMilliseconds: Int64 = 1_000
         /// Logs that are fetched at the same time.
         var fetchesMax = 4
+        /// Logs of authors whom the owner does not name that are fetched at the same time.
+        var strangersFetchesMax = 2
         /// Peers that one fetch asks.
         var peersAskedMax = 8
+        /// How long one peer is asked in a row, in milliseconds; then others have their turn.
+        var turnMilliseconds: Int64 = 30_000
+        /// Proofs against authors of whose logs nothing is kept and whom the owner does not name.
+        var strangersForksMax = LogForkRow.countMax / 2
         /// Heads of an author that are judged in a second.
         var headsPerSecondMax = 1
         /// Heads of an author that are judged at once.
@@ -161,19 +167,25 @@ package actor LogFollower {
     /// Reads what the disk has.
     func load() async throws(MeshStoreError) {
         guard !isLoaded else { return }
-        for row in try await LogForkRow.all(in: store) {
-            if let fork = try? LogFork(verifying: row.proof) { forks[fork.author] = fork }
-        }
+        let proofs = try await LogForkRow.all(in: store).compactMap { try? LogFork(verifying: $0.proof) }
+        var kept: [(FollowedLog, FollowedShare.Amount)] = []
         for row in try await FollowedRow.all(in: store) {
-            guard let log = try await stored(row) else {
+            if let log = try await stored(row) {
+                kept.append((log, .init(entries: row.size, bytes: row.byteCount)))
+            } else {
                 logger.warning(
-                    "What is kept of a log is damaged; it is left alone.", metadata: ["log": "\(row.origin)"])
-                continue
+                    "What is kept of a log is damaged; it is fetched anew.", metadata: ["log": "\(row.origin)"])
+                try await store.commit([.forgetFollowed(origin: row.origin)])
             }
-            put(log)
-            share.add(.init(entries: row.size, bytes: row.byteCount), of: log.name.author)
         }
+        // Somebody else may have read it meanwhile.
+        guard !isLoaded else { return }
         isLoaded = true
+        for fork in proofs { forks[fork.author] = fork }
+        for (log, amount) in kept {
+            put(log)
+            share.add(amount, of: log.name.author)
+        }
     }
 
     private func stored(_ row: FollowedRow) async throws(MeshStoreError) -> FollowedLog? {
@@ -207,15 +219,21 @@ package actor LogFollower {
         return share.authors(named: named, all: heard)
     }
 
-    private func due() -> [DID] {
+    /// Whose logs are to be fetched now.
+    func due() -> [DID] {
         let now = NodeClock.now
+        let named = Set(named)
         var free = limits.fetchesMax - fetching.count
+        // However slowly strangers give theirs, the owner's own choice is fetched.
+        var freeForStrangers = limits.strangersFetchesMax - fetching.keys.count { !named.contains($0) }
         return followed.filter { author in
             guard free > 0, fetching[author] == nil, forks[author] == nil else { return false }
+            guard named.contains(author) || freeForStrangers > 0 else { return false }
             let isNews = isNewer(heads[author], than: log(of: author))
             let turn = turns[author]
             guard turn.map({ ($0.failures == 0 && isNews) || $0.next <= now }) ?? true else { return false }
             free -= 1
+            if !named.contains(author) { freeForStrangers -= 1 }
             return true
         }
     }
@@ -254,13 +272,19 @@ package actor LogFollower {
         guard author != identity.peerID else { return .accept }
         guard await admits(author) else { return .ignore }
         let isHead = !message.topic.isSameBytes(as: Self.forksTopic)
-        let isWithinRate =
-            isHead ? headRates.take(author, now: NodeClock.now) : forkRates.take(author, now: NodeClock.now)
-        guard isWithinRate else { return .ignore }
         do {
             switch try MeshProtocolMessage.decode(message.data, bytesMax: MeshProtocolMessage.Limits().gossipBytesMax) {
-            case .logHead(let head) where isHead: return await heard(head.note, from: author)
-            case .logFork(let fork) where !isHead: return await heardFork(fork.proof, from: author)
+            case .logHead(let head) where isHead:
+                let did = SignedNote(bytes: head.note).flatMap { Checkpoint(text: $0.text) }
+                    .flatMap { LogName($0.origin) }?.author
+                guard
+                    did.map({ heads.isWorthJudging(head.note, of: $0) }) ?? false
+                        || headRates.take(author, now: NodeClock.now)
+                else { return .ignore }
+                return await heard(head.note, from: author)
+            case .logFork(let fork) where !isHead:
+                guard forkRates.take(author, now: NodeClock.now) else { return .ignore }
+                return await heardFork(fork.proof, from: author)
             case let other: return await rejected(author, "\(other.variant.rawValue) is not for this topic")
             }
         } catch MeshMessageError.unknownVariant {
@@ -331,17 +355,22 @@ package actor LogFollower {
         return .accept
     }
 
-    /// Keeps a proof that was found here, and tells the mesh of it, once.
+    /// Keeps a proof that was found here, and tells the mesh of it, once, whatever the disk has room for.
     func found(_ fork: LogFork) async {
-        guard forks[fork.author] == nil, await keep(fork) else { return }
+        guard forks[fork.author] == nil else { return }
+        await keep(fork)
         let message = MeshProtocolMessage.logFork(LogForkV1(proof: fork.bytes))
         guard let bytes = try? message.encoded() else { return }
         _ = try? await gossip.publish(bytes, topic: Self.forksTopic)
     }
 
-    @discardableResult
-    private func keep(_ fork: LogFork) async -> Bool {
-        guard forks.count < LogForkRow.countMax else { return false }
+    /// Whether the owner names an author, or something is kept of its log.
+    private func isOwnConcern(_ author: DID) -> Bool { newest[author] != nil || named.contains(author) }
+
+    /// Keeps a proof. Those against strangers, of whom anybody can make as many as keys, have a part of the room.
+    private func keep(_ fork: LogFork) async {
+        let strangers = isOwnConcern(fork.author) ? 0 : forks.keys.count { !isOwnConcern($0) }
+        guard forks.count < LogForkRow.countMax, strangers < limits.strangersForksMax else { return }
         forks[fork.author] = fork
         heads.forget(fork.author)
         let row = LogForkRow(
@@ -351,10 +380,8 @@ package actor LogFollower {
             metadata: ["author": "\(fork.author)", "where": "\(fork.place)"])
         do throws(MeshStoreError) {
             try await store.commit([.logFork(row)])
-            return true
         } catch {
             logger.error("The proof of two histories is not on the disk.", metadata: ["reason": "\(error)"])
-            return false
         }
     }
 
@@ -369,6 +396,7 @@ package actor LogFollower {
         fetching[author] = []
         let size = log(of: author)?.tree.size ?? 0
         var obstacle: String? = "no connected node has the log"
+        var isHeldAgainstAnother = false
         for peer in await sources(of: author) where !Task.isCancelled && forks[author] == nil {
             let end = await fetch(author, from: peer)
             switch end {
@@ -379,9 +407,12 @@ package actor LogFollower {
             case .none(let reason): obstacle = obstacle == nil ? nil : reason
             case .full(let reason): obstacle = reason
             }
-            // Who is not the author may be behind, where nobody said how far the log is.
-            if obstacle == nil, peer == author.peerID || heads[author] != nil { break }
             if case .full = end { break }
+            // Who is not the author may be behind, where nobody said how far the log is. Whoever it is, one more is
+            // asked, whose head is held against that: an author may tell each of its readers another history.
+            guard obstacle == nil, peer == author.peerID || heads[author] != nil else { continue }
+            if isHeldAgainstAnother { break }
+            isHeldAgainstAnother = true
         }
         note(obstacle, of: author, hasGrown: (log(of: author)?.tree.size ?? 0) > size)
         for waiter in fetching.removeValue(forKey: author) ?? [] { waiter.resume() }
@@ -419,7 +450,11 @@ package actor LogFollower {
 
     private func fetch(_ author: DID, from peer: PeerID) async -> End {
         var begunAgain = 0
+        let begunAt = NodeClock.now
         while !Task.isCancelled {
+            guard NodeClock.now.milliseconds(since: begunAt) < limits.turnMilliseconds else {
+                return .none("the rest comes with its next turn")
+            }
             let room = share.room(of: author, isNamed: named.contains(author))
             guard !room.isNone else { return .full("the room for its log is used up") }
             let log = log(of: author)
@@ -430,7 +465,10 @@ package actor LogFollower {
             do {
                 let range = try await exchange.range(request, from: peer)
                 switch try await Self.taken(range, log, request, room, limits.range) {
-                case .nothingNew: return .all
+                case .nothingNew:
+                    // A signed head of before may be of another history.
+                    if let known = KnownHeads.Known(verifying: range.note) { await compare(known) }
+                    return forks[author] == nil ? .all : .full("it told two histories")
                 case .begunAgain(let origin):
                     begunAgain += 1
                     let count = logs.values.count { $0.name.author == author }
@@ -470,10 +508,12 @@ package actor LogFollower {
         guard let note = SignedNote(bytes: range.note), let checkpoint = Checkpoint(text: note.text),
             let log = log ?? FollowedLog(origin: checkpoint.origin), log.name.author == request.author
         else { throw LogRangeFault.giver("its head is of no log, or of another's") }
-        let bytes = range.entries.reduce(0) { $0 + UInt64($1.count) }
+        let taken = try log.taking(range, asked: request, limits: limits)
         // One entry may come although it is longer than what was asked for, and not longer than what there is room for.
-        guard bytes <= room.bytes else { throw LogRangeFault.author("the room for its log is used up") }
-        return try log.taking(range, asked: request, limits: limits)
+        if case .grown(_, let batch) = taken, batch.entries.reduce(0, { $0 + UInt64($1.bytes.count) }) > room.bytes {
+            throw LogRangeFault.author("the room for its log is used up")
+        }
+        return taken
     }
 
     private func keep(_ log: FollowedLog, _ batch: LogBatch) async throws(MeshStoreError) {

@@ -54,9 +54,13 @@ package struct FollowedLog: Sendable {
         origin: String, tree: MerkleTree, byteCount: UInt64, note: [UInt8], lastEntry: [UInt8], lastHashes: [UInt8]
     ) {
         self.init(origin: origin)
+        let leaf = MerkleHash.leaf(CID.hashing(lastEntry, codec: .dagCBOR).bytes)
         guard tree.size > 0, let read = SignedNote(bytes: note), let checkpoint = Checkpoint(text: read.text),
-            let hashes = Self.hashes(lastHashes)
+            let hashes = Self.hashes(lastHashes),
+            var shown = checkpoint.head.before(leaf, at: tree.size - 1, proof: hashes)
         else { return nil }
+        _ = shown.append(leaf)
+        guard shown == tree else { return nil }
         (self.tree, self.byteCount, head, self.note) = (tree, byteCount, checkpoint.head, note)
         last = Self.evidence(lastEntry, tree.size - 1, hashes, read, name)
         self.lastEntry = CID.hashing(lastEntry, codec: .dagCBOR)
@@ -101,6 +105,8 @@ package struct FollowedLog: Sendable {
             throw .giver("its proofs do not read")
         }
         try checkStart(of: range, first, under: checkpoint.head, note)
+        // What the first entry signs and what its proof shows are before it may be two histories.
+        if let fork = LogFork(Self.evidence(range.entries[0], range.start, first, note, name)) { throw .fork(fork) }
         return try grown(by: range, last, bytes, under: checkpoint.head, note)
     }
 

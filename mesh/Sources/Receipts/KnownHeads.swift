@@ -27,6 +27,19 @@ package struct KnownHeads: Sendable {
         package let head: TreeHead
         /// The note, with its cosignatures.
         package let note: [UInt8]
+
+        fileprivate init(name: LogName, origin: ExactText, head: TreeHead, note: [UInt8]) {
+            (self.name, self.origin, self.head, self.note) = (name, origin, head, note)
+        }
+
+        /// A head that its author signed; nil if it did not.
+        package init?(verifying bytes: [UInt8]) {
+            guard let note = SignedNote(bytes: bytes), let claimed = Checkpoint(text: note.text),
+                let name = LogName(claimed.origin),
+                let checkpoint = Checkpoint.verified(note, by: name.author.publicKey)
+            else { return nil }
+            self.init(name: name, origin: ExactText(checkpoint.origin), head: checkpoint.head, note: bytes)
+        }
     }
 
     /// What a head is to this node.
@@ -88,6 +101,16 @@ package struct KnownHeads: Sendable {
         }
         keep(heard, of: author, followed)
         return before.map { $0.origin == heard.origin && $0.head == heard.head } == true ? .same : .newest
+    }
+
+    /// Whether a note costs nothing to judge, or is worth it: the newest one again, or one that contradicts it. None
+    /// of these may be lost among many others of its author's.
+    package func isWorthJudging(_ bytes: [UInt8], of author: DID) -> Bool {
+        guard let before = known[author] else { return false }
+        if before.note == bytes { return true }
+        guard let claimed = SignedNote(bytes: bytes).flatMap({ Checkpoint(text: $0.text) }) else { return false }
+        return ExactText(claimed.origin) == before.origin && claimed.head.size == before.head.size
+            && claimed.head.root != before.head.root
     }
 
     /// Forgets an author, whose log is followed no more.

@@ -53,6 +53,9 @@ package struct LogEvidence: Sendable {
         self.note = note
     }
 
+    /// Whether nobody but the author signed the checkpoint: lines of others could say anything.
+    var isSignedAlone: Bool { note.signatures.count == 1 }
+
     /// When each of some witnesses cosigned the checkpoint, in seconds since 1970; nil for one that did not. A line of
     /// a witness that it did not make counts as none.
     package func cosignedAt(by witnesses: [NoteKey]) -> [UInt64?] {

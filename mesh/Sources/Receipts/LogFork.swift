@@ -23,16 +23,17 @@ package struct LogFork: Hashable, Sendable {
     /// Where the histories part, a clause.
     package let place: String
 
-    /// The proof that two pieces of evidence are; nil if they do not contradict each other.
+    /// The proof that two pieces of evidence are; nil if they do not contradict each other, or if a head has lines
+    /// of others than its author, which prove nothing.
     package init?(_ first: [UInt8], _ second: [UInt8] = []) {
-        guard max(first.count, second.count) <= Self.pieceBytesMax, let one = try? LogEvidence(verifying: first) else {
-            return nil
-        }
+        guard max(first.count, second.count) <= Self.pieceBytesMax, let one = try? LogEvidence(verifying: first),
+            one.isSignedAlone
+        else { return nil }
         if second.isEmpty {
             guard let place = one.contradiction else { return nil }
             self.place = place
         } else {
-            guard let other = try? LogEvidence(verifying: second),
+            guard let other = try? LogEvidence(verifying: second), other.isSignedAlone,
                 case .contradiction(let place) = one.compared(with: other)
             else { return nil }
             self.place = place

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import GossipSub
 import LibP2P
 import MerkleLog
@@ -131,7 +132,7 @@ import Testing
         try other.grow(to: 40)
         try await author.write(to: folder.appendingPathComponent("1").path)
         let (did, giver, block) = (author.identity.did, LogGiver(author), other.entries[7].bytes)
-        giver.set { $0.change = { $0.entries[7] = block } }
+        giver.set { $0.change = { if $0.entries.count > 7 { $0.entries[7] = block } } }
         let node = try await open(0, following: [did.text])
         try await NodeMesh.running([node]) {
             try await HostilePeer.meeting([node]) { peer in
@@ -215,6 +216,100 @@ import Testing
                 try await eventually("the earlier head is a proof") { try await node.logForks().count == 1 }
             }
         }
+    }
+
+    @Test("A smaller head of another history is a proof, too, where a peer gives it and no entry")
+    func smallerHead() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor()
+        try author.grow(to: 30)
+        var other = author
+        try author.grow(to: 60)
+        try other.grow(to: 40, "other ")
+        let (did, giver, forked) = (author.identity.did, LogGiver(author), other)
+        try await FollowerStand.run(in: folder, following: [did.text]) { stand in
+            try await stand.meeting(author.identity) { peer in
+                await giver.serve(on: peer)
+                await stand.follower.fetch(did)
+                #expect(await stand.follower.log(of: did)?.tree == author.tree)
+                giver.set { $0.author = forked }
+                await stand.follower.fetch(did)
+                let fork = try #require(await stand.follower.forks[did])
+                let read = try LogFork(verifying: fork.bytes)
+                #expect(read == fork)
+                #expect(await stand.follower.obstacle(of: did) == "it told two histories")
+            }
+        }
+    }
+
+    @Test("However many strangers prove that they lied, a proof against a followed author has its place")
+    func manyForks() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func fork() throws -> LogFork {
+            var author = LogAuthor()
+            var other = author
+            try author.grow(to: 2)
+            try other.grow(to: 2, "other ")
+            return try #require(LogFork(author.note().bytes, other.note().bytes))
+        }
+        let (named, strangers) = (try fork(), try (0..<4).map { _ in try fork() })
+        var limits = LogFollower.Limits()
+        limits.strangersForksMax = 3
+        try await FollowerStand.run(in: folder, following: [named.author.text], limits) { stand in
+            for each in strangers { await stand.follower.found(each) }
+            #expect(await stand.follower.forks.count == 3)
+            await stand.follower.found(named)
+            #expect(await stand.follower.forks[named.author] == named)
+            let stored = try await LogForkRow.all(in: stand.follower.store)
+            #expect(stored.count == 4)
+        }
+    }
+
+    @Test("Strangers have a part of the fetches, and who gives a log slowly has a turn and no more")
+    func turns() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var authors = (0..<4).map { _ in LogAuthor() }
+        for index in authors.indices { try authors[index].grow(to: 2) }
+        let all = authors
+        var limits = LogFollower.Limits()
+        limits.strangersFetchesMax = 2
+        limits.turnMilliseconds = 0
+        try await FollowerStand.run(in: folder, following: ["all", all[3].identity.did.text], limits) { stand in
+            for author in all { #expect(await stand.hear(author) == .accept) }
+            let due = await stand.follower.due()
+            #expect(due.count == 3 && due.contains(all[3].identity.did))
+            let giver = LogGiver(all[0])
+            try await stand.meeting(all[0].identity) { peer in
+                await giver.serve(on: peer)
+                await stand.follower.fetch(all[0].identity.did)
+            }
+            #expect(await stand.follower.obstacle(of: all[0].identity.did) == "the rest comes with its next turn")
+            #expect(giver.starts.isEmpty, "a turn of no time asks nothing")
+        }
+    }
+
+    @Test("What is damaged of a kept log is fetched anew")
+    func damaged() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor()
+        try author.grow(to: 20)
+        let (did, giver) = (author.identity.did, LogGiver(author))
+        func fetched(_ sum: UInt64) async throws {
+            try await FollowerStand.run(in: folder, following: [did.text], as: identities[0]) { stand in
+                #expect(await stand.follower.share.total.entries == sum)
+                try await stand.meeting(author.identity) { peer in
+                    await giver.serve(on: peer)
+                    await stand.follower.fetch(did)
+                }
+                #expect(await stand.follower.log(of: did)?.tree == author.tree)
+            }
+        }
+        try await fetched(0)
+        try await fetched(20)
+        let queue = try DatabaseQueue(path: NodeHome(path: folder.path).databasePath)
+        try await queue.write { try $0.execute(sql: "UPDATE followed_hashes SET hash = zeroblob(32)") }
+        try queue.close()
+        try await fetched(0)
     }
 
     @Test("A peer is given so many ranges at once; a question that does not read is held against it")

@@ -22,12 +22,13 @@ struct FollowerStand: Sendable {
     let swarm: Swarm
 
     static func run(
-        in folder: URL, following authors: [String], _ limits: LogFollower.Limits = LogFollower.Limits(),
+        in folder: URL, following authors: [String], as identity: Identity = .generate(),
+        _ limits: LogFollower.Limits = LogFollower.Limits(),
         _ body: (FollowerStand) async throws -> Void
     ) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let (identity, home) = (Identity.generate(), NodeHome(path: folder.path))
+        let home = NodeHome(path: folder.path)
         #expect(try home.create() == nil)
         var configuration = try NodeMesh.loopback()
         configuration.log.follow = authors

@@ -65,6 +65,59 @@ import Testing
         else { throw LogRangeFault.giver("something") }
     }
 
+    @Test("What the disk has of a log is held against the head that it stands under")
+    func damaged() throws {
+        var (author, other) = (try LogAuthor(), try LogAuthor(2))
+        try author.grow(to: 9)
+        try other.grow(to: 9)
+        let range = try author.range(0..<9)
+        func stored(_ tree: MerkleTree, _ entry: [UInt8], _ hashes: [UInt8]) -> FollowedLog? {
+            FollowedLog(
+                origin: author.origin, tree: tree, byteCount: 1, note: range.note, lastEntry: entry,
+                lastHashes: hashes)
+        }
+        #expect(stored(author.tree, author.entries[8].bytes, range.last) != nil)
+        #expect(stored(other.tree, author.entries[8].bytes, range.last) == nil)
+        #expect(stored(author.tree, author.entries[7].bytes, range.last) == nil)
+        #expect(stored(author.tree, author.entries[8].bytes, Array(range.last.dropLast(32))) == nil)
+        #expect(stored(author.tree, author.entries[8].bytes, [1]) == nil)
+    }
+
+    @Test("A proof of two histories has no line but its author's")
+    func foreignLines() throws {
+        var (author, other) = (try LogAuthor(), try LogAuthor())
+        try author.grow(to: 3)
+        try other.grow(to: 3, "other ")
+        let (first, second) = (try author.note(), try other.note())
+        let fork = try #require(LogFork(first.bytes, second.bytes))
+        #expect(try LogFork(verifying: fork.bytes) == fork)
+        var cosigned = second
+        let stranger = try LogAuthor(3)
+        let checkpoint = try #require(Checkpoint(text: second.text))
+        cosigned.signatures += try checkpoint.signed(with: stranger.identity).signatures
+        #expect(cosigned.signatures.count == 2 && LogFork(first.bytes, cosigned.bytes) == nil)
+        let header = "icn-mesh/log-fork@v1 \(first.bytes.count) \(cosigned.bytes.count)\n"
+        #expect(throws: LogForkError.noContradiction) {
+            try LogFork(verifying: Array(header.utf8) + first.bytes + cosigned.bytes)
+        }
+    }
+
+    @Test("A head that contradicts the newest one is judged however many its author sends")
+    func worthJudging() throws {
+        var (author, other) = (try LogAuthor(), try LogAuthor())
+        try author.grow(to: 3)
+        try other.grow(to: 3, "other ")
+        var heads = KnownHeads()
+        let note = try author.note().bytes
+        #expect(!heads.isWorthJudging(note, of: author.identity.did))
+        _ = heads.heard(note, of: author.identity.did, followed: [])
+        #expect(heads.isWorthJudging(note, of: author.identity.did))
+        #expect(heads.isWorthJudging(try other.note().bytes, of: author.identity.did))
+        try author.grow(to: 4)
+        #expect(!heads.isWorthJudging(try author.note().bytes, of: author.identity.did))
+        #expect(!heads.isWorthJudging([1, 2], of: author.identity.did))
+    }
+
     @Test("Whatever a giver changes is refused, and blames the giver")
     func lies() throws {
         var (author, other) = (try LogAuthor(), try LogAuthor(2))
@@ -155,7 +208,13 @@ import Testing
         try author.anchor("4") { $0.root = MerkleHash.empty.bytes }
         try author.grow(to: 6)
         let log = try following(author, [0..<4])
-        guard case .giver? = fault(log, author, try author.range(4..<6)) else {
+        guard case .fork(let found)? = fault(log, author, try author.range(4..<6)) else {
+            Issue.record("an entry that does not fit is no proof")
+            return
+        }
+        #expect(found.second.isEmpty && found.author == author.identity.did)
+        // In the middle of a range nothing proves where it stands.
+        guard case .giver? = fault(try following(author, [0..<3]), author, try author.range(3..<6)) else {
             Issue.record("an entry that does not fit was taken")
             return
         }

@@ -2,8 +2,12 @@ import ArgumentParser
 import Foundation
 import IPLD
 import MeshHTTP
+import MeshTypes
 import Multiformats
 import NodeAPI
+import Receipts
+import SignedObjects
+import Workflows
 
 // `mesh dag` about the logs of others.
 extension DAGGroup {
@@ -100,8 +104,9 @@ extension DAGGroup {
         static let configuration = CommandConfiguration(
             abstract: "Write the entries that are here, and the receipts of them, as JSON lines, or as a CAR.",
             discussion: """
-                A line has an entry with its signed block in base64, or a block that one anchors, with its CID. \
-                Entries come by author and in their order; what they anchor and is not on this node is left out.
+                A line has an entry with its signed block in base64, or a receipt, settlement or proof of fraud that \
+                one anchors, with its CID. Entries come by author and in their order; what they anchor besides, or is \
+                not on this node, is left out.
                 """)
 
         @OptionGroup var global: GlobalOptions
@@ -176,6 +181,13 @@ extension DAGGroup {
             return .success
         }
 
+        /// Whether a block is a receipt, of a job or a workflow, a settlement or a proof of fraud.
+        static func isForAuditors(_ block: [UInt8]) -> Bool {
+            (try? SignedObject<ExecutionReceipt>(verifiedBefore: block)) != nil
+                || (try? SignedObject<WorkflowReceipt>(verifiedBefore: block)) != nil
+                || (try? SignedObject<Settlement>(verifiedBefore: block)) != nil || ProofRecord.proof(of: block) != nil
+        }
+
         /// What some entries anchor and this node has.
         private func anchored(by page: [LogBlockView], _ node: NodeClient) async throws -> [(CID, [UInt8])] {
             var seen: Set<CID> = []
@@ -187,7 +199,11 @@ extension DAGGroup {
                 let asked = Array(rest.prefix(ContentBlock.askedMax))
                 rest = rest.dropFirst(asked.count)
                 let missing = Set(try await node.missing(asked))
-                for cid in asked where !missing.contains(cid) { found.append((cid, try await node.block(cid))) }
+                for cid in asked where !missing.contains(cid) {
+                    let block = try await node.block(cid)
+                    // An author may anchor the name of anything; what is exported is what logs are for.
+                    if Self.isForAuditors(block) { found.append((cid, block)) }
+                }
             }
             return found
         }
