@@ -29,6 +29,23 @@ package enum BookEvent: Hashable, Sendable, Codable {
     /// Objects that the book refuses come with them.
     case caughtUp(reports: [[UInt8]], refused: [[UInt8]])
 
+    /// No fewer bytes than its entry has in DAG-CBOR: its blocks and texts, and what stands beside them.
+    package var entryBytesMost: Int {
+        func sum(_ blocks: [[UInt8]]) -> Int { blocks.reduce(1_024) { $0 + $1.count + 16 } }
+        return switch self {
+        case .opened(let charter): sum([charter])
+        case .ordered(let order, let approvals): sum(approvals) + order.textBytes
+        case .transferred(let order), .holdGranted(let order): sum([order])
+        case .holdSettled(_, let settlement, let receipt, let assignment): sum([settlement, receipt, assignment])
+        case .holdReleased(_, let release): sum([release])
+        case .holdExpired, .claimPaid: sum([])
+        case .claimLodged(_, let block, let lodging), .claimDisputed(_, let block, let lodging),
+            .claimDecided(_, let block, let lodging):
+            sum([block, lodging ?? []])
+        case .caughtUp(let reports, let refused): sum(reports) + sum(refused)
+        }
+    }
+
     enum CodingKeys: String, CodingKey {
         case opened
         case ordered
@@ -47,6 +64,9 @@ package enum BookEvent: Hashable, Sendable, Codable {
 
 /// One line of a book: an event that it took, in its place. Source: PROTOCOL.md, "Issuers".
 package struct BookEntry: Hashable, Sendable, Codable {
+    /// The most bytes of its DAG-CBOR (`BookEvent.entryBytesMost`), less than what is read again.
+    package static let bytesMax = 3_670_016
+
     /// Counts from 0; the number of its leaf in the log.
     package var number: UInt64
     /// When the book took it; never before the entry before.

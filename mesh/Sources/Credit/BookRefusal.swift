@@ -19,12 +19,24 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case noRoom(room: UInt64)
     /// The order's time is over, or it is valid for longer than a day.
     case outOfDate
+    /// The entry would be too large to be read again.
+    case tooLarge(bytesMax: Int)
+    /// The order's rate costs the debtor less than the officers' rate, which this is; none where there is none.
+    case rateTooLow(least: CreditRate?)
+    /// The charter does not name the arbiter.
+    case unknownArbiter
+    /// Both lines are those of other issuers.
+    case twoHops
+    /// The issuer could not order a hold of its own for this one: this field would be out of bounds.
+    case noDownstream(field: String)
     /// One of the limits that bound how many there may be.
     case tooMany(IssuerBook.Quota)
     /// The order allows less than this for the hold.
     case feeTooLow(fee: UInt64)
     /// The terms offer less than this for a dispute.
     case budgetTooLow(budget: UInt64)
+    /// The terms ask for more than this of who loses a dispute.
+    case budgetTooHigh(most: UInt64)
     /// The order waits for terms where it must not, or has none where it must.
     case notThisKind
     /// The line gives or gets for somebody else, and is not that of an issuer; or it is, and the job is its own.
@@ -55,7 +67,7 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case late
     /// What time alone decides is not due yet, or not before the issuer has caught up.
     case notYet
-    /// An order has the number of another one, or a lower one.
+    /// An order has the number of another one, a lower one, or one that is far above.
     case orderNumber(last: UInt64)
     /// Fewer officers approve than have to.
     case notApproved(given: UInt64)
@@ -85,6 +97,13 @@ extension BookRefusal: CustomStringConvertible {
         case .outOfDate: "the order's time is over, or longer than a day"
         case .tooMany(let quota): "there are as many as there may be: \(quota.rawValue)"
         case .feeTooLow(let fee): "the hold costs \(fee), which the order does not allow"
+        case .tooLarge(let bytesMax): "its entry would have more than \(bytesMax) bytes"
+        case .rateTooLow(let least?): "the debtor pays at least \(least.debit) for \(least.credit)"
+        case .rateTooLow(nil): "there is no rate between these units"
+        case .unknownArbiter: "the charter names other arbiters"
+        case .twoHops: "a hold goes from or to another issuer, not both"
+        case .noDownstream(let field): "the terms leave no room for a hold at the executor's issuer: \(field)"
+        case .budgetTooHigh(let most): "a dispute may cost \(most) at most"
         case .budgetTooLow(let budget): "a dispute has to have \(budget)"
         case .notThisKind: "the order is of the other kind: now, or held"
         case .notItsOwn: "only the line of an issuer gives or gets for others, and for others alone"
@@ -101,7 +120,7 @@ extension BookRefusal: CustomStringConvertible {
         case .notDelivered: "the result was not delivered in time"
         case .late: "it comes too late"
         case .notYet: "it is not due yet"
-        case .orderNumber(let last): "its number is not above \(last)"
+        case .orderNumber(let last): "its number is not above \(last), or far above"
         case .notApproved(let given): "\(given) officers approve, which is too few"
         case .notCountersigned: "the owner of the line does not approve"
         case .exposed: "the line owes or reserves more than that"

@@ -61,6 +61,11 @@ package struct CreditRate: Hashable, Sendable, Codable {
         unit.isPossible && (1...Self.partMax).contains(debit) && (1...Self.partMax).contains(credit)
     }
 
+    /// Whether a debtor pays at least as much by this as by another rate.
+    package func costsAsMuch(as other: CreditRate) -> Bool {
+        Int128(debit) * Int128(other.credit) >= Int128(other.debit) * Int128(credit)
+    }
+
     /// What the debtor pays so that the creditor gets an amount, rounded up; `nil` if no line could hold it.
     package func debit(for amount: UInt64) -> UInt64? { Self.scaled(amount, by: debit, over: credit, isUp: true) }
 

@@ -101,6 +101,14 @@ package struct Hold: Hashable, Sendable {
     /// Whether the creditor is the executor, and not its issuer.
     var isForExecutor: Bool { creditorLine.did == terms.executorDID }
 
+    /// Whether somebody gives, gets, ordered or did what it is for: nobody who says when its objects came.
+    func isParty(_ did: DID) -> Bool {
+        [terms.originatorDID, terms.executorDID, debtorLine.did, creditorLine.did].contains(did)
+    }
+
+    /// Whether a claim to it is disputed.
+    var isDisputed: Bool { if case .disputed = state { true } else { false } }
+
     /// Whether somebody may dispute a claim to it: the originator, and the debtor that stands for it.
     func mayDispute(_ did: DID) -> Bool { did == terms.originatorDID || did == debtorLine.did }
 

@@ -9,6 +9,8 @@ package import SignedObjects
 package struct HoldCertificate: Hashable, CreditObject {
     /// Who promises.
     package var issuerDID: DID
+    /// The CID of the body of its charter.
+    package var charterCID: CID
     /// The CID of the order's body.
     package var holdCID: CID
     /// Who gives the money: the originator, or its issuer.
@@ -19,6 +21,8 @@ package struct HoldCertificate: Hashable, CreditObject {
     package var amount: TokenAmount
     /// In which unit.
     package var unit: CreditUnit
+    /// What that costs the debtor, where its line has another unit.
+    package var rate: CreditRate?
     /// What the payment waits for.
     package var terms: HoldTerms
     /// The number of the hold's entry in the issuer's log.
@@ -29,15 +33,18 @@ package struct HoldCertificate: Hashable, CreditObject {
     package var loggedBy: UnixMilliseconds
 
     package init(
-        issuerDID: DID, holdCID: CID, debtorDID: DID, creditorDID: DID, amount: TokenAmount, unit: CreditUnit,
-        terms: HoldTerms, entry: UInt64, commitment: [UInt8], loggedBy: UnixMilliseconds
+        issuerDID: DID, charterCID: CID, holdCID: CID, debtorDID: DID, creditorDID: DID, amount: TokenAmount,
+        unit: CreditUnit, rate: CreditRate? = nil, terms: HoldTerms, entry: UInt64, commitment: [UInt8],
+        loggedBy: UnixMilliseconds
     ) {
         self.issuerDID = issuerDID
+        self.charterCID = charterCID
         self.holdCID = holdCID
         self.debtorDID = debtorDID
         self.creditorDID = creditorDID
         self.amount = amount
         self.unit = unit
+        self.rate = rate
         self.terms = terms
         self.entry = entry
         self.commitment = commitment
@@ -53,6 +60,7 @@ package struct HoldCertificate: Hashable, CreditObject {
     package var fieldOutOfBounds: String? {
         if amount == .zero || amount > CreditLine.limitMax { return "amount" }
         if !unit.isPossible { return "unit" }
+        if let rate, !rate.isPossible || rate.unit == unit { return "rate" }
         if commitment.count != EntryOpening.commitmentBytes { return "commitment" }
         return terms.fieldOutOfBounds
     }
@@ -62,22 +70,28 @@ package struct HoldCertificate: Hashable, CreditObject {
     /// - Parameters:
     ///   - assignment: what the executor is to do, and its terms.
     ///   - unit: what the executor's prices are in.
+    ///   - accepted: what the executor accepts of terms that others chose.
     ///   - now: the executor's time; a result has to be deliverable after it.
-    package func reasonNotPay(_ assignment: Assignment, in unit: CreditUnit, now: UnixMilliseconds) -> String? {
+    package func reasonNotPay(
+        _ assignment: Assignment, in unit: CreditUnit, accepting accepted: HoldAcceptance, now: UnixMilliseconds
+    ) -> String? {
         if creditorDID != assignment.executorDID { return "it pays somebody else" }
         if !terms.isOf(assignment) { return "it is for another assignment" }
         if self.unit != unit { return "it is in \(self.unit)" }
         if amount < assignment.terms.price { return "it holds less than the price" }
+        if let reason = accepted.refusal(of: terms, rate) { return reason }
         return terms.deliverBy < max(now, assignment.terms.deadline) ? "it ends before the promised date" : nil
     }
 
     enum CodingKeys: String, CodingKey {
         case issuerDID = "issuer_did"
+        case charterCID = "charter_cid"
         case holdCID = "hold_cid"
         case debtorDID = "debtor_did"
         case creditorDID = "creditor_did"
         case amount
         case unit
+        case rate
         case terms
         case entry
         case commitment

@@ -8,6 +8,8 @@ package struct HoldTerms: Hashable, Sendable, Codable {
     package enum Limits {
         /// The longest time until a hold's last claim, in milliseconds: a day.
         package static let claimMillisecondsMax: UInt64 = 86_400_000
+        /// The least time between the last date of delivery and that of the claim, in milliseconds.
+        package static let graceMillisecondsMin: UInt64 = 60_000
         /// The bounds of a window for disputes, and of the time for a decision, in milliseconds.
         package static let windowMilliseconds: ClosedRange<UInt64> = 1_000...86_400_000
     }
@@ -58,21 +60,31 @@ package struct HoldTerms: Hashable, Sendable, Codable {
 
     /// The terms that an issuer gives for its own hold at the executor's issuer, when it was given these by its member:
     /// what is claimed there in time can still be claimed here, and what is disputed here can still be disputed there.
-    package func downstream(marginMilliseconds margin: UInt64) -> HoldTerms {
+    /// A margin for which there is no room leaves terms that are out of bounds.
+    package func downstream(marginMilliseconds margin: UInt64, disputeBudget budget: TokenAmount) -> HoldTerms {
+        func sum(_ milliseconds: UInt64) -> UInt64 {
+            let (sum, isOver) = milliseconds.addingReportingOverflow(margin)
+            return isOver ? .max : sum
+        }
+        func less(_ date: UnixMilliseconds, _ milliseconds: UInt64) -> UnixMilliseconds {
+            UnixMilliseconds(date.value - min(milliseconds, date.value))
+        }
         var terms = self
-        terms.claimBy = UnixMilliseconds(claimBy.value - min(margin, claimBy.value))
-        terms.deliverBy = min(deliverBy, terms.claimBy)
-        terms.windowMilliseconds = windowMilliseconds.addingReportingOverflow(margin).partialValue
-        terms.extensionMilliseconds = extensionMilliseconds.addingReportingOverflow(margin).partialValue
+        terms.claimBy = less(claimBy, margin)
+        terms.deliverBy = min(deliverBy, less(terms.claimBy, Limits.graceMillisecondsMin))
+        terms.windowMilliseconds = sum(windowMilliseconds)
+        terms.extensionMilliseconds = sum(extensionMilliseconds)
+        terms.disputeBudget = budget
         return terms
     }
 
     /// The first field that is out of its bounds.
-    var fieldOutOfBounds: String? {
+    package var fieldOutOfBounds: String? {
         if attempt == 0 { return "attempt" }
         if originatorDID == executorDID { return "executor_did" }
         if arbiterDID == originatorDID || arbiterDID == executorDID { return "arbiter_did" }
         if deliverBy > claimBy { return "deliver_by" }
+        if claimBy.milliseconds(since: deliverBy) < Limits.graceMillisecondsMin { return "claim_by" }
         if !Limits.windowMilliseconds.contains(windowMilliseconds) { return "window_ms" }
         if !Limits.windowMilliseconds.contains(extensionMilliseconds) { return "extension_ms" }
         if disputeBudget > CreditLine.limitMax { return "dispute_budget" }

@@ -22,6 +22,7 @@ struct HoldUsage: Hashable, Sendable {
     private var executors: [DID: Int] = [:]
     private var pairs: [Pair: Int] = [:]
     private var lines: [LineID: Int] = [:]
+    private var remembered: [LineID: Int] = [:]
     private var days: [LineID: Day] = [:]
 
     /// The first quota that one more hold would exceed.
@@ -33,8 +34,12 @@ struct HoldUsage: Hashable, Sendable {
         if executors[terms.executorDID] ?? 0 >= limits.holdsPerExecutorMax { return .holdsOfExecutor }
         if pairs[pair] ?? 0 >= limits.holdsPerPairMax { return .holdsOfPair }
         let isFull = [hold.debtorLine, hold.creditorLine].contains { lines[$0] ?? 0 >= limits.holdsPerLineMax }
-        return isFull ? .holdsOfLine : nil
+        if isFull { return .holdsOfLine }
+        return remembered[hold.debtorLine] ?? 0 >= limits.holdsRememberedPerLineMax ? .holdsRemembered : nil
     }
+
+    /// Counts a hold that is remembered from now on, or not any more.
+    mutating func remember(_ hold: Hold, by step: Int) { Self.change(&remembered, hold.debtorLine, by: step) }
 
     mutating func change(_ hold: Hold, by step: Int) {
         let terms = hold.terms
@@ -69,7 +74,10 @@ struct HoldUsage: Hashable, Sendable {
     func checkInvariants(_ holds: some Sequence<Hold>) {
         var again = HoldUsage()
         again.days = days
-        for hold in holds where hold.isLive { again.change(hold, by: 1) }
+        for hold in holds {
+            again.remember(hold, by: 1)
+            if hold.isLive { again.change(hold, by: 1) }
+        }
         precondition(again == self, "the holds are not those that were counted")
     }
 }

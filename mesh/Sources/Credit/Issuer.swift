@@ -76,11 +76,12 @@ package struct Issuer: Sendable {
     package func certificate(of entry: BookEntry) throws(BookRefusal) -> HoldCertificate? {
         guard case .holdGranted(let block) = entry.event else { return nil }
         let order: SignedObject<PaymentOrder> = try book.read(block, .stored)
-        guard let hold = book.holds[order.bodyCID], hold.entry == entry.number else { return nil }
+        guard let hold = book.holds[order.bodyCID], hold.entry == entry.number, hold.isLive else { return nil }
         return HoldCertificate(
-            issuerDID: book.issuer, holdCID: hold.id, debtorDID: hold.debtorLine.did,
+            issuerDID: book.issuer, charterCID: book.charterCID, holdCID: hold.id, debtorDID: hold.debtorLine.did,
             creditorDID: hold.creditorLine.did,
-            amount: TokenAmount(hold.amount), unit: hold.creditorLine.unit, terms: hold.terms, entry: hold.entry,
+            amount: TokenAmount(hold.amount), unit: hold.creditorLine.unit, rate: hold.rate, terms: hold.terms,
+            entry: hold.entry,
             commitment: try salts.opening(of: entry).commitment,
             loggedBy: hold.grantedAt.advanced(milliseconds: book.charter.logWithinMilliseconds))
     }

@@ -9,20 +9,27 @@ extension IssuerBook {
 
     /// When an object came: now, or when a witness was given it.
     private func date(
-        of object: CID, _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
+        of object: CID, for hold: Hold, _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
     ) throws(BookRefusal) -> UnixMilliseconds {
         guard let lodging else { return at }
         let statement: SignedObject<LodgingStatement> = try read(lodging, origin)
-        guard charter.witnesses.contains(statement.did) else { throw .wrongSigner }
+        guard charter.witnesses.contains(statement.did), !hold.isParty(statement.did) else { throw .wrongSigner }
         guard statement.body.issuerDID == issuer, statement.body.objectCID == object else { throw .notOfThisHold }
         return min(at, statement.body.lodgedAt)
     }
 
-    private mutating func keep<Body>(_ object: SignedObject<Body>, _ at: UnixMilliseconds) {
+    private mutating func keep<Body>(_ object: SignedObject<Body>, of hold: Hold, _ at: UnixMilliseconds) {
         for cid in [object.cid, object.bodyCID] {
-            objects[cid] = count
+            objects[cid] = Taken(hold: hold.id, entry: count)
             remember(object: cid, at: at)
         }
+    }
+
+    /// The entry that took an object for a hold; what was taken for another hold is none of it.
+    private func entry(of object: CID, for hold: Hold) throws(BookRefusal) -> UInt64? {
+        guard let taken = objects[object] else { return nil }
+        guard taken.hold == hold.id else { throw .notOfThisHold }
+        return taken.entry
     }
 
     /// Where a hold is now: its next date counts.
@@ -40,13 +47,13 @@ extension IssuerBook {
     ) throws(BookRefusal) -> UInt64? {
         let hold = try hold(id)
         let claim: SignedObject<HoldClaim> = try read(block, origin)
-        if let known = objects[claim.bodyCID], hold.claim?.cid == claim.bodyCID || !hold.isLive { return known }
+        if let known = try entry(of: claim.bodyCID, for: hold) { return known }
         guard hold.isLive else { throw .holdEnded }
         guard hold.state == .open else { throw .notNow }
-        guard try date(of: claim.cid, lodging, at, origin) <= hold.terms.claimBy else { throw .late }
+        guard try date(of: claim.cid, for: hold, lodging, at, origin) <= hold.terms.claimBy else { throw .late }
         let due = try due(claim, of: hold, origin)
         change(hold, to: .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: at)))
-        keep(claim, at)
+        keep(claim, of: hold, at)
         return nil
     }
 
@@ -58,9 +65,10 @@ extension IssuerBook {
         let work = try DoneWork(
             receipt: claim.body.receipt, assignment: claim.body.assignment, of: hold.terms, origin)
         let delivery: SignedObject<DeliveryStatement> = try read(claim.body.delivery, origin)
+        // The originator's word is against itself; a witness that is a party has none.
         let isKeeper =
             [hold.terms.originatorDID, hold.terms.arbiterDID].contains(delivery.did)
-            || charter.witnesses.contains(delivery.did)
+            || charter.witnesses.contains(delivery.did) && !hold.isParty(delivery.did)
         guard isKeeper else { throw .wrongSigner }
         guard delivery.body.receiptCID == work.receipt.cid else { throw .notOfThisHold }
         guard delivery.body.deliveredAt <= hold.terms.deliverBy else { throw .notDelivered }
@@ -78,6 +86,7 @@ extension IssuerBook {
         guard let claim = hold.claim, let date = hold.dueAt else { throw .notNow }
         guard date < passed(at) else { throw .notYet }
         end(hold, .claimPaid(claim.due), at)
+        if hold.isDisputed { chargeLoser(of: hold, isDebtor: true) }
         return nil
     }
 
@@ -88,14 +97,14 @@ extension IssuerBook {
     ) throws(BookRefusal) -> UInt64? {
         let hold = try hold(id)
         let dispute: SignedObject<HoldDispute> = try read(block, origin)
-        if let known = objects[dispute.bodyCID] { return known }
+        if let known = try entry(of: dispute.bodyCID, for: hold) { return known }
         guard hold.isLive else { throw .holdEnded }
         guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { throw .notNow }
         guard hold.mayDispute(dispute.did) else { throw .wrongSigner }
         guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
-        guard try date(of: dispute.cid, lodging, at, origin) <= end else { throw .late }
+        guard try date(of: dispute.cid, for: hold, lodging, at, origin) <= end else { throw .late }
         change(hold, to: .disputed(claim, dispute: dispute.bodyCID))
-        keep(dispute, at)
+        keep(dispute, of: hold, at)
         return nil
     }
 
@@ -110,17 +119,19 @@ extension IssuerBook {
         guard decision.did == hold.terms.arbiterDID else { throw .wrongSigner }
         guard decision.body.claimCID == claim.cid else { throw .notOfThisHold }
         guard decision.body.payable.units <= claim.due else { throw .notDue(due: claim.due) }
-        guard try date(of: decision.cid, lodging, at, origin) <= end else { throw .late }
+        guard try date(of: decision.cid, for: hold, lodging, at, origin) <= end else { throw .late }
         let payable = decision.body.payable.units
         self.end(hold, .decided(payable, decision: decision.bodyCID), at)
         chargeLoser(of: hold, isDebtor: payable == claim.due)
-        keep(decision, at)
+        keep(decision, of: hold, at)
         return nil
     }
 
     /// Whoever loses a dispute pays its budget to its own issuer: the originator what was reserved for it, the executor
-    /// what it has. Another issuer's line is never charged, since that book would not know of it.
-    private mutating func chargeLoser(of hold: Hold, isDebtor: Bool) {
+    /// what it has. So does the originator that disputes and then pays, or finds nobody who decides, and the executor
+    /// that gives up a claim that is disputed. Another issuer's line is never charged, since that book would not know
+    /// of it.
+    mutating func chargeLoser(of hold: Hold, isDebtor: Bool) {
         guard !isDebtor else { return accounts.charge(hold.budget, from: hold.debtorLine, to: .fees) }
         guard hold.isForExecutor else { return }
         let budget = hold.terms.disputeBudget.units
@@ -136,21 +147,26 @@ extension IssuerBook {
     mutating func catchUp(
         _ reports: [[UInt8]], _ refused: [[UInt8]], _ at: UnixMilliseconds, _ origin: BlockOrigin
     ) throws(BookRefusal) -> UInt64? {
-        guard let quorum = WitnessQuorum(of: charter.witnesses.count), refused.count <= WitnessReport.lodgedMax else {
-            throw .nothingNew
+        guard let quorum = WitnessQuorum(of: charter.witnesses.count) else { throw .nothingNew }
+        guard reports.count <= IssuerCharter.Limits.namedMax else { throw .tooMany(.reports) }
+        guard refused.count <= WitnessReport.lodgedMax else { throw .tooMany(.refusedBlocks) }
+        if refused.contains(where: { $0.count > HoldClaim.bytesMax }) { throw .tooLarge(bytesMax: HoldClaim.bytesMax) }
+        guard refused.reduce(0, { $0 + $1.count }) <= WitnessReport.refusedBytesMax else {
+            throw .tooLarge(bytesMax: WitnessReport.refusedBytesMax)
         }
         var blocks: [CID: [UInt8]] = [:]
         for block in refused { blocks[CID.hashing(block, codec: .dagCBOR)] = block }
         var untils: [DID: UnixMilliseconds] = [:]
         var untaken: CID?
-        for block in reports.prefix(IssuerCharter.Limits.namedMax) {
+        for block in reports {
             let report: SignedObject<WitnessReport> = try read(block, origin)
             guard report.body.issuerDID == issuer else { throw .otherBook }
             guard charter.witnesses.contains(report.did) else { throw .wrongSigner }
             guard report.body.from <= caughtUpUntil else { continue }
             let missing = report.body.lodged.first { lodged in
                 if objects[lodged.objectCID] != nil { return false }
-                return blocks[lodged.objectCID].map { isWanted($0, lodgedAt: lodged.lodgedAt) } ?? true
+                return blocks[lodged.objectCID].map { isWanted($0, lodgedAt: lodged.lodgedAt, with: report.did) }
+                    ?? true
             }
             if let missing {
                 untaken = missing.objectCID
@@ -168,23 +184,25 @@ extension IssuerBook {
     }
 
     /// Whether the book would have taken an object by the date at which a witness was given it, and has not. Its
-    /// signature is checked at a replay, too, since what was refused for that would be wanted then.
-    private func isWanted(_ block: [UInt8], lodgedAt: UnixMilliseconds) -> Bool {
+    /// signature is checked at a replay, too, since what was refused for that would be wanted then. For its own holds a
+    /// witness dates nothing.
+    private func isWanted(_ block: [UInt8], lodgedAt: UnixMilliseconds, with witness: DID) -> Bool {
+        let holds = holds.lazy.map(\.value).filter { !$0.isParty(witness) }
         if let claim = try? SignedObject<HoldClaim>(reading: block) {
             return objects[claim.bodyCID] == nil
-                && holds.values.contains { hold in
+                && holds.contains { hold in
                     hold.state == .open && hold.terms.executorDID == claim.did && lodgedAt <= hold.terms.claimBy
                         && (try? due(claim, of: hold, .arrived)) != nil
                 }
         }
         if let dispute = try? SignedObject<HoldDispute>(reading: block) {
-            return holds.values.contains { hold in
+            return holds.contains { hold in
                 guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { return false }
                 return claim.cid == dispute.body.claimCID && hold.mayDispute(dispute.did) && lodgedAt <= end
             }
         }
         guard let decision = try? SignedObject<HoldDecision>(reading: block) else { return false }
-        return holds.values.contains { hold in
+        return holds.contains { hold in
             guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { return false }
             return claim.cid == decision.body.claimCID && hold.terms.arbiterDID == decision.did && lodgedAt <= end
                 && decision.body.payable.units <= claim.due

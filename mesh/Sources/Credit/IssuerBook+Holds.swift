@@ -44,13 +44,17 @@ extension IssuerBook {
 
     /// What has to be so of any order; returns the entry that it was before, if it was.
     private func check(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
-        guard order.body.issuerDID == issuer else { throw .otherBook }
+        guard order.body.issuerDID == issuer, order.body.charterCID == charterCID else { throw .otherBook }
         if let known = orders[order.bodyCID] { return known }
         guard at <= order.body.validUntil,
             order.body.validUntil.milliseconds(since: at) <= limits.validMillisecondsMax
         else { throw .outOfDate }
         guard let debtor = accounts[order.body.debtorLine] else { throw .noLine }
         if debtor.isFrozen { throw .frozen }
+        if let rate = order.body.rate {
+            let least = rates[UnitPair(debtor: rate.unit, creditor: order.body.unit)]
+            guard let least, rate.costsAsMuch(as: least) else { throw .rateTooLow(least: least) }
+        }
         let day = usage.day(of: order.body.debtorLine, at: at)
         if day.orders >= limits.ordersPerDayMax { throw .tooMany(.ordersOfDay) }
         return nil
@@ -80,6 +84,7 @@ extension IssuerBook {
     mutating func grant(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
         if let known = try check(order, at) { return known }
         guard let hold = Hold(order.body, id: order.bodyCID, entry: count, at: at) else { throw .notThisKind }
+        if isIssuer(hold.debtorLine), isIssuer(hold.creditorLine) { throw .twoHops }
         // Only issuers stand for others: whoever did would have neither quota nor fee.
         guard isIssuer(hold.debtorLine) != hold.isOfOriginator, isIssuer(hold.creditorLine) != hold.isForExecutor else {
             throw .notItsOwn
@@ -90,9 +95,7 @@ extension IssuerBook {
         guard charter.witnesses.isEmpty || at.milliseconds(since: caughtUpUntil) <= limits.caughtUpMillisecondsMax
         else { throw .notCaughtUp }
         guard attempts[Attempt(hold)] == nil else { throw .attemptHeld }
-        guard !hold.isOfOriginator || hold.terms.disputeBudget >= charter.disputeBudgetMin else {
-            throw .budgetTooLow(budget: charter.disputeBudgetMin.units)
-        }
+        try checkTerms(of: hold, order.body, at)
         let isFree = usage.day(of: hold.debtorLine, at: at).holds < charter.holdsFreePerDay
         let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
@@ -103,9 +106,26 @@ extension IssuerBook {
         accounts.reserve(hold)
         usage.ordered(hold.debtorLine, isHold: true, at: at)
         usage.change(hold, by: 1)
+        usage.remember(hold, by: 1)
         (holds[hold.id], orders[hold.id], attempts[Attempt(hold)]) = (hold, hold.entry, hold.id)
         dueDates.insert(DueDates.Due(at: hold.terms.claimBy, hold: hold.id))
         return nil
+    }
+
+    /// Who decides is one of the charter's, for no more than the charter and what the hold costs allow; and a hold for
+    /// another issuer's member leaves room for the one there.
+    private func checkTerms(of hold: Hold, _ order: PaymentOrder, _ at: UnixMilliseconds) throws(BookRefusal) {
+        guard charter.arbiters.contains(hold.terms.arbiterDID) else { throw .unknownArbiter }
+        guard !hold.isOfOriginator || hold.terms.disputeBudget >= charter.disputeBudgetMin else {
+            throw .budgetTooLow(budget: charter.disputeBudgetMin.units)
+        }
+        let most = min(hold.reserved - hold.budget, charter.disputeBudgetMax.units)
+        guard hold.terms.disputeBudget.units <= most else { throw .budgetTooHigh(most: most) }
+        guard !hold.isForExecutor,
+            let below = order.downstreamTerms(marginMilliseconds: charter.marginMilliseconds)
+        else { return }
+        if let field = below.fieldOutOfBounds { throw .noDownstream(field: field) }
+        if below.claimBy <= at { throw .noDownstream(field: "claim_by") }
     }
 
     // MARK: Ends
@@ -146,7 +166,10 @@ extension IssuerBook {
         else { throw .notOfThisHold }
         let due = min(work.price.units, hold.amount)
         guard settled.body.amountPaid.units == due else { throw .notDue(due: due) }
+        // Whatever else the executor signed: what it claims is owed.
+        if let claim = hold.claim, due < claim.due { throw .notDue(due: claim.due) }
         end(hold, .settled(due), at)
+        if hold.isDisputed { chargeLoser(of: hold, isDebtor: true) }
         return nil
     }
 
@@ -161,6 +184,7 @@ extension IssuerBook {
         guard release.did == hold.terms.executorDID else { throw .wrongSigner }
         guard release.body.holdCID == id else { throw .notOfThisHold }
         end(hold, .released, at)
+        if hold.isDisputed { chargeLoser(of: hold, isDebtor: false) }
         return nil
     }
 

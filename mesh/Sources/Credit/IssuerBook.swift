@@ -25,6 +25,10 @@ package struct IssuerBook: Hashable, Sendable {
         package var holdsPerPairMax = 16
         /// Holds at once of one line, such as that of another issuer.
         package var holdsPerLineMax = 4_096
+        /// Holds that a line gave within the time that they are remembered, over or not.
+        package var holdsRememberedPerLineMax = 16_384
+        /// Rates between units.
+        package var ratesMax = 256
         /// Orders of a line in a day, carried out or held.
         package var ordersPerDayMax = 8_192
         /// How long an order may be valid, in milliseconds.
@@ -53,15 +57,37 @@ package struct IssuerBook: Hashable, Sendable {
         case holdsOfPair = "holds of the originator for the executor"
         /// Those that a line gives or gets (`holdsPerLineMax`).
         case holdsOfLine = "holds of the line"
+        /// Those that a line gave, over or not (`holdsRememberedPerLineMax`).
+        case holdsRemembered = "holds of the line that are remembered"
+        /// Rates (`ratesMax`).
+        case rates = "rates between units"
+        /// Approvals of one order (`OfficerOrder.approvalsMax`).
+        case approvals = "approvals of the order"
+        /// Reports of one entry (`IssuerCharter.Limits.namedMax`).
+        case reports = "reports of witnesses"
+        /// Refused blocks of one entry (`WitnessReport.lodgedMax`).
+        case refusedBlocks = "refused blocks"
         /// What a line ordered since midnight (`ordersPerDayMax`).
         case ordersOfDay = "orders of the line in a day"
     }
 
-    /// An attempt of a job as a debtor's line may hold for it, once.
+    /// An attempt of a job, for which there is one hold, whoever gives it: so no two share a claim.
     struct Attempt: Hashable, Sendable {
-        let debtor: DID
+        let originator: DID
         let job: JobID
         let number: UInt64
+    }
+
+    /// An object that was taken: for which hold, by which entry.
+    struct Taken: Hashable, Sendable {
+        let hold: CID
+        let entry: UInt64
+    }
+
+    /// From which unit to which a rate is.
+    struct UnitPair: Hashable, Sendable {
+        let debtor: CreditUnit
+        let creditor: CreditUnit
     }
 
     /// A payment that officers can undo.
@@ -86,6 +112,8 @@ package struct IssuerBook: Hashable, Sendable {
 
     /// The rules, as they were signed.
     package let charter: IssuerCharter
+    /// The CID of their body, which orders and certificates name.
+    package let charterCID: CID
     /// The bounds.
     package let limits: Limits
     /// How many entries it has.
@@ -102,8 +130,10 @@ package struct IssuerBook: Hashable, Sendable {
     var orders: [CID: UInt64] = [:]
     var attempts: [Attempt: CID] = [:]
     var payments: [UInt64: Payment] = [:]
-    /// The entries of claims, disputes and decisions, by the CIDs of their blocks and of their bodies.
-    var objects: [CID: UInt64] = [:]
+    /// Claims, disputes and decisions, by the CIDs of their blocks and of their bodies.
+    var objects: [CID: Taken] = [:]
+    /// What debtors of a unit pay at least for another, by officers' orders.
+    var rates: [UnitPair: CreditRate] = [:]
     var usage = HoldUsage()
     var dueDates = DueDates()
     private var lastOrder: UInt64 = 0
@@ -114,7 +144,8 @@ package struct IssuerBook: Hashable, Sendable {
         opening charter: [UInt8], limits: Limits = Limits(), origin: BlockOrigin = .arrived
     ) throws(BookRefusal) {
         do {
-            self.charter = try SignedObject<IssuerCharter>(reading: charter, origin).body
+            let signed = try SignedObject<IssuerCharter>(reading: charter, origin)
+            (self.charter, charterCID) = (signed.body, signed.bodyCID)
         } catch {
             throw .malformed(error)
         }
@@ -137,6 +168,7 @@ package struct IssuerBook: Hashable, Sendable {
         _ event: BookEvent, now: UnixMilliseconds, origin: BlockOrigin = .arrived
     ) -> Result<BookRecord, BookRefusal> {
         let at = max(now, lastAt)
+        if event.entryBytesMost > BookEntry.bytesMax { return .failure(.tooLarge(bytesMax: BookEntry.bytesMax)) }
         do {
             if let number = try apply(event, at: at, origin) { return .success(.known(number)) }
         } catch {
@@ -244,17 +276,21 @@ package struct IssuerBook: Hashable, Sendable {
     private mutating func carryOut(
         _ order: OfficerOrder, _ approvals: [[UInt8]], _ at: UnixMilliseconds, _ origin: BlockOrigin
     ) throws(BookRefusal) -> UInt64? {
-        guard order.issuerDID == issuer else { throw .otherBook }
+        guard order.issuerDID == issuer, order.charterCID == charterCID else { throw .otherBook }
         guard order.isPossible, let cid = order.cid else { throw .malformed(.outOfBounds(field: "action")) }
         if let known = orders[cid] { return known }
-        guard order.number > lastOrder else { throw .orderNumber(last: lastOrder) }
+        guard order.number > lastOrder, order.number - lastOrder <= OfficerOrder.numberStepMax else {
+            throw .orderNumber(last: lastOrder)
+        }
+        guard approvals.count <= OfficerOrder.approvalsMax else { throw .tooMany(.approvals) }
         var approvers: Set<DID> = []
-        for block in approvals.prefix(2 * IssuerCharter.Limits.namedMax) {
+        for block in approvals {
             let approval: SignedObject<Approval> = try read(block, origin)
-            guard approval.body.orderCID == cid else { throw .notOfThisHold }
+            guard approval.body.orderCID == cid, at <= approval.body.validUntil else { continue }
             approvers.insert(approval.did)
         }
-        let given = charter.officers.count { approvers.contains($0) }
+        let owners = owners(of: order)
+        let given = charter.officers.count { approvers.contains($0) && !owners.contains($0) }
         guard given >= charter.approvals else { throw .notApproved(given: UInt64(given)) }
         if let owner = order.countersigner, !approvers.contains(owner) { throw .notCountersigned }
         try perform(order.action, at)
@@ -262,6 +298,12 @@ package struct IssuerBook: Hashable, Sendable {
         orders[cid] = count
         remember(.order(cid), at)
         return nil
+    }
+
+    /// Whose lines an order moves: they do not decide about it as officers.
+    private func owners(of order: OfficerOrder) -> [DID] {
+        guard case .reverse(let entry, _) = order.action else { return order.line.map { [$0.did] } ?? [] }
+        return payments[entry].map { [$0.debtor.did, $0.creditor.did] } ?? []
     }
 
     private mutating func perform(_ action: OfficerOrder.Action, _ at: UnixMilliseconds) throws(BookRefusal) {
@@ -274,6 +316,10 @@ package struct IssuerBook: Hashable, Sendable {
         case .freeze(let line, let isFrozen):
             guard accounts[line] != nil else { throw .noLine }
             accounts.freeze(line, isFrozen)
+        case .rate(let unit, let rate):
+            let pair = UnitPair(debtor: rate.unit, creditor: unit)
+            guard rates[pair] != nil || rates.count < limits.ratesMax else { throw .tooMany(.rates) }
+            rates[pair] = rate
         case .reverse(let entry, _):
             guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: isIssuer) else {
                 throw .notReversible
@@ -327,6 +373,7 @@ package struct IssuerBook: Hashable, Sendable {
         case .object(let cid): objects[cid] = nil
         case .hold(let id):
             guard let hold = holds.removeValue(forKey: id) else { return }
+            usage.remember(hold, by: -1)
             orders[id] = nil
             attempts[Attempt(hold)] = nil
         }
@@ -355,7 +402,7 @@ package struct IssuerBook: Hashable, Sendable {
 
 extension IssuerBook.Attempt {
     init(_ hold: Hold) {
-        self.init(debtor: hold.debtorLine.did, job: hold.terms.jobID, number: hold.terms.attempt)
+        self.init(originator: hold.terms.originatorDID, job: hold.terms.jobID, number: hold.terms.attempt)
     }
 }
 

@@ -1,5 +1,5 @@
 package import MerkleLog
-package import MeshTypes
+import MeshTypes
 import Multiformats
 package import PeerIdentity
 import SignedObjects
@@ -11,10 +11,9 @@ package enum IssuerFault: Sendable {
     /// A certificate names an entry, and the log has another in its place: a head, the commitment that is there, and
     /// the proof of its inclusion.
     case holdReplaced(certificate: [UInt8], head: SignedNote, commitment: [UInt8], proof: [MerkleHash])
-    /// A certificate's date is over, and a head that witnesses dated later does not go so far. The date is that of the
-    /// reader's own quorum of witnesses (`WitnessQuorum`), who know the newest head: somebody else might be shown an
-    /// old one late.
-    case holdNotLogged(certificate: [UInt8], head: SignedNote, datedAt: UnixMilliseconds)
+    /// A certificate's date is over, and a head that a quorum of the charter's witnesses cosigned later does not go so
+    /// far. They cosign only the newest head that they know: somebody else might be shown an old one late.
+    case holdNotLogged(certificate: [UInt8], charter: [UInt8], head: SignedNote)
 
     /// Whether the proof holds against the issuer of a key.
     package func holds(against key: PublicKey) -> Bool {
@@ -28,10 +27,12 @@ package enum IssuerFault: Sendable {
             }
             return commitment != promise.commitment
                 && head.includes(.leaf(commitment), at: promise.entry, proof: proof)
-        case .holdNotLogged(let block, let note, let date):
-            guard let (promise, head) = Self.both(Self.certificate(block, key), Self.head(note, key)) else {
-                return false
-            }
+        case .holdNotLogged(let block, let charterBlock, let note):
+            guard let (promise, head) = Self.both(Self.certificate(block, key), Self.head(note, key)),
+                let charter = try? SignedObject<IssuerCharter>(reading: charterBlock),
+                charter.did.publicKey == key, charter.bodyCID == promise.charterCID,
+                let date = Self.date(of: note, by: charter.body.witnesses)
+            else { return false }
             return head.size <= promise.entry && date > promise.loggedBy
         }
     }
@@ -45,6 +46,23 @@ package enum IssuerFault: Sendable {
         guard let checkpoint = Checkpoint.verified(note, by: key), checkpoint.origin == Issuer.logName(of: key.did)
         else { return nil }
         return checkpoint.head
+    }
+
+    /// The latest date that a quorum of witnesses has not cosigned before, by whatever names they sign.
+    private static func date(of note: SignedNote, by witnesses: [DID]) -> UnixMilliseconds? {
+        guard let quorum = WitnessQuorum(of: witnesses.count) else { return nil }
+        let times = witnesses.compactMap { witness -> UInt64? in
+            note.signatures.compactMap { signature -> UInt64? in
+                guard let key = NoteKey(name: signature.name.text, kind: .cosignature, publicKey: witness.publicKey),
+                    signature.isOf(key), let found = Cosignature(signature.bytes),
+                    found.isValid(of: note.text, by: witness.publicKey)
+                else { return nil }
+                return found.time
+            }.max()
+        }.sorted(by: >)
+        guard times.count >= quorum.needed else { return nil }
+        let (milliseconds, isOver) = times[quorum.needed - 1].multipliedReportingOverflow(by: 1_000)
+        return isOver ? nil : UnixMilliseconds(milliseconds)
     }
 
     private static func certificate(_ block: [UInt8], _ key: PublicKey) -> HoldCertificate? {

@@ -8,6 +8,10 @@ package import SignedObjects
 package struct OfficerOrder: Hashable, Sendable, Codable {
     /// The longest reason or reference, in bytes.
     package static let reasonBytesMax = 256
+    /// The most approvals that come with an order.
+    package static let approvalsMax = 2 * IssuerCharter.Limits.namedMax
+    /// How far its number may be above that of the order before.
+    package static let numberStepMax: UInt64 = 1 << 20
 
     /// What is ordered.
     package enum Action: Hashable, Sendable, Codable {
@@ -15,6 +19,8 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case limit(line: LineID, owed: TokenAmount, owing: TokenAmount, issuer: Bool)
         /// Takes no new orders from a line, or takes them again.
         case freeze(line: LineID, frozen: Bool)
+        /// What the least is that debtors whose lines have the rate's unit pay for units of lines in another.
+        case rate(unit: CreditUnit, rate: CreditRate)
         /// Undoes the payment of an entry, as far as the creditor still has it: all of it or nothing.
         case reverse(entry: UInt64, reason: String)
         /// Gives up a part of what a line owes.
@@ -27,6 +33,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         enum CodingKeys: String, CodingKey {
             case limit
             case freeze
+            case rate
             case reverse
             case writeOff = "write_off"
             case deposit
@@ -36,13 +43,16 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
 
     /// Whose book it is for.
     package var issuerDID: DID
+    /// The CID of the body of that book's charter.
+    package var charterCID: CID
     /// Higher than that of every order before, so that none is carried out again.
     package var number: UInt64
     /// What to do.
     package var action: Action
 
-    package init(issuerDID: DID, number: UInt64, action: Action) {
+    package init(issuerDID: DID, charterCID: CID, number: UInt64, action: Action) {
         self.issuerDID = issuerDID
+        self.charterCID = charterCID
         self.number = number
         self.action = action
     }
@@ -54,7 +64,28 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
     var countersigner: DID? {
         switch action {
         case .deposit(let line, _, _), .withdraw(let line, _, _): line.did
-        case .limit, .freeze, .reverse, .writeOff: nil
+        case .limit, .freeze, .rate, .reverse, .writeOff: nil
+        }
+    }
+
+    /// How long its texts are.
+    var textBytes: Int {
+        switch action {
+        case .limit(let line, _, _, _), .freeze(let line, _): line.unit.name.utf8.count
+        case .rate(let unit, let rate): unit.name.utf8.count + rate.unit.name.utf8.count
+        case .reverse(_, let text): text.utf8.count
+        case .writeOff(let line, _, let text), .deposit(let line, _, let text), .withdraw(let line, _, let text):
+            line.unit.name.utf8.count + text.utf8.count
+        }
+    }
+
+    /// The line that it names.
+    var line: LineID? {
+        switch action {
+        case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
+            .withdraw(let line, _, _):
+            line
+        case .rate, .reverse: nil
         }
     }
 
@@ -66,6 +97,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case .limit(let line, let owed, let owing, _):
             line.unit.isPossible && owed <= CreditLine.limitMax && owing <= CreditLine.limitMax
         case .freeze: true
+        case .rate(let unit, let rate): unit.isPossible && rate.isPossible && rate.unit != unit
         case .reverse(_, let reason): isText(reason)
         case .writeOff(_, let amount, let text), .deposit(_, let amount, let text), .withdraw(_, let amount, let text):
             isAmount(amount) && isText(text)
@@ -74,6 +106,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
 
     enum CodingKeys: String, CodingKey {
         case issuerDID = "issuer_did"
+        case charterCID = "charter_cid"
         case number
         case action
     }
@@ -87,23 +120,32 @@ package struct Approval: Hashable, CreditObject {
     package var orderCID: CID
     /// When it was signed.
     package var approvedAt: UnixMilliseconds
+    /// Until when it counts.
+    package var validUntil: UnixMilliseconds
 
-    package init(approverDID: DID, orderCID: CID, approvedAt: UnixMilliseconds) {
+    package init(approverDID: DID, orderCID: CID, approvedAt: UnixMilliseconds, validUntil: UnixMilliseconds) {
         self.approverDID = approverDID
         self.orderCID = orderCID
         self.approvedAt = approvedAt
+        self.validUntil = validUntil
     }
 
     /// The type name that is signed.
     package static let typeName = "Approval"
+    /// How long an approval may count, in milliseconds: 30 days.
+    package static let validMillisecondsMax: UInt64 = 30 * 86_400_000
     package static let bytesMax = 512
     /// Who approves signs.
     package var signerDID: DID { approverDID }
-    package var fieldOutOfBounds: String? { nil }
+    package var fieldOutOfBounds: String? {
+        validUntil < approvedAt || validUntil.milliseconds(since: approvedAt) > Self.validMillisecondsMax
+            ? "valid_until" : nil
+    }
 
     enum CodingKeys: String, CodingKey {
         case approverDID = "approver_did"
         case orderCID = "order_cid"
         case approvedAt = "approved_at"
+        case validUntil = "valid_until"
     }
 }

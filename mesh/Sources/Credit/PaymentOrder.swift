@@ -1,4 +1,5 @@
 package import MeshTypes
+package import Multiformats
 package import SignedObjects
 
 /// A debtor's order to its issuer to pay somebody: now, or once a hold's terms are met. The CID of its body names it,
@@ -6,6 +7,8 @@ package import SignedObjects
 package struct PaymentOrder: Hashable, CreditObject {
     /// Whose book it is for.
     package var issuerDID: DID
+    /// The CID of the body of that book's charter.
+    package var charterCID: CID
     /// Who pays.
     package var debtorDID: DID
     /// Who is paid: a member of the same issuer, or the issuer of the executor.
@@ -24,10 +27,11 @@ package struct PaymentOrder: Hashable, CreditObject {
     package var validUntil: UnixMilliseconds
 
     package init(
-        issuerDID: DID, debtorDID: DID, creditorDID: DID, amount: TokenAmount, unit: CreditUnit,
+        issuerDID: DID, charterCID: CID, debtorDID: DID, creditorDID: DID, amount: TokenAmount, unit: CreditUnit,
         rate: CreditRate? = nil, hold: HoldTerms? = nil, nonce: [UInt8], validUntil: UnixMilliseconds
     ) {
         self.issuerDID = issuerDID
+        self.charterCID = charterCID
         self.debtorDID = debtorDID
         self.creditorDID = creditorDID
         self.amount = amount
@@ -51,6 +55,14 @@ package struct PaymentOrder: Hashable, CreditObject {
     /// What the debtor gives; `nil` if no line could hold it.
     package var debit: UInt64? { rate.map { $0.debit(for: amount.units) } ?? amount.units }
 
+    /// The terms of the hold that the issuer orders at the executor's issuer for this one; `nil` if it holds nothing.
+    package func downstreamTerms(marginMilliseconds margin: UInt64) -> HoldTerms? {
+        guard let hold else { return nil }
+        let budget = hold.disputeBudget.units
+        let most = rate.map { $0.credit(for: budget) ?? .max } ?? budget
+        return hold.downstream(marginMilliseconds: margin, disputeBudget: TokenAmount(min(most, amount.units)))
+    }
+
     package var fieldOutOfBounds: String? {
         if issuerDID == debtorDID { return "debtor_did" }
         if creditorDID == debtorDID || creditorDID == issuerDID { return "creditor_did" }
@@ -68,6 +80,7 @@ package struct PaymentOrder: Hashable, CreditObject {
 
     enum CodingKeys: String, CodingKey {
         case issuerDID = "issuer_did"
+        case charterCID = "charter_cid"
         case debtorDID = "debtor_did"
         case creditorDID = "creditor_did"
         case amount

@@ -60,6 +60,8 @@ package struct WitnessReport: Hashable, CreditObject {
 
     /// The most objects of a report; a witness with more reports a shorter time.
     package static let lodgedMax = 256
+    /// The most bytes of refused blocks that come with reports in one entry.
+    package static let refusedBytesMax = 2 << 20
 
     /// Who reports.
     package var witnessDID: DID

@@ -86,19 +86,15 @@ struct IssuerMember: Sendable {
         let terms = HoldTerms(
             jobID: job, attempt: 1, bidCID: bid, originatorDID: identity.did, executorDID: town.did(executor),
             arbiterDID: town.did(IssuerTown.arbiter), deliverBy: now.advanced(milliseconds: 60_000),
-            claimBy: now.advanced(milliseconds: 120_000), windowMilliseconds: 30_000, extensionMilliseconds: 40_000,
+            claimBy: now.advanced(milliseconds: 150_000), windowMilliseconds: 30_000, extensionMilliseconds: 40_000,
             disputeBudget: TokenAmount(50), feeMax: TokenAmount(20))
         let there = IssuerTown.issuer(of: executor)
         let isAcross = there != issuer
-        let rate =
-            issuer == 0
-            ? CreditRate(unit: IssuerTown.unit(of: 0), debit: 10, credit: 3)
-            : CreditRate(unit: IssuerTown.unit(of: 1), debit: 3, credit: 10)
         let order = try SignedObject.sign(
             PaymentOrder(
-                issuerDID: town.did(issuer), debtorDID: identity.did,
+                issuerDID: town.did(issuer), charterCID: town.charters[issuer].bodyCID, debtorDID: identity.did,
                 creditorDID: town.did(isAcross ? there : executor), amount: price, unit: IssuerTown.unit(of: there),
-                rate: isAcross ? rate : nil, hold: terms, nonce: Array(bid.bytes.suffix(16)),
+                rate: isAcross ? IssuerTown.rate(of: issuer) : nil, hold: terms, nonce: Array(bid.bytes.suffix(16)),
                 validUntil: now.advanced(milliseconds: 600_000)), with: identity)
         originated[job] = Originated(
             number: number, executor: executor, assignment: assignment, hold: order.bodyCID, isAcross: isAcross)
@@ -191,13 +187,20 @@ struct IssuerMember: Sendable {
 
     // MARK: Executor
 
+    private func accepts(_ promise: HoldCertificate, for assignment: Assignment, now: UnixMilliseconds) -> Bool {
+        let accepted = HoldAcceptance(
+            arbiters: [town.did(IssuerTown.arbiter)], disputeBudgetMax: TokenAmount(200),
+            windowMillisecondsMax: 60_000, extensionMillisecondsMax: 70_000)
+        let unit = IssuerTown.unit(of: issuer)
+        return promise.reasonNotPay(assignment, in: unit, accepting: accepted, now: now) == nil
+    }
+
     /// Takes a job if its certificate is one of its own issuer, and pays.
     mutating func assigned(_ block: [UInt8], _ certificate: [UInt8], by node: Int, now: UnixMilliseconds) {
         guard let assignment = try? SignedObject<Assignment>(verifying: block),
             executed[assignment.body.jobID] == nil, town.node(assignment.did) == node,
             let promise = try? SignedObject<HoldCertificate>(reading: certificate),
-            promise.did == town.did(issuer),
-            promise.body.reasonNotPay(assignment.body, in: IssuerTown.unit(of: issuer), now: now) == nil
+            promise.did == town.did(issuer), accepts(promise.body, for: assignment.body, now: now)
         else { return }
         let (body, number) = (assignment.body, UInt64(executed.count) * 37 + assignment.body.assignedAt.value)
         let fuel = IssuerTown.fuel(of: number)

@@ -14,15 +14,13 @@ struct IssuerTown: Sendable {
     static let members = 7..<19
     static let count = 19
     static let start = UnixMilliseconds(1_767_225_600_000)
-    /// How long what is owed downstream may take to be carried upstream.
-    static let marginMilliseconds: UInt64 = 30_000
     /// What every bid asks for a run, and the most that it may cost.
     static let price = TokenAmount(1_000)
 
     /// The identities, by node.
     let identities: [Identity]
     /// The charters, signed.
-    let charters: [[UInt8]]
+    let charters: [SignedObject<IssuerCharter>]
     private let nodes: [DID: Int]
 
     init(seed: UInt64) throws {
@@ -34,11 +32,12 @@ struct IssuerTown: Sendable {
             var charter = IssuerCharter(
                 issuerDID: identities[issuer].did, unit: Self.unit(of: issuer),
                 officers: Self.officers(of: issuer).map { identities[$0].did }, approvals: 2,
-                witnesses: Self.witnesses.map { identities[$0].did }, openedAt: Self.start)
+                witnesses: Self.witnesses.map { identities[$0].did }, arbiters: [identities[Self.arbiter].did],
+                openedAt: Self.start)
             (charter.holdsFreePerDay, charter.holdFee, charter.disputeBudgetMin) = (
                 10, TokenAmount(20), TokenAmount(50)
             )
-            return try SignedObject.sign(charter, with: identities[issuer]).bytes
+            return try SignedObject.sign(charter, with: identities[issuer])
         }
     }
 
@@ -52,27 +51,39 @@ struct IssuerTown: Sendable {
     static func issuer(of member: Int) -> Int { member < members.lowerBound + 6 ? 0 : 1 }
     static func salts(of issuer: Int) -> EntrySalts { EntrySalts(secret: [UInt8](repeating: UInt8(issuer), count: 32)) }
 
-    /// What opens a book: its charter, and the lines of its members and of the other issuer, in both units.
+    /// What a member of a cooperative pays for the other's unit.
+    static func rate(of issuer: Int) -> CreditRate {
+        issuer == 0
+            ? CreditRate(unit: unit(of: 0), debit: 10, credit: 3) : CreditRate(unit: unit(of: 1), debit: 3, credit: 10)
+    }
+
+    /// What opens a book: its charter, the lines of its members and of the other issuer, in both units, and its rate.
     func opened(_ issuer: Int) throws -> (issuer: Issuer, entries: [BookEntry]) {
-        let opened = try Issuer.open(charter: charters[issuer], salts: Self.salts(of: issuer))
+        let opened = try Issuer.open(charter: charters[issuer].bytes, salts: Self.salts(of: issuer))
         var (book, entries) = (opened.issuer, [opened.entry])
         let other = did(1 - issuer)
         let lines =
             Self.members.filter { Self.issuer(of: $0) == issuer }.map { LineID(did($0), Self.unit(of: issuer)) }
             + Self.issuers.map { LineID(other, Self.unit(of: $0)) }
-        for (number, line) in lines.enumerated() {
+        let limits = lines.map { line in
             let most = TokenAmount(line.did == other ? 100_000 : 8_000)
+            return OfficerOrder.Action.limit(line: line, owed: most, owing: most, issuer: line.did == other)
+        }
+        let rate = OfficerOrder.Action.rate(unit: Self.unit(of: 1 - issuer), rate: Self.rate(of: issuer))
+        for (number, action) in (limits + [rate]).enumerated() {
             let order = OfficerOrder(
-                issuerDID: did(issuer), number: UInt64(number + 1),
-                action: .limit(line: line, owed: most, owing: most, issuer: line.did == other))
+                issuerDID: did(issuer), charterCID: charters[issuer].bodyCID, number: UInt64(number + 1),
+                action: action)
             guard let cid = order.cid else { continue }
-            let approvals = try Self.officers(of: issuer).prefix(2).map { officer in
+            // Nobody counts for its own line.
+            let approvals = try Self.officers(of: issuer).map { officer in
                 try SignedObject.sign(
-                    Approval(approverDID: did(officer), orderCID: cid, approvedAt: Self.start),
+                    Approval(
+                        approverDID: did(officer), orderCID: cid, approvedAt: Self.start, validUntil: Self.start),
                     with: identities[officer]
                 ).bytes
             }
-            let event = BookEvent.ordered(order: order, approvals: Array(approvals))
+            let event = BookEvent.ordered(order: order, approvals: approvals)
             if case .entered(let entry, _) = try book.record(event, now: Self.start).get() { entries.append(entry) }
         }
         return (book, entries)

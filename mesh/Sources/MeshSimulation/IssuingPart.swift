@@ -117,12 +117,12 @@ struct IssuingPart: Sendable {
     /// Orders at the other issuer what is held for its line.
     private mutating func order(below block: [UInt8], _ now: UnixMilliseconds) -> [Letter] {
         guard let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
-            order.body.creditorDID == town.did(other), let terms = order.body.hold
+            order.body.creditorDID == town.did(other),
+            let terms = order.body.downstreamTerms(marginMilliseconds: issuer.book.charter.marginMilliseconds)
         else { return [] }
         let next = PaymentOrder(
-            issuerDID: town.did(other), debtorDID: town.did(index), creditorDID: terms.executorDID,
-            amount: order.body.amount, unit: order.body.unit,
-            hold: terms.downstream(marginMilliseconds: IssuerTown.marginMilliseconds),
+            issuerDID: town.did(other), charterCID: town.charters[other].bodyCID, debtorDID: town.did(index),
+            creditorDID: terms.executorDID, amount: order.body.amount, unit: order.body.unit, hold: terms,
             nonce: Array(order.bodyCID.bytes.suffix(16)), validUntil: now.advanced(milliseconds: 3_600_000))
         guard let signed = try? SignedObject.sign(next, with: identity) else { return [] }
         (below[order.bodyCID], above[signed.bodyCID]) = (signed.bodyCID, order.bodyCID)
@@ -134,6 +134,10 @@ struct IssuingPart: Sendable {
     /// Answers who asked for a hold, if its certificate is there: for a hold across, that of the other issuer.
     private mutating func certify(_ hold: CID) -> [Letter] {
         guard let asker = waiting[hold] else { return [] }
+        if issuer.book.holds[hold]?.isLive != true {
+            waiting[hold] = nil
+            return [(asker.node, .answer(number: asker.number, refusal: "the hold is over", certificate: nil))]
+        }
         var certificate = certificatesBelow[hold]
         if below[hold] == nil, let held = issuer.book.holds[hold],
             let body = try? issuer.certificate(of: entries[Int(held.entry)])

@@ -71,7 +71,8 @@ struct CreditObjectTests {
                     arbiterDID: world.arbiter.did, claimCID: cid, payable: TokenAmount(7), evidence: [cid],
                     decidedAt: now), by: world.arbiter),
             try Sample(
-                Approval(approverDID: world.officers[0].did, orderCID: cid, approvedAt: now), by: world.officers[0]),
+                Approval(approverDID: world.officers[0].did, orderCID: cid, approvedAt: now, validUntil: now),
+                by: world.officers[0]),
             try Sample(
                 LodgingStatement(witnessDID: witness.did, issuerDID: world.issuer.did, objectCID: cid, lodgedAt: now),
                 by: witness),
@@ -84,15 +85,15 @@ struct CreditObjectTests {
 
     /// The CIDs of the samples' blocks: another encoding of any field changes one.
     private static let pinned = [
-        "IssuerCharter": "bafyreif6tx23o6btvkxqbzaesjd2evwfcs2g6nyiyubjyg763pkzujm7ma",
-        "PaymentOrder": "bafyreigfrpud6vkykleiabkrlulktxqnqir7rj5vvguylqpghedxxox5gq",
-        "HoldCertificate": "bafyreicmmjw5wwth2e46r46c7uu2k5i4hher62uzeu5uvjytzg6uzedug4",
+        "IssuerCharter": "bafyreicdx3dsccbbbvwmh7recenhcgfbnp5yh23uv6o5x2vwuojxsjpkse",
+        "PaymentOrder": "bafyreigcerjo6ig2butdckkmzzwmdwgzedf3h3noosnbvbpnucjxu6snfy",
+        "HoldCertificate": "bafyreid7tr7ytusd3r7kfelsrjyeqbufcdsjyls5ksdy6jl6dl4pmdjhu4",
         "HoldClaim": "bafyreiclrhrml6tchlgusrxiiycwwfyssxlenpfbqoca7ob6tz3apvogda",
         "DeliveryStatement": "bafyreienrdls3ieunmcrnbzy7hiwehp66oblzmigfcdbaxntfxr3rlvxwu",
         "HoldRelease": "bafyreihnlvfbghvi4ayajhrlgpchddkunxjvitldrvkxbakahhcfaf2zju",
         "HoldDispute": "bafyreihdjxu74iutmh5ppnsfbbh2k23d5hdugpucwoc4sylqqxrejsflhm",
         "HoldDecision": "bafyreibievejmkbqgj66zrtwxi62u5aq6ppvbe4hyocrt3mtplopeyj5gy",
-        "Approval": "bafyreiav4pwrvzet4clygh7xhhioeew6yhk5flwdv5cze4klebxgiwl4qq",
+        "Approval": "bafyreih2jfkvdibiblkqim7pxyyzfuhknvhlzja6nkfniezahxfsctzhu4",
         "LodgingStatement": "bafyreiaqnhnuqar2w5lnej5kn5hdzepxnjp3ospmflw2qt73o56x52pudi",
         "WitnessReport": "bafyreiazg3jlcjq4lzmysldw44zmluclhy2qg5vh5pj5jpdacq43s6zife",
     ]
@@ -152,7 +153,16 @@ struct CreditObjectTests {
         #expect(field { $0.approvals = 4 } == "approvals")
         #expect(field { $0.witnesses = [world.issuer.did] } == "witnesses")
         #expect(field { $0.witnesses = (30...46).map { CreditWorld.identity($0).did }.sorted() } == "witnesses")
+        #expect(field { $0.arbiters = (30...46).map { CreditWorld.identity($0).did }.sorted() } == "arbiters")
+        #expect(field { $0.arbiters = [$0.officers[1], $0.officers[0]] } == "arbiters")
         #expect(field { $0.logWithinMilliseconds = 3_600_001 } == "log_within_ms")
+        #expect(field { $0.logWithinMilliseconds = 59_999 } == "log_within_ms")
+        #expect(field { $0.marginMilliseconds = 999 } == "margin_ms")
+        #expect(field { $0.marginMilliseconds = 3_600_001 } == "margin_ms")
+        #expect(field { $0.disputeBudgetMax = TokenAmount((1 << 53) + 1) } == "dispute_budget_max")
+        #expect(
+            field { ($0.disputeBudgetMin, $0.disputeBudgetMax) = (TokenAmount(2), TokenAmount(1)) }
+                == "dispute_budget_min")
         #expect(field { $0.holdFee = TokenAmount((1 << 53) + 1) } == "hold_fee")
         var other = try CreditWorld()
         let order = try other.payment(from: other.members[0], to: other.members[1].did, 5).body
@@ -194,9 +204,23 @@ struct CreditObjectTests {
         let far = try world.payment(
             from: job.originator, to: world.members[4].did, 10, hold: job.terms)
         #expect(far.body.fieldOutOfBounds == "arbiter_did")
-        let inner = job.terms.downstream(marginMilliseconds: 30_000)
+        let inner = job.terms.downstream(marginMilliseconds: 30_000, disputeBudget: TokenAmount(3))
         #expect(inner.claimBy.advanced(milliseconds: 30_000) == job.terms.claimBy)
         #expect(inner.windowMilliseconds == 40_000 && inner.extensionMilliseconds == 50_000)
-        #expect(job.terms.downstream(marginMilliseconds: .max).claimBy == .epoch)
+        #expect(inner.deliverBy.advanced(milliseconds: 60_000) == inner.claimBy && inner.fieldOutOfBounds == nil)
+        let none = job.terms.downstream(marginMilliseconds: .max, disputeBudget: .zero)
+        #expect(none.claimBy == .epoch && none.windowMilliseconds == .max && none.extensionMilliseconds == .max)
+        #expect(none.fieldOutOfBounds != nil)
+        // The budget is worth the same in the other unit, and no more than what is held.
+        let other = CreditUnit(name: "EUR", decimals: 2)
+        job.terms.disputeBudget = TokenAmount(30)
+        let rate = CreditRate(unit: other, debit: 3, credit: 10)
+        let order = try world.payment(from: job.originator, to: job.executor.did, 1_000, rate: rate, hold: job.terms)
+        #expect(order.body.downstreamTerms(marginMilliseconds: 1_000)?.disputeBudget == TokenAmount(100))
+        let small = try world.payment(from: job.originator, to: job.executor.did, 40, rate: rate, hold: job.terms)
+        #expect(small.body.downstreamTerms(marginMilliseconds: 1_000)?.disputeBudget == TokenAmount(40))
+        #expect(
+            try world.payment(from: job.originator, to: job.executor.did, 1).body
+                .downstreamTerms(marginMilliseconds: 1_000) == nil)
     }
 }

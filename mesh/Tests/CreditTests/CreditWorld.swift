@@ -42,7 +42,7 @@ struct CreditWorld {
         let witnesses = hasWitnesses ? (5...8).map { Self.identity($0).did } : []
         var charter = IssuerCharter(
             issuerDID: issuer.did, unit: unit, officers: (2...4).map { Self.identity($0).did }, approvals: 2,
-            witnesses: witnesses, openedAt: Self.start)
+            witnesses: witnesses, arbiters: [Self.identity(10).did], openedAt: Self.start)
         change(&charter)
         let opened = try Issuer.open(
             charter: SignedObject.sign(charter, with: issuer).bytes, salts: Self.salts, limits: limits)
@@ -100,19 +100,29 @@ struct CreditWorld {
     func approvals(_ order: OfficerOrder, by approvers: [Identity]) throws -> [[UInt8]] {
         let cid = try #require(order.cid)
         return try approvers.map { approver in
-            try SignedObject.sign(Approval(approverDID: approver.did, orderCID: cid, approvedAt: now), with: approver)
-                .bytes
+            try SignedObject.sign(
+                Approval(
+                    approverDID: approver.did, orderCID: cid, approvedAt: now,
+                    validUntil: now.advanced(milliseconds: 60_000)),
+                with: approver
+            ).bytes
         }
     }
 
     mutating func order(_ action: OfficerOrder.Action, by approvers: [Identity]? = nil) throws -> BookEvent {
         orderNumber += 1
-        let order = OfficerOrder(issuerDID: book.issuer, number: orderNumber, action: action)
+        let order = OfficerOrder(
+            issuerDID: book.issuer, charterCID: book.charterCID, number: orderNumber, action: action)
         return .ordered(order: order, approvals: try approvals(order, by: approvers ?? Array(officers.prefix(2))))
     }
 
-    mutating func open(_ line: LineID, owed: UInt64, owing: UInt64, isIssuer: Bool = false) throws {
-        try enter(try order(.limit(line: line, owed: TokenAmount(owed), owing: TokenAmount(owing), issuer: isIssuer)))
+    mutating func open(
+        _ line: LineID, owed: UInt64, owing: UInt64, isIssuer: Bool = false, by approvers: [Identity]? = nil
+    ) throws {
+        try enter(
+            try order(
+                .limit(line: line, owed: TokenAmount(owed), owing: TokenAmount(owing), issuer: isIssuer),
+                by: approvers))
     }
 
     func balance(_ member: Int) -> Int64? { book.accounts[LineID(members[member].did, Self.unit)]?.balance }
@@ -126,8 +136,8 @@ struct CreditWorld {
         nonce += 1
         return try SignedObject.sign(
             PaymentOrder(
-                issuerDID: book.issuer, debtorDID: debtor.did, creditorDID: creditor, amount: TokenAmount(amount),
-                unit: unit, rate: rate, hold: hold,
+                issuerDID: book.issuer, charterCID: book.charterCID, debtorDID: debtor.did, creditorDID: creditor,
+                amount: TokenAmount(amount), unit: unit, rate: rate, hold: hold,
                 nonce: [UInt8](repeating: 0, count: 8) + withUnsafeBytes(of: nonce.bigEndian, Array.init),
                 validUntil: now.advanced(milliseconds: validMilliseconds)), with: debtor)
     }

@@ -157,7 +157,9 @@ struct IssuerBookTests {
         }
         #expect(try refusal { $0.disputeBudget = TokenAmount(19) } == .budgetTooLow(budget: 20))
         #expect(try refusal { $0.claimBy = world.now.advanced(milliseconds: 86_400_001) } == .outOfDate)
-        #expect(try refusal { ($0.claimBy, $0.deliverBy) = (world.now, world.now) } == .outOfDate)
+        let before = UnixMilliseconds(world.now.value - 60_000)
+        #expect(try refusal { ($0.claimBy, $0.deliverBy) = (world.now, before) } == .outOfDate)
+        #expect(try refusal { $0.claimBy = $0.deliverBy } == .malformed(.outOfBounds(field: "claim_by")))
         #expect(try refusal { $0.windowMilliseconds = 999 } == .malformed(.outOfBounds(field: "window_ms")))
         #expect(try refusal { $0.arbiterDID = $0.executorDID } == .malformed(.outOfBounds(field: "arbiter_did")))
         #expect(try refusal { $0.deliverBy = .init(.max >> 1) } == .malformed(.outOfBounds(field: "deliver_by")))
@@ -250,7 +252,7 @@ struct IssuerBookTests {
         var next = order
         next.number += 1
         let stolen = BookEvent.ordered(order: next, approvals: try world.approvals(order, by: world.officers))
-        #expect(world.refusal(stolen) == .notOfThisHold)
+        #expect(world.refusal(stolen) == .notApproved(given: 0))
     }
 
     @Test("Who is frozen gives no orders; what is held for others is paid")
@@ -312,6 +314,7 @@ struct IssuerBookTests {
         let foreign = LineID(world.members[5].did, other)
         try world.open(foreign, owed: 1_000, owing: 1_000)
         let rate = CreditRate(unit: CreditWorld.unit, debit: 10, credit: 3)
+        try world.enter(try world.order(.rate(unit: other, rate: rate)))
         let order = try world.payment(
             from: world.members[0], to: foreign.did, 100, unit: other, rate: rate)
         try world.enter(.transferred(order: order.bytes))

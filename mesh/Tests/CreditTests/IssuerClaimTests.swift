@@ -75,7 +75,7 @@ struct IssuerClaimTests {
         return (world, job, hold, claim)
     }
 
-    @Test("A dispute that nobody decides pays the claim after one extension, and costs nobody")
+    @Test("A dispute that nobody decides pays the claim after one extension, and costs who disputed")
     func undecided() throws {
         var (world, _, hold, claim) = try disputed()
         let second = try world.disputed(claim, by: world.members[0])
@@ -86,8 +86,8 @@ struct IssuerClaimTests {
         try world.passTime(29_999)
         #expect(world.balance(1) == 0)
         try world.passTime(1)
-        #expect(world.balance(0) == -100 && world.balance(1) == 100)
-        #expect(world.book.accounts.balance(of: .fees, CreditWorld.unit) == 0)
+        #expect(world.balance(0) == -130 && world.balance(1) == 100)
+        #expect(world.book.accounts.balance(of: .fees, CreditWorld.unit) == 30)
     }
 
     @Test("The arbiter decides, once; whoever loses pays the budget, as far as it has it")
@@ -111,7 +111,7 @@ struct IssuerClaimTests {
         #expect(world.balance(0) == -130 && world.balance(1) == 100)
 
         // An executor without credit loses what it has.
-        (world, _, hold, claim) = try disputed(budget: 5_000)
+        (world, _, hold, claim) = try disputed(budget: 500)
         let line = LineID(world.members[1].did, CreditWorld.unit)
         try world.open(line, owed: 0, owing: 10_000)
         try world.enter(.claimDecided(hold: hold, decision: try world.decided(claim, payable: 40).bytes, lodging: nil))
@@ -211,7 +211,7 @@ struct IssuerClaimTests {
         let full = try world.report(by: world.witnesses[0], until: world.now, many)
         #expect(world.refusal(.caughtUp(reports: [full], refused: [])) == .malformed(.outOfBounds(field: "lodged")))
         let blocks = many.map { _ in junk }
-        #expect(world.refusal(.caughtUp(reports: reports, refused: blocks)) == .nothingNew)
+        #expect(world.refusal(.caughtUp(reports: reports, refused: blocks)) == .tooMany(.refusedBlocks))
     }
 
     @Test("A dispute that was lodged with a witness counts by its date, and delays the payment")

@@ -43,6 +43,11 @@ struct IssuerLogTests {
         let entry = try world.enter(.transferred(order: order.bytes))
         try world.enter(try world.order(.reverse(entry: entry.number, reason: "an error")))
         let line = LineID(world.members[0].did, CreditWorld.unit)
+        try world.enter(
+            try world.order(
+                .rate(
+                    unit: CreditUnit(name: "EUR", decimals: 2),
+                    rate: CreditRate(unit: CreditWorld.unit, debit: 10, credit: 3))))
         try world.enter(try world.order(.freeze(line: line, frozen: true)))
         try world.enter(try world.order(.writeOff(line: line, amount: TokenAmount(1), reason: "")))
         let everybody = world.officers + [world.members[0]]
@@ -61,6 +66,7 @@ struct IssuerLogTests {
             let entry = try #require(opening.read)
             kinds.insert(try #require(DAGCBORDocument(validating: opening.entry).root["event"]?.onlyEntry).key)
             #expect(entry == world.entries[Int(entry.number)])
+            #expect(opening.entry.count <= entry.event.entryBytesMost)
         }
         #expect(kinds.count == 12, "\(kinds)")
         for count in 1...world.entries.count {
@@ -179,10 +185,12 @@ struct IssuerLogTests {
         #expect(body.holdCID == hold && body.entry == world.book.count - 1)
         #expect(body.commitment == world.openings[Int(body.entry)].commitment)
         #expect(body.loggedBy == world.now.advanced(milliseconds: 60_000))
+        var accepted = HoldAcceptance(arbiters: [world.arbiter.did], disputeBudgetMax: .zero)
         func reason(_ change: (inout HoldCertificate) -> Void = { _ in }, now: UnixMilliseconds? = nil) -> String? {
             var body = body
             change(&body)
-            return body.reasonNotPay(job.assignment.body, in: CreditWorld.unit, now: now ?? world.now)
+            return body.reasonNotPay(
+                job.assignment.body, in: CreditWorld.unit, accepting: accepted, now: now ?? world.now)
         }
         #expect(reason() == nil)
         #expect(reason { $0.creditorDID = world.arbiter.did } == "it pays somebody else")
@@ -190,12 +198,34 @@ struct IssuerLogTests {
         #expect(reason { $0.amount = TokenAmount(999) } == "it holds less than the price")
         #expect(reason { $0.unit = CreditUnit(name: "EUR", decimals: 2) } == "it is in EUR")
         #expect(reason(now: job.terms.deliverBy.advanced(milliseconds: 1)) == "it ends before the promised date")
+        // What the originator chose and the executor does not accept.
+        #expect(reason { $0.terms.arbiterDID = world.members[3].did } == "somebody else would decide")
+        #expect(reason { $0.terms.disputeBudget = TokenAmount(1) } == "a dispute costs more than is accepted")
+        #expect(reason { $0.terms.windowMilliseconds = 3_600_001 } == "it can be disputed for too long")
+        #expect(reason { $0.terms.extensionMilliseconds = 3_600_001 } == "a decision may take too long")
+        accepted.graceMillisecondsMin = 60_001
+        #expect(reason() == "it leaves too little time to claim")
+        accepted.graceMillisecondsMin = 60_000
+        // The budget is in the unit of the debtor's line: 3 of those are 10 of the executor's.
+        let rate = CreditRate(unit: CreditUnit(name: "EUR", decimals: 2), debit: 3, credit: 10)
+        accepted.disputeBudgetMax = TokenAmount(9)
+        func dear(_ certificate: inout HoldCertificate) {
+            (certificate.terms.disputeBudget, certificate.rate) = (TokenAmount(3), rate)
+        }
+        #expect(reason(dear) == "a dispute costs more than is accepted")
+        accepted.disputeBudgetMax = TokenAmount(10)
+        #expect(reason(dear) == nil)
         #expect(try world.core.certificate(of: world.entries[0]) == nil)
+        // A promise that is over is none.
+        let granted = world.entries[world.entries.count - 1]
+        try world.passTime(120_001)
+        #expect(world.book.holds[hold]?.isLive == false)
+        #expect(try world.core.certificate(of: granted) == nil)
     }
 
     @Test("Certificate and later head without it are a proof; so are two heads of one size")
     func faults() throws {
-        var world = try CreditWorld()
+        var world = try CreditWorld(witnesses: true)
         _ = try world.held(1)
         let promise = try certificate(world, world.entries[world.entries.count - 1])
         let key = world.issuer.publicKey
@@ -231,10 +261,43 @@ struct IssuerLogTests {
         #expect(
             !replaced(try SignedObject.sign(payment.body, with: world.members[0]).bytes, forked, opening.commitment))
 
-        let after = promise.body.loggedBy.advanced(milliseconds: 1)
-        func late(_ head: SignedNote, _ date: UnixMilliseconds) -> Bool {
-            IssuerFault.holdNotLogged(certificate: promise.bytes, head: head, datedAt: date).holds(against: key)
+        try dates(world, promise, short: short, honest: honest)
+    }
+
+    /// The date of a head without an entry is that of three of the charter's four witnesses.
+    private func dates(
+        _ world: CreditWorld, _ promise: SignedObject<HoldCertificate>, short: SignedNote, honest: SignedNote
+    ) throws {
+        guard case .opened(let charter) = world.entries[0].event else { return #expect(Bool(false)) }
+        let other = try SignedObject.sign(
+            {
+                var charter = world.book.charter
+                charter.witnesses = [world.members[0].did]
+                return charter
+            }(),
+            with: world.issuer)
+        let last = promise.body.loggedBy.value / 1_000
+        func late(
+            _ note: SignedNote, _ times: [UInt64], by witnesses: [Identity]? = nil, charter block: [UInt8]? = nil
+        ) throws -> Bool {
+            var note = note
+            for (witness, time) in zip(witnesses ?? world.witnesses, times) {
+                let key = try #require(
+                    NoteKey(name: "witness.example", kind: .cosignature, publicKey: witness.publicKey))
+                let word = try Cosignature.sign(note.text, at: time, with: witness)
+                note.signatures.append(SignedNote.Signature(by: key, word.bytes))
+            }
+            return IssuerFault.holdNotLogged(
+                certificate: promise.bytes, charter: block ?? charter, head: note
+            ).holds(against: world.issuer.publicKey)
         }
-        #expect(late(short, after) && !late(short, promise.body.loggedBy) && !late(honest, after))
+        let after = last + 1
+        #expect(try late(short, [after, after, after]))
+        #expect(try !late(short, [after, after, last, last]))
+        #expect(try !late(short, [after, after]))
+        #expect(try !late(short, [after, after, after], by: [0, 0, 0].map { world.witnesses[$0] }))
+        #expect(try !late(short, [after, after, after], by: Array(world.members.prefix(3))))
+        #expect(try !late(honest, [after, after, after]))
+        #expect(try !late(short, [after], by: [world.members[0]], charter: other.bytes))
     }
 }
