@@ -23,6 +23,8 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case tooLarge(bytesMax: Int)
     /// The order's rate costs the debtor less than the officers' rate, which this is; none where there is none.
     case rateTooLow(least: CreditRate?)
+    /// Who changes by the rate, and back by this one, has more than before.
+    case rateGains(CreditRate)
     /// The charter does not name the arbiter.
     case unknownArbiter
     /// Both lines are those of other issuers.
@@ -100,6 +102,7 @@ extension BookRefusal: CustomStringConvertible {
         case .tooLarge(let bytesMax): "its entry would have more than \(bytesMax) bytes"
         case .rateTooLow(let least?): "the debtor pays at least \(least.debit) for \(least.credit)"
         case .rateTooLow(nil): "there is no rate between these units"
+        case .rateGains(let back): "with \(back.debit) for \(back.credit) the other way it would make money"
         case .unknownArbiter: "the charter names other arbiters"
         case .twoHops: "a hold goes from or to another issuer, not both"
         case .noDownstream(let field): "the terms leave no room for a hold at the executor's issuer: \(field)"

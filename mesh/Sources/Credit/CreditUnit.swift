@@ -66,6 +66,11 @@ package struct CreditRate: Hashable, Sendable, Codable {
         Int128(debit) * Int128(other.credit) >= Int128(other.debit) * Int128(credit)
     }
 
+    /// Whether who changes by this and back by another has no more than before.
+    package func gainsNothing(with back: CreditRate) -> Bool {
+        Int128(debit) * Int128(back.debit) >= Int128(credit) * Int128(back.credit)
+    }
+
     /// What the debtor pays so that the creditor gets an amount, rounded up; `nil` if no line could hold it.
     package func debit(for amount: UInt64) -> UInt64? { Self.scaled(amount, by: debit, over: credit, isUp: true) }
 

@@ -142,8 +142,9 @@ extension IssuerBook {
 
     // MARK: Witnesses
 
-    /// Reports count whose objects are all in the book, or refused by it. Who lodged an object with a quorum of the
-    /// witnesses lodged it with an honest one of any quorum of reports, which names it.
+    /// A report counts until just before the first of its objects that is neither in the book nor refused by it. Who
+    /// lodged an object with a quorum of the witnesses lodged it with an honest one of any quorum of reports, which
+    /// names it.
     mutating func catchUp(
         _ reports: [[UInt8]], _ refused: [[UInt8]], _ at: UnixMilliseconds, _ origin: BlockOrigin
     ) throws(BookRefusal) -> UInt64? {
@@ -168,11 +169,8 @@ extension IssuerBook {
                 return blocks[lodged.objectCID].map { isWanted($0, lodgedAt: lodged.lodgedAt, with: report.did) }
                     ?? true
             }
-            if let missing {
-                untaken = missing.objectCID
-            } else {
-                untils[report.did] = report.body.until
-            }
+            if let missing { untaken = missing.objectCID }
+            untils[report.did] = missing?.lodgedAt.before ?? report.body.until
         }
         let sorted = untils.values.sorted(by: >)
         guard sorted.count >= quorum.needed, min(sorted[quorum.needed - 1], at) > caughtUpUntil else {

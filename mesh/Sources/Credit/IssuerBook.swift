@@ -318,6 +318,9 @@ package struct IssuerBook: Hashable, Sendable {
             accounts.freeze(line, isFrozen)
         case .rate(let unit, let rate):
             let pair = UnitPair(debtor: rate.unit, creditor: unit)
+            if let back = rates[UnitPair(debtor: unit, creditor: rate.unit)], !rate.gainsNothing(with: back) {
+                throw .rateGains(back)
+            }
             guard rates[pair] != nil || rates.count < limits.ratesMax else { throw .tooMany(.rates) }
             rates[pair] = rate
         case .reverse(let entry, _):

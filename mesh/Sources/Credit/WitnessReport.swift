@@ -71,7 +71,7 @@ package struct WitnessReport: Hashable, CreditObject {
     package var from: UnixMilliseconds
     /// Until when; later than all that it names.
     package var until: UnixMilliseconds
-    /// What it was given.
+    /// What it was given, each later than the one before.
     package var lodged: [Lodged]
 
     package init(
@@ -93,7 +93,8 @@ package struct WitnessReport: Hashable, CreditObject {
     package var fieldOutOfBounds: String? {
         if until < from { return "until" }
         if lodged.count > Self.lodgedMax { return "lodged" }
-        return lodged.allSatisfy { $0.lodgedAt <= until } ? nil : "lodged"
+        let isAscending = zip(lodged, lodged.dropFirst()).allSatisfy { $0.lodgedAt < $1.lodgedAt }
+        return isAscending && lodged.last.map { $0.lodgedAt <= until } ?? true ? nil : "lodged"
     }
 
     enum CodingKeys: String, CodingKey {
@@ -103,4 +104,9 @@ package struct WitnessReport: Hashable, CreditObject {
         case until
         case lodged
     }
+}
+
+extension UnixMilliseconds {
+    /// The date a millisecond earlier.
+    var before: UnixMilliseconds { UnixMilliseconds(value - min(1, value)) }
 }

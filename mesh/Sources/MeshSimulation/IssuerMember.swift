@@ -56,6 +56,8 @@ struct IssuerMember: Sendable {
     let kind: Kind
     private(set) var originated: [JobID: Originated] = [:]
     private(set) var executed: [JobID: Executed] = [:]
+    /// When it heard first of a claim to a job of its own.
+    private(set) var told: [JobID: UnixMilliseconds] = [:]
     /// Proofs that an issuer told two histories.
     private(set) var faults: Set<Int> = []
     private var asks = IssuerAsks()
@@ -158,9 +160,12 @@ struct IssuerMember: Sendable {
     mutating func noticed(_ block: [UInt8], now: UnixMilliseconds) -> [Letter] {
         guard let claim = try? SignedObject<HoldClaim>(reading: block),
             let receipt = try? SignedObject<ExecutionReceipt>(verifying: claim.body.receipt),
-            let own = originated[receipt.body.jobID], own.disputed == nil, !own.isOver, kind != .silent,
-            kind == .denier || Self.isWrong(receipt.body)
+            let own = originated[receipt.body.jobID]
         else { return [] }
+        if told[receipt.body.jobID] == nil { told[receipt.body.jobID] = now }
+        guard own.disputed == nil, !own.isOver, kind != .silent, kind == .denier || Self.isWrong(receipt.body) else {
+            return []
+        }
         originated[receipt.body.jobID]?.disputed = block
         let dispute = HoldDispute(
             disputerDID: identity.did, claimCID: claim.bodyCID, reason: "another result", disputedAt: now)

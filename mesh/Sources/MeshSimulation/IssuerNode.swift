@@ -44,8 +44,9 @@ struct IssuerWitness: Sendable {
             if let known = kept[issuer]?.first(where: { $0.object == object }) {
                 return [(node, .lodged(object: cid, issuer: issuer, statement: known.statement))]
             }
-            // What it reported until a date is all that it was given until then.
-            let at = max(now, reportedUntil.advanced(milliseconds: 1))
+            // What it reported until a date is all that it was given until then, and no two have one date.
+            let last = max(reportedUntil, kept[issuer]?.last?.at ?? .epoch)
+            let at = max(now, last.advanced(milliseconds: 1))
             let word = LodgingStatement(
                 witnessDID: identity.did, issuerDID: town.did(issuer), objectCID: cid, lodgedAt: at)
             guard IssuerTown.issuers.contains(issuer), let signed = try? SignedObject.sign(word, with: identity) else {
@@ -63,14 +64,14 @@ struct IssuerWitness: Sendable {
     ) -> [IssuingPart.Letter] {
         var until = max(now, reportedUntil)
         reportedUntil = until
-        var found = (kept[issuer] ?? []).filter { $0.at >= from && $0.at <= until }
+        var found = (kept[issuer] ?? []).filter { $0.at > from && $0.at <= until }
         var named = found.map {
             WitnessReport.Lodged(objectCID: CID.hashing($0.object, codec: .dagCBOR), lodgedAt: $0.at)
         }
         switch lie {
         case .none: break
         case .forgetful: (found, named) = ([], [])
-        case .inventive: named.append(.init(objectCID: CID.hashing([1], codec: .dagCBOR), lodgedAt: from))
+        case .inventive: named.insert(.init(objectCID: CID.hashing([1], codec: .dagCBOR), lodgedAt: from), at: 0)
         case .hasty: until = until.advanced(milliseconds: 10_000_000)
         }
         let body = WitnessReport(

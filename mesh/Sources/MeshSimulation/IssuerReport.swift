@@ -24,6 +24,8 @@ package struct IssuerReport: Hashable, Sendable {
     package private(set) var unpaid = 0
     /// Claims by what an executor never delivered, which were all refused.
     package private(set) var bareClaims = 0
+    /// Wrong results that were paid since nobody told their originators in time: their issuers were away.
+    package private(set) var untold = 0
     /// Fees that those paid who held too often.
     package private(set) var fees: UInt64 = 0
     /// Members that can prove that an issuer told two histories.
@@ -45,7 +47,9 @@ package struct IssuerReport: Hashable, Sendable {
         compare(parts, town)
         for node in IssuerTown.members {
             guard let member = network[SimulatedNodeID(node)].member else { continue }
-            check(member, parts[IssuerTown.issuer(of: node)].issuer.book)
+            check(member, parts[IssuerTown.issuer(of: node)]) { originator, job in
+                network[SimulatedNodeID(originator)].member?.told[job]
+            }
             if !member.faults.isEmpty { provers += 1 }
             if member.faults.contains(0) { violations.append("issuer 0 was proved to have told two histories") }
         }
@@ -108,7 +112,10 @@ package struct IssuerReport: Hashable, Sendable {
     }
 
     /// Who delivered is paid exactly what is due, whatever the originator says; who did not is not.
-    private mutating func check(_ member: IssuerMember, _ book: IssuerBook) {
+    private mutating func check(
+        _ member: IssuerMember, _ part: IssuingPart, told: (Int, JobID) -> UnixMilliseconds?
+    ) {
+        let book = part.issuer.book
         for (job, own) in member.executed.sorted(by: { $0.key < $1.key }) {
             guard let hold = book.holds[own.hold], case .ended(let end, _) = hold.state else {
                 violations.append("the hold of \(job.short) is not over, or not there")
@@ -120,8 +127,15 @@ package struct IssuerReport: Hashable, Sendable {
                 bareClaims += own.hasClaimed ? 1 : 0
                 if end.paid > 0 { violations.append("\(job.short) was paid and never delivered") }
             case .liar:
-                if case .claimPaid = end, isHeard(own.originator) {
+                guard case .claimPaid = end, isHeard(own.originator) else { continue }
+                let claimedAt = part.entries.first { entry in
+                    if case .claimLodged(own.hold, _, _) = entry.event { true } else { false }
+                }?.at
+                let end = claimedAt?.advanced(milliseconds: own.terms.windowMilliseconds) ?? .epoch
+                if told(own.originator, job).map({ $0 <= end }) ?? false {
                     violations.append("the wrong result of \(job.short) was paid")
+                } else {
+                    untold += 1
                 }
             case .honest, .silent, .denier:
                 guard let statement = own.statement, statement.body.deliveredAt <= own.terms.deliverBy else { continue }
@@ -146,8 +160,8 @@ package struct IssuerReport: Hashable, Sendable {
         let broken = violations.isEmpty ? "" : "\n  VIOLATED: " + violations.joined(separator: "; ")
         return """
             seed \(seed): \(holds) holds, \(across) across issuers; \(settled) settled, \(claimed) claimed, \
-            \(decided) decided, \(unpaid) unpaid; \(bareClaims) claims without delivery, \(fees) in fees, \
-            \(provers) prove two histories; trace \(trace.prefix(16))\(broken)
+            \(decided) decided, \(unpaid) unpaid, \(untold) untold; \(bareClaims) claims without delivery, \
+            \(fees) in fees, \(provers) prove two histories; trace \(trace.prefix(16))\(broken)
             """
     }
 
@@ -156,8 +170,8 @@ package struct IssuerReport: Hashable, Sendable {
         let broken = violations.map { "\"\($0)\"" }.joined(separator: ", ")
         return """
             {"seed": \(seed), "holds": \(holds), "across": \(across), "settled": \(settled), "claimed": \(claimed), \
-            "decided": \(decided), "unpaid": \(unpaid), "bare_claims": \(bareClaims), "fees": \(fees), \
-            "provers": \(provers), "trace": "\(trace)", "violations": [\(broken)]}
+            "decided": \(decided), "unpaid": \(unpaid), "untold": \(untold), "bare_claims": \(bareClaims), \
+            "fees": \(fees), "provers": \(provers), "trace": "\(trace)", "violations": [\(broken)]}
             """
     }
 }

@@ -42,6 +42,8 @@ struct IssuerAdversaryTests {
         }
         #expect(world.balance(0) == -334 - 367)
         // The other way there is none, and no room for one; this one may change.
+        let pump = CreditRate(unit: Self.other, debit: 299, credit: 1_000)
+        #expect(world.refusal(try world.order(.rate(unit: CreditWorld.unit, rate: pump))) == .rateGains(least))
         let back = CreditRate(unit: Self.other, debit: 3, credit: 10)
         #expect(world.refusal(try world.order(.rate(unit: CreditWorld.unit, rate: back))) == .tooMany(.rates))
         try world.enter(try world.order(.rate(unit: Self.other, rate: rate(4, 1))))
@@ -130,6 +132,25 @@ struct IssuerAdversaryTests {
         try world.enter(.caughtUp(reports: reports, refused: full))
         let opening = try #require(world.openings.last)
         #expect(opening.entry.count > 2 << 20 && opening.read == world.entries.last)
+    }
+
+    @Test("Long blocks that mean nothing are shown by and by, and do not hold up the book")
+    func longJunk() throws {
+        var world = try CreditWorld(witnesses: true)
+        let blocks = (0..<5).map { [UInt8](repeating: UInt8($0), count: HoldClaim.bytesMax) }
+        let listed = blocks.enumerated().map { number, block in
+            (CID.hashing(block, codec: .dagCBOR), world.now.advanced(milliseconds: UInt64(number + 1)))
+        }
+        world.now = world.now.advanced(milliseconds: 1_000)
+        let reports = try world.witnesses.map { try world.report(by: $0, until: world.now, listed) }
+        #expect(
+            world.refusal(.caughtUp(reports: reports, refused: blocks))
+                == .tooLarge(bytesMax: WitnessReport.refusedBytesMax))
+        try world.enter(.caughtUp(reports: reports, refused: Array(blocks.prefix(3))))
+        #expect(world.book.caughtUpUntil.advanced(milliseconds: 1) == listed[3].1)
+        let rest = try world.witnesses.map { try world.report(by: $0, until: world.now, Array(listed.suffix(2))) }
+        try world.enter(.caughtUp(reports: rest, refused: Array(blocks.suffix(2))))
+        #expect(world.book.caughtUpUntil == world.now)
     }
 
     // MARK: Witnesses

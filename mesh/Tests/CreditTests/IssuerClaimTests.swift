@@ -147,13 +147,16 @@ struct IssuerClaimTests {
         #expect(world.book.dueEvents(now: world.now).isEmpty)
         #expect(world.refusal(.holdExpired(hold: hold)) == .notYet)
         #expect(throws: BookRefusal.notCaughtUp) { _ = try world.held(3) }
-        // The report of the honest witness that has the claim does not count without it, and no three do without that.
+        // The reports of those that have the claim count until just before it, and no three do without one of them.
         let listed = [(claim.cid, lodgedAt)]
         let reports = [
             try world.report(by: world.witnesses[0], until: world.now),
             try world.report(by: world.witnesses[1], until: world.now, listed),
             try world.report(by: world.witnesses[2], until: world.now, listed),
         ]
+        try world.enter(.caughtUp(reports: reports, refused: []))
+        #expect(world.book.caughtUpUntil.advanced(milliseconds: 1) == lodgedAt)
+        #expect(world.book.dueEvents(now: world.now).isEmpty)
         #expect(world.refusal(.caughtUp(reports: reports, refused: [])) == .notTaken(claim.cid))
         #expect(world.refusal(.caughtUp(reports: reports, refused: [claim.bytes])) == .notTaken(claim.cid))
         let late = BookEvent.claimLodged(hold: hold, claim: claim.bytes, lodging: nil)
@@ -182,7 +185,7 @@ struct IssuerClaimTests {
         let far = UnixMilliseconds(world.now.value * 2)
         let bogus = CID.hashing([1], codec: .dagCBOR)
         let honest = try [1, 2].map { try world.report(by: world.witnesses[$0], until: world.now) }
-        let liar = try world.report(by: world.witnesses[0], until: far, [(bogus, world.now)])
+        let liar = try world.report(by: world.witnesses[0], until: far, [(bogus, world.book.caughtUpUntil)])
         #expect(world.refusal(.caughtUp(reports: honest + [liar], refused: [])) == .notTaken(bogus))
         let alone = try world.report(by: world.witnesses[0], until: far)
         #expect(world.refusal(.caughtUp(reports: [alone, alone, alone], refused: [])) == .nothingNew)
@@ -201,13 +204,22 @@ struct IssuerClaimTests {
         let (job, _) = try world.held(1)
         let claim = try job.claim(try job.receipt(), kept: job.executor, at: world.now)
         let junk: [UInt8] = [0xA0]
-        let listed = [(claim.cid, world.now), (CID.hashing(junk, codec: .dagCBOR), world.now)]
+        let next = world.now.advanced(milliseconds: 1)
+        let listed = [(claim.cid, world.now), (CID.hashing(junk, codec: .dagCBOR), next)]
         world.now = world.now.advanced(milliseconds: 1_000)
         let reports = try world.witnesses.map { try world.report(by: $0, until: world.now, listed) }
         #expect(world.refusal(.caughtUp(reports: reports, refused: [junk])) == .notTaken(claim.cid))
         let entry = try world.enter(.caughtUp(reports: reports, refused: [junk, claim.bytes]))
         #expect(world.entries.last == entry)
-        let many = (0...WitnessReport.lodgedMax).map { (CID.hashing([UInt8($0 & 0xFF)], codec: .raw), world.now) }
+        #expect(
+            world.refusal(
+                .caughtUp(
+                    reports: [try world.report(by: world.witnesses[0], until: world.now, listed.reversed())],
+                    refused: [])) == .malformed(.outOfBounds(field: "lodged")))
+        let many = (0...WitnessReport.lodgedMax).map { number in
+            let date = UnixMilliseconds(CreditWorld.start.value + UInt64(number))
+            return (CID.hashing([UInt8(number & 0xFF)], codec: .raw), date)
+        }
         let full = try world.report(by: world.witnesses[0], until: world.now, many)
         #expect(world.refusal(.caughtUp(reports: [full], refused: [])) == .malformed(.outOfBounds(field: "lodged")))
         let blocks = many.map { _ in junk }

@@ -35,7 +35,7 @@ struct IssuerLogTests {
         _ = try world.held(6)
         world.now = world.now.advanced(milliseconds: 300_000)
         let forged = try third.claim(try third.receipt(), kept: third.executor, at: world.now)
-        let listed = [(forged.cid, world.now), (claim.cid, world.now)]
+        let listed = [(forged.cid, UnixMilliseconds(world.now.value - 1)), (claim.cid, world.now)]
         let reports = try world.witnesses.map { try world.report(by: $0, until: world.now, listed) }
         try world.enter(.caughtUp(reports: reports, refused: [forged.bytes]))
         try world.passTime(0)

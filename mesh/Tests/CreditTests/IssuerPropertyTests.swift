@@ -145,7 +145,8 @@ struct IssuerPropertyTests {
         /// Gives an object to the issuer, or to its witnesses, as if it were away.
         mutating func give(_ cid: CID, _ block: [UInt8], _ event: ([UInt8]?) -> BookEvent) throws {
             guard roll(2) == 0 else { return try attempt(event(nil)) }
-            let at = max(world.now, world.book.caughtUpUntil.advanced(milliseconds: 1))
+            let last = max(world.book.caughtUpUntil, lodged.last?.at ?? .epoch)
+            let at = max(world.now, last.advanced(milliseconds: 1))
             let word = try world.lodging(cid, at: at, by: world.witnesses[roll(4)])
             lodged.append((cid, at, event(word), block))
         }
@@ -174,7 +175,7 @@ struct IssuerPropertyTests {
         }
 
         mutating func catchUp() throws {
-            world.now = world.now.advanced(milliseconds: 1)
+            world.now = max(world.now, lodged.last?.at ?? .epoch).advanced(milliseconds: 1)
             // In another order than they were lodged in, some twice.
             for object in lodged.shuffled(using: &dice) { try attempt(object.event) }
             for object in lodged { try attempt(object.event) }
