@@ -81,7 +81,10 @@ package struct FollowedLog: Sendable {
 
     /// What a range that was asked for brings.
     ///
-    /// - Parameter request: what was asked; more than that is a fault of the giver.
+    /// - Parameters:
+    ///   - range: what a peer answered.
+    ///   - request: what was asked; more than that is a fault of the giver.
+    ///   - limits: the bounds of a range.
     package func taking(
         _ range: LogRange, asked request: LogRangeRequest, limits: Limits = Limits()
     ) throws(LogRangeFault) -> Taken {
