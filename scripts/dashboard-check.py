@@ -429,6 +429,6 @@ if __name__ == "__main__":
     parser.add_argument("--mesh", default=os.environ.get("MESH", str(root / ".build" / "debug" / "mesh")))
     parser.add_argument("--cheat", default=str(root / ".build" / "debug" / "mesh-cheat"), help="a liar, for the proof")
     parser.add_argument("--chromium", default="chromium")
-    parser.add_argument("--crowd", type=int, default=10_000, help="the jobs of a node that has had many")
+    parser.add_argument("--crowd", type=int, default=1_000, help="the jobs of a node that has had many; 10000 takes minutes")
     parser.add_argument("--pictures", action="store_true")
     sys.exit(Check(parser.parse_args()).run())
