@@ -453,8 +453,8 @@ struct NodeRoutes: Sendable {
         return status
     }
 
-    /// How many entries a listing has at most.
     private var steps: ClosedRange<UInt64> { ActivityQuery.stepRange }
+    /// How many entries a listing has at most.
     private var listing: ClosedRange<Int64> { 0...Int64(limits.listingMax) }
     var limit: APIOperation.Parameter { .init("limit", .number(listing)) }
     private static let placeParameters = ["client", "attempt", "position"].map {
