@@ -215,6 +215,12 @@ let meshShells: [Target] = [
 let apps: [Target] = [
     mesh("NodeAPITesting", ["Multiformats", "NodeAPI"]),
     mesh(
+        "LogTesting",
+        [
+            "Multiformats", "PeerIdentity", "SignedObjects", "MerkleLog", "MeshTypes", "Receipts", "MeshStore",
+            "NodeAPI",
+        ]),
+    mesh(
         "MeshCLI",
         [
             "Multiformats", "PeerIdentity", "Peers", "IPLD", "SignedObjects", "MerkleLog", "Receipts", "CSandbox",
@@ -243,8 +249,8 @@ let apps: [Target] = [
         "mesh-benchmarks",
         [
             "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "P2PServices", "IPLD", "SignedObjects",
-            "MerkleLog", "MeshTypes", "Receipts", "CWasmtime", "CoVM", External.argumentParser, External.logging,
-            External.nioCore,
+            "MerkleLog", "MeshTypes", "Receipts", "CWasmtime", "CoVM", "NodeAPI", "NodeSetup", "PlanetaryMesh",
+            "LogTesting", External.argumentParser, External.logging, External.nioCore,
         ], path: "Benchmarks"),
 ]
 
@@ -322,8 +328,8 @@ let tests: [Target] = [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts",
             "JobMarket", "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
-            "PlanetaryMesh", "Workflows", External.grdb, External.logging, External.nioCore, External.nioHTTP1,
-            External.nioPosix, "mesh",
+            "PlanetaryMesh", "LogTesting", "Workflows", External.grdb, External.logging, External.nioCore,
+            External.nioHTTP1, External.nioPosix, "mesh",
         ]),
     meshTests(
         "PlanetaryMeshTests",
@@ -335,7 +341,10 @@ let tests: [Target] = [
         ]),
     meshTests(
         "ReceiptsTests",
-        ["Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Receipts"]),
+        [
+            "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
+            "Receipts", "LogTesting",
+        ]),
     meshTests(
         "ReputationTests",
         ["Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Reputation"]),

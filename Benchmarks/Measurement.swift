@@ -26,13 +26,17 @@ struct Measurement: Codable {
             let (seconds, attoseconds) = duration.components
             durations.append((Double(seconds) * 1e6 + Double(attoseconds) / 1e12) / Double(batch))
         }
-        durations.sort()
+        return Measurement(name, operations: samples * batch, bytes: bytes, microseconds: durations)
+    }
+
+    /// What some samples say, each the time of one operation; `operations` is their number where it is not given.
+    init(_ name: String, operations: Int? = nil, bytes: Int? = nil, microseconds: [Double]) {
+        let durations = microseconds.sorted()
         func percentile(_ share: Double) -> Double {
             durations[min(durations.count - 1, Int(Double(durations.count) * share))]
         }
-        return Measurement(
-            name: name, operations: samples * batch, bytes: bytes, microsecondsP50: percentile(0.5),
-            microsecondsP95: percentile(0.95), microsecondsP99: percentile(0.99))
+        (self.name, self.operations, self.bytes) = (name, operations ?? durations.count, bytes)
+        (microsecondsP50, microsecondsP95, microsecondsP99) = (percentile(0.5), percentile(0.95), percentile(0.99))
     }
 
     /// A line of a table for people.

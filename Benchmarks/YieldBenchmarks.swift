@@ -78,13 +78,7 @@ struct YieldBenchmarks: AsyncParsableCommand {
         }
 
         var measurement: Measurement {
-            let sorted = seconds.sorted().map { $0 * 1_000_000 }
-            func percentile(_ share: Double) -> Double {
-                sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
-            }
-            return Measurement(
-                name: name, operations: sorted.count, bytes: nil, microsecondsP50: percentile(0.5),
-                microsecondsP95: percentile(0.95), microsecondsP99: percentile(0.99))
+            Measurement(name, microseconds: seconds.map { $0 * 1_000_000 })
         }
     }
 

@@ -24,7 +24,8 @@ enum HouseLayer: Int, CaseIterable, Comparable {
                 "CDashboard", "CFiles", "CSandbox", "CWasmtime", "LibP2P", "P2PServices", "CoVM", "MeshStore",
                 "NodeAPI", "NodeSetup",
             ]
-        case .composition: ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "MeshHTTP", "MeshSimulation"]
+        case .composition:
+            ["P2PTesting", "PlanetaryMesh", "NodeAPITesting", "LogTesting", "MeshHTTP", "MeshSimulation"]
         case .apps: ["MeshCLI", "mesh", "mesh-sim", "mesh-cheat"]
         }
     }

@@ -119,9 +119,10 @@ struct APITable: Sendable {
 
     mutating func delete(
         _ path: String, _ summary: String, for access: APIOperation.Access = .change,
-        answer: APIOperation.Content? = nil, _ handler: @escaping APIOperation.Handler
+        query: [APIOperation.Parameter] = [], answer: APIOperation.Content? = nil,
+        _ handler: @escaping APIOperation.Handler
     ) {
-        let about = APIOperation.About(summary: summary, query: [], body: nil, answer: answer, status: 200)
+        let about = APIOperation.About(summary: summary, query: query, body: nil, answer: answer, status: 200)
         operations.append(APIOperation(method: .delete, path: path, access: access, about: about, handler: handler))
     }
 

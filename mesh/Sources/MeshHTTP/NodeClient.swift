@@ -157,7 +157,20 @@ package struct NodeClient: NodeService {
             seconds: bounds.longAnswerSeconds)
     }
 
-    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try await get("/v1/dag/forks") }
+    package func logForks(
+        of author: String?, after: String?, limit: Int
+    ) async throws(NodeServiceError) -> [LogForkView] {
+        let author = author.map { "&author=\(JobQueryItems.encoded($0))" } ?? ""
+        let after = after.map { "&after=\(JobQueryItems.encoded($0))" } ?? ""
+        return try await get("/v1/dag/forks?limit=\(limit)" + author + after)
+    }
+
+    package func forgetLog(of author: String) async throws(NodeServiceError) -> ForgottenLog {
+        try decode(
+            await exchange.answer(
+                .DELETE, "/v1/dag/logs?author=\(JobQueryItems.encoded(author))", bytesMax: bounds.responseBytesMax,
+                seconds: bounds.answerSeconds))
+    }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }
 

@@ -42,22 +42,35 @@ extension NodeRoutes {
             "/v1/dag/blocks", "The signed entries of a log from a number on, in their order",
             query: [author, .init("from", .number(0...Int64.max)), limit], answer: .json([LogBlockView].self)
         ) { request, _ in
-            guard let author = request.uri.queryParameters["author"].map(String.init) else {
-                throw NodeServiceError(.invalidRequest, "author is missing: the DID of whose log it is.")
-            }
-            let limit = try number(request, "limit", default: 50)
-            let blocks = try await service.logBlocks(of: author, from: size(request, "from") ?? 0, limit: limit)
-            return try json(blocks)
+            let (author, limit) = (try required(author: request), try number(request, "limit", default: 50))
+            return try json(await service.logBlocks(of: author, from: size(request, "from") ?? 0, limit: limit))
         }
         table.get(
-            "/v1/dag/forks", "The proofs that authors told two histories of their logs",
-            answer: .json([LogForkView].self)
-        ) { _, _ in try json(await service.logForks()) }
+            "/v1/dag/forks", "The proofs that authors told two histories of their logs, by author",
+            query: [author, .init("after", .text), limit], answer: .json([LogForkView].self)
+        ) { request, _ in
+            let (query, limit) = (request.uri.queryParameters, try number(request, "limit", default: 50))
+            let forks = try await service.logForks(
+                of: query["author"].map(String.init), after: query["after"].map(String.init), limit: limit)
+            let last = forks.count == limit ? forks.last?.author : nil
+            return try NextPage.link(to: last, from: json(forks), for: request)
+        }
+        table.delete(
+            "/v1/dag/logs", "Removes what is kept of the logs of an author that is not followed", query: [author],
+            answer: .json(ForgottenLog.self)
+        ) { request, _ in try json(await service.forgetLog(of: required(author: request))) }
         table.post(
             "/v1/dag/sync", "Fetches the log of an author, or all that are followed", query: [author],
             answer: .json([LogSyncView].self)
         ) { request, _ in
             try json(await service.syncLogs(of: request.uri.queryParameters["author"].map(String.init)))
         }
+    }
+
+    private func required(author request: Request) throws(NodeServiceError) -> String {
+        guard let author = request.uri.queryParameters["author"] else {
+            throw NodeServiceError(.invalidRequest, "author is missing: the DID of whose log it is.")
+        }
+        return String(author)
     }
 }

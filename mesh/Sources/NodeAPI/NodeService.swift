@@ -86,8 +86,13 @@ package protocol NodeService: Sendable {
     ) async throws(NodeServiceError) -> [LogBlockView]
     /// Fetches the log of an author, or all that are followed, and says what that brought.
     func syncLogs(of author: String?) async throws(NodeServiceError) -> [LogSyncView]
-    /// The proofs that authors told two histories of their logs.
-    func logForks() async throws(NodeServiceError) -> [LogForkView]
+    /// The proofs that authors told two histories of their logs, in the order of the authors' DIDs: that about one
+    /// author, or those behind one, at most so many.
+    func logForks(
+        of author: String?, after: String?, limit: Int
+    ) async throws(NodeServiceError) -> [LogForkView]
+    /// Removes what is kept of the logs of an author that is not followed, and says what that was.
+    func forgetLog(of author: String) async throws(NodeServiceError) -> ForgottenLog
 
     /// The connected and the remembered peers.
     func peers() async throws(NodeServiceError) -> [PeerView]

@@ -118,6 +118,22 @@ package struct LogSyncView: Hashable, Sendable, Codable {
     }
 }
 
+/// What was kept of an author's logs and is no more.
+package struct ForgottenLog: Hashable, Sendable, Codable {
+    /// The DID of the author.
+    package var author: String
+    /// Entries of all its logs.
+    package var entries: UInt64
+    /// Bytes of them.
+    package var bytes: UInt64
+
+    package init(author: String, entries: UInt64, bytes: UInt64) {
+        self.author = author
+        self.entries = entries
+        self.bytes = bytes
+    }
+}
+
 /// The proof that an author told two histories of its log.
 package struct LogForkView: Hashable, Sendable, Codable {
     /// The DID of the author.

@@ -223,7 +223,19 @@ package struct ScriptedNode: NodeService {
             })
     }
 
-    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try answer(script.forks) }
+    package func logForks(
+        of author: String?, after: String?, limit: Int
+    ) async throws(NodeServiceError) -> [LogForkView] {
+        let found = script.forks.filter { fork in
+            author ?? fork.author == fork.author && (after.map { $0 < fork.author } ?? true)
+        }
+        return try answer(Array(found.prefix(limit)))
+    }
+
+    package func forgetLog(of author: String) async throws(NodeServiceError) -> ForgottenLog {
+        let log = script.followedLogs.first { $0.author == author }
+        return try answer(ForgottenLog(author: author, entries: log?.entries ?? 0, bytes: log?.bytes ?? 0))
+    }
 
     package func exportReceipt(_ cid: CID, withOutputs: Bool) async throws(NodeServiceError) -> [UInt8] {
         guard let archive = script.archives[cid] else { throw NodeServiceError(.receiptNotFound, "Nobody has \(cid).") }

@@ -66,6 +66,13 @@ struct FollowedShare: Sendable {
         total.add(amount)
     }
 
+    /// Notes that nothing is kept of an author any more.
+    mutating func remove(_ author: DID) {
+        guard let amount = kept.removeValue(forKey: author) else { return }
+        total.entries -= amount.entries
+        total.bytes -= amount.bytes
+    }
+
     /// Whom to follow: those whom the owner names, and if he wants all, of the others those of whom something is kept
     /// already, and then those heard of first.
     func authors(named: [DID], all heard: [DID]?) -> [DID] {

@@ -102,14 +102,43 @@ extension LogFollower {
         return views
     }
 
-    /// The proofs of two histories that this node has.
-    func forkViews() async throws(NodeServiceError) -> [LogForkView] {
+    /// The proofs of two histories that this node has, by the authors' DIDs: that about one author, or those behind
+    /// one, at most so many.
+    func forkViews(
+        of author: String?, after: String?, limit: Int
+    ) async throws(NodeServiceError) -> [LogForkView] {
         try await ready()
-        return forks.values.sorted { $0.origin.text < $1.origin.text }.map { fork in
+        let (author, after) = (try author.map(Self.did), try after.map(Self.did))
+        let found = forks.values.filter { fork in
+            author.map { $0 == fork.author } ?? true && after.map { $0 < fork.author } ?? true
+        }
+        return found.sorted { $0.author < $1.author }.prefix(limit).map { fork in
             LogForkView(
                 author: fork.author.text, origin: fork.origin.text, place: fork.place,
                 text: String(decoding: fork.bytes, as: UTF8.self))
         }
+    }
+
+    /// Removes what is kept of the logs of an author that is not followed; a proof against it stays.
+    func forget(_ author: String) async throws(NodeServiceError) -> ForgottenLog {
+        let did = try Self.did(author)
+        try await ready()
+        guard did != identity.did else {
+            throw NodeServiceError(
+                .invalidRequest, "That is this node's own log.", hint: "What a node anchored is never removed.")
+        }
+        guard forks[did] != nil || !followed.contains(did) else {
+            throw NodeServiceError(
+                .invalidRequest, "This node follows the log of \(did).",
+                hint: "Leave the author out of log.follow first: mesh config get log.follow prints whom it names.")
+        }
+        guard !isFetching(did) else {
+            throw NodeServiceError(
+                .overloaded, "The log of \(did) is being fetched at the moment.", hint: "Try again in a few seconds.")
+        }
+        let kept = share.kept(of: did)
+        do throws(MeshStoreError) { try await drop(did) } catch { throw NodeServiceError(storage: error) }
+        return ForgottenLog(author: did.text, entries: kept.entries, bytes: kept.bytes)
     }
 
     private func ready() async throws(NodeServiceError) {

@@ -23,6 +23,8 @@ package actor LogFollower {
         var repeatMilliseconds: Int64 = 60_000
         /// After so long it is told again where somebody new listens, in milliseconds.
         var newcomerMilliseconds: Int64 = 5_000
+        /// The pause between proofs of two histories that are told again, in milliseconds.
+        var forkPauseMilliseconds: Int64 = 2_000
         /// How often a followed log is asked for of which no newer head was heard, in milliseconds.
         var roundMilliseconds: Int64 = 60_000
         /// The pause after a fetch that brought nothing, in milliseconds; it doubles up to `roundMilliseconds`.
@@ -106,6 +108,12 @@ package actor LogFollower {
     private var passedOn: [DID: MonotonicInstant] = [:]
     /// What was told last, when, and to whom at least.
     private var told: (size: UInt64, at: MonotonicInstant, listeners: Set<PeerID>)?
+    /// The authors of proofs that are still to be told to whoever listens since.
+    // BOUNDED: by `LogForkRow.countMax`.
+    private var untold: [DID] = []
+    /// Who listened for proofs when it was looked last.
+    private var forkListeners: Set<PeerID> = []
+    private var forkToldAt: MonotonicInstant?
     private var isLoaded = false
 
     init(
@@ -159,6 +167,7 @@ package actor LogFollower {
         await withDiscardingTaskGroup { group in
             while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
                 await tellHead()
+                await tellFork()
                 for author in due() { group.addTask { await self.fetch(author) } }
             }
         }
@@ -181,7 +190,10 @@ package actor LogFollower {
         // Somebody else may have read it meanwhile.
         guard !isLoaded else { return }
         isLoaded = true
-        for fork in proofs { forks[fork.author] = fork }
+        for fork in proofs {
+            forks[fork.author] = fork
+            await desk.witness.renounce(fork.author)
+        }
         for (log, amount) in kept {
             put(log)
             share.add(amount, of: log.name.author)
@@ -203,6 +215,15 @@ package actor LogFollower {
         logs[log.origin] = log
         let before = newest[log.name.author].flatMap { LogName($0.text) }
         if before.map({ log.name.isLater(than: $0) }) ?? true { newest[log.name.author] = log.origin }
+    }
+
+    /// Removes what is kept of an author's logs, from the disk first.
+    func drop(_ author: DID) async throws(MeshStoreError) {
+        let origins = logs.values.filter { $0.name.author == author }.map(\.origin)
+        try await store.commit(origins.map { .forgetFollowed(origin: $0.text) })
+        for origin in origins { logs[origin] = nil }
+        (newest[author], turns[author], givers[author]) = (nil, nil, nil)
+        share.remove(author)
     }
 
     /// What is kept of an author's newest log.
@@ -350,7 +371,7 @@ package actor LogFollower {
             return await rejected(peer, "\(error)")
         }
         // Whoever makes keys and histories of them is heard by nobody who did not hear of those keys before.
-        guard forks[fork.author] == nil, heads[fork.author] != nil || newest[fork.author] != nil else { return .ignore }
+        guard forks[fork.author] == nil, heads[fork.author] != nil || isOwnConcern(fork.author) else { return .ignore }
         await keep(fork)
         return .accept
     }
@@ -359,25 +380,53 @@ package actor LogFollower {
     func found(_ fork: LogFork) async {
         guard forks[fork.author] == nil else { return }
         await keep(fork)
+        await tell(fork)
+    }
+
+    /// Tells one of the proofs again as long as there are some that a new listener may not have: gossip keeps none for
+    /// who comes later.
+    private func tellFork() async {
+        let listeners = Set(await gossip.peers(of: Self.forksTopic))
+        if !listeners.isSubset(of: forkListeners) { untold = forks.keys.shuffled() }
+        forkListeners = listeners
+        let now = NodeClock.now
+        if let forkToldAt, now.milliseconds(since: forkToldAt) < limits.forkPauseMilliseconds { return }
+        guard let fork = untold.popLast().flatMap({ forks[$0] }) else { return }
+        forkToldAt = now
+        await tell(fork)
+    }
+
+    private func tell(_ fork: LogFork) async {
         let message = MeshProtocolMessage.logFork(LogForkV1(proof: fork.bytes))
         guard let bytes = try? message.encoded() else { return }
         _ = try? await gossip.publish(bytes, topic: Self.forksTopic)
     }
 
-    /// Whether the owner names an author, or something is kept of its log.
-    private func isOwnConcern(_ author: DID) -> Bool { newest[author] != nil || named.contains(author) }
+    /// Whether a proof is about this node, about whom the owner names, or about whose log something is kept.
+    private func isOwnConcern(_ author: DID) -> Bool {
+        author == identity.did || newest[author] != nil || named.contains(author)
+    }
 
     /// Keeps a proof. Those against strangers, of whom anybody can make as many as keys, have a part of the room.
     private func keep(_ fork: LogFork) async {
+        await desk.witness.renounce(fork.author)
         let strangers = isOwnConcern(fork.author) ? 0 : forks.keys.count { !isOwnConcern($0) }
         guard forks.count < LogForkRow.countMax, strangers < limits.strangersForksMax else { return }
         forks[fork.author] = fork
         heads.forget(fork.author)
         let row = LogForkRow(
             origin: fork.origin.text, author: fork.author.text, proof: fork.bytes, foundAt: NodeClock.wallClock.value)
-        logger.warning(
-            "An author told two histories of its log; mesh dag forks has the proof.",
-            metadata: ["author": "\(fork.author)", "where": "\(fork.place)"])
+        if fork.author == identity.did {
+            logger.critical(
+                """
+                There are two histories of this node's own log, so others believe no more of it: a copy of its home or \
+                of its key runs elsewhere, or did. mesh dag forks has the proof; docs/anchoring.md says what to do.
+                """, metadata: ["where": "\(fork.place)"])
+        } else {
+            logger.warning(
+                "An author told two histories of its log; mesh dag forks has the proof.",
+                metadata: ["author": "\(fork.author)", "where": "\(fork.place)"])
+        }
         do throws(MeshStoreError) {
             try await store.commit([.logFork(row)])
         } catch {
@@ -533,6 +582,9 @@ package actor LogFollower {
         put(log)
         if let head = log.lastEntry { await onKept(batch.author, head) }
     }
+
+    /// Whether an author's log is being fetched.
+    func isFetching(_ author: DID) -> Bool { fetching[author] != nil }
 
     /// What keeps an author's log from being kept; nil if nothing does.
     func obstacle(of author: DID) -> String? { turns[author]?.obstacle }

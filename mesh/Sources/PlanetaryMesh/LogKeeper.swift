@@ -42,7 +42,15 @@ extension LogKeeper {
         try await logFollower.sync(author)
     }
 
-    package func logForks() async throws(NodeServiceError) -> [LogForkView] { try await logFollower.forkViews() }
+    package func logForks(
+        of author: String?, after: String?, limit: Int
+    ) async throws(NodeServiceError) -> [LogForkView] {
+        try await logFollower.forkViews(of: author, after: after, limit: limit)
+    }
+
+    package func forgetLog(of author: String) async throws(NodeServiceError) -> ForgottenLog {
+        try await logFollower.forget(author)
+    }
 
     package func addCheckpoint(_ request: [UInt8]) async -> WitnessAnswer {
         await logDesk.witness.addCheckpoint(request)

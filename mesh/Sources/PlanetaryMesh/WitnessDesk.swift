@@ -57,6 +57,9 @@ actor WitnessDesk {
     /// The logs of whose time a warning was given.
     // BOUNDED: by the logs that are witnessed.
     private var warned: Set<ExactText> = []
+    /// The authors that are proved to have told two histories.
+    // BOUNDED: by the authors that the owner names.
+    private var renounced: Set<DID> = []
     /// Receives each proof that an author told two histories.
     private var onFork: @Sendable (LogFork) async -> Void = { _ in }
     /// How many heads of an author were taken in a minute since 1970.
@@ -74,6 +77,11 @@ actor WitnessDesk {
         self.limits = limits
         self.clock = clock
         self.warn = warn
+    }
+
+    /// Cosigns nothing more of an author that told two histories, whoever found that.
+    func renounce(_ author: DID) {
+        if authors.contains(author) { renounced.insert(author) }
     }
 
     /// Has each proof told that an author told two histories.
@@ -107,6 +115,10 @@ actor WitnessDesk {
             }
             guard let name = LogName(checkpoint.origin), let note = Self.note(checkpoint, of: request.note, by: name)
             else { return Self.refused(.notSigned) }
+            guard !renounced.contains(name.author) else {
+                let text = "Its author told two histories of it, which is proved: it is cosigned no more.\n"
+                return WitnessAnswer(403, Array(text.utf8))
+            }
             guard !Self.isLeftBehind(name, known) else {
                 let text = "Its author began the log again under a later name: this one is cosigned no more.\n"
                 return WitnessAnswer(403, Array(text.utf8))

@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import GossipSub
 import LibP2P
+import LogTesting
 import MerkleLog
 import MeshStore
 import MeshTypes
@@ -40,6 +41,10 @@ import Testing
 
     private func entries(of author: DID, at node: MeshNode) async -> UInt64 {
         await node.parts.follower.log(of: author)?.tree.size ?? 0
+    }
+
+    private func hasProof(_ node: MeshNode, _ author: DID) async throws -> Bool {
+        try await node.logForks(of: author.text, after: nil, limit: 1).map(\.author) == [author.text]
     }
 
     private func publish(_ author: LogAuthor, by peer: HostilePeer, to nodes: [MeshNode]) async throws {
@@ -171,7 +176,7 @@ import Testing
                 try await publish(other, by: peer, to: [node, listener])
                 for each in [node, listener] {
                     try await eventually("the proof is kept", within: 60) {
-                        try await each.logForks().map(\.author) == [did.text]
+                        try await each.logForks(of: nil, after: nil, limit: 10).map(\.author) == [did.text]
                     }
                 }
                 let view = try #require(try await node.followedLogs().first { $0.author == did.text })
@@ -180,9 +185,74 @@ import Testing
         }
         let again = try await open(0, following: [did.text])
         try await NodeMesh.running([again]) {
-            let fork = try #require(try await again.logForks().first)
+            let fork = try #require(try await again.logForks(of: did.text, after: nil, limit: 1).first)
             #expect(try LogFork(verifying: Array(fork.text.utf8)).author == did)
             #expect(await again.parts.follower.log(of: did)?.tree == author.tree)
+        }
+    }
+
+    @Test("Whoever comes after a proof was told is told again, and its author, too")
+    func latecomers() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var author = LogAuthor(identities[2])
+        var other = author
+        try author.grow(to: 2)
+        try other.grow(to: 2, "other ")
+        let (did, both) = (author.identity.did, [author, other])
+        let node = try await open(0)
+        try await NodeMesh.running([node]) {
+            try await HostilePeer.meeting([node], as: author.identity) { peer in
+                for history in both { try await publish(history, by: peer, to: [node]) }
+                try await eventually("the two heads are a proof") { try await hasProof(node, did) }
+            }
+            // The one follows the author and never heard a head; the other has the author's key.
+            let latecomers = [try await open(1, following: [did.text], by: node), try await open(2, by: node)]
+            try await NodeMesh.running(latecomers) {
+                for each in latecomers {
+                    try await eventually("it has the proof", within: 60) { try await hasProof(each, did) }
+                }
+            }
+        }
+    }
+
+    @Test("What is kept of an author that is followed no more is removed when the owner says so")
+    func forgotten() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var (author, other) = (LogAuthor(), LogAuthor())
+        try author.grow(to: 20)
+        try other.grow(to: 3)
+        let (text, authors) = (author.identity.did.text, [author, other])
+        func run(
+            following followed: [LogAuthor], _ body: (FollowerStand) async throws -> Void
+        ) async throws {
+            let names = followed.map(\.identity.did.text)
+            try await FollowerStand.run(in: folder, following: names, as: identities[0], .init(), body)
+        }
+        try await run(following: authors) { stand in
+            for author in authors {
+                let giver = LogGiver(author)
+                try await stand.meeting(author.identity) { peer in
+                    await giver.serve(on: peer)
+                    await stand.follower.fetch(author.identity.did)
+                }
+            }
+            let refusal = await #expect(throws: NodeServiceError.self) { try await stand.follower.forget(text) }
+            #expect(refusal?.message == "This node follows the log of \(text).")
+        }
+        try await run(following: [other]) { stand in
+            #expect(await stand.follower.share.total.entries == 23)
+            let gone = try await stand.follower.forget(text)
+            #expect(gone.entries == 20 && gone.bytes == author.entries.reduce(0) { $0 + UInt64($1.bytes.count) })
+            #expect(try await stand.follower.forget(text).entries == 0)
+            #expect(await stand.follower.log(of: author.identity.did) == nil)
+        }
+        try await run(following: []) { stand in
+            #expect(await stand.follower.share.total.entries == 3)
+            #expect(await stand.follower.log(of: other.identity.did)?.tree == other.tree)
+            let own = await #expect(throws: NodeServiceError.self) {
+                try await stand.follower.forget(identities[0].did.text)
+            }
+            #expect(own?.message == "That is this node's own log.")
         }
     }
 
@@ -202,7 +272,7 @@ import Testing
                 try await publish(author, by: peer, to: [listener])
                 try await eventually("the head is known") { await listener.parts.follower.heads[did] != nil }
                 try await publish(other, by: peer, to: [listener])
-                try await eventually("the two heads are a proof") { try await listener.logForks().count == 1 }
+                try await eventually("the two heads are a proof") { try await hasProof(listener, did) }
             }
         }
         // Who follows has the tree of every size.
@@ -213,7 +283,7 @@ import Testing
                 try await publish(author, by: peer, to: [node])
                 try await eventually("the log is kept", within: 60) { await entries(of: did, at: node) == 12 }
                 try await publish(earlier, by: peer, to: [node])
-                try await eventually("the earlier head is a proof") { try await node.logForks().count == 1 }
+                try await eventually("the earlier head is a proof") { try await hasProof(node, did) }
             }
         }
     }
@@ -262,6 +332,12 @@ import Testing
             #expect(await stand.follower.forks[named.author] == named)
             let stored = try await LogForkRow.all(in: stand.follower.store)
             #expect(stored.count == 4)
+            var (paged, last) = ([String](), String?.none)
+            while case let page = try await stand.follower.forkViews(of: nil, after: last, limit: 3), !page.isEmpty {
+                paged += page.map(\.author)
+                last = page.last?.author
+            }
+            #expect(paged == paged.sorted() && Set(paged).count == 4)
         }
     }
 
@@ -285,6 +361,128 @@ import Testing
             }
             #expect(await stand.follower.obstacle(of: all[0].identity.did) == "the rest comes with its next turn")
             #expect(giver.starts.isEmpty, "a turn of no time asks nothing")
+        }
+    }
+
+    @Test("So many logs are fetched at once, one fetch asks so many peers, and so many ranges are read at once")
+    func bounds() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var authors = (0..<3).map { _ in LogAuthor() }
+        for index in authors.indices { try authors[index].grow(to: 2) }
+        let (all, wanted) = (authors, authors[0])
+        var limits = LogFollower.Limits()
+        limits.fetchesMax = 2
+        limits.peersAskedMax = 1
+        limits.servedAtOnceMax = 0
+        let names = all.map(\.identity.did.text)
+        try await FollowerStand.run(in: folder, following: names, limits) { stand in
+            #expect(await stand.follower.due().count == 2)
+            // Two peers that have the log and refuse, of whom one is asked.
+            let givers = [LogGiver(wanted), LogGiver(wanted)]
+            for giver in givers { giver.set { $0.left = 0 } }
+            try await stand.meeting(all[1].identity) { one in
+                try await stand.meeting(all[2].identity) { other in
+                    await givers[0].serve(on: one)
+                    await givers[1].serve(on: other)
+                    await stand.follower.fetch(wanted.identity.did)
+                    #expect(givers.map(\.starts.count).reduce(0, +) == 1)
+                }
+            }
+            // One that gives it.
+            let giver = LogGiver(wanted)
+            try await stand.meeting(wanted.identity) { peer in
+                await giver.serve(on: peer)
+                await stand.follower.fetch(wanted.identity.did)
+                #expect(await stand.follower.log(of: wanted.identity.did)?.isComplete == true)
+                // No range is read where none may be, however few were asked for.
+                try await stand.follower.begin { _ in
+                    true
+                } blame: { _, _ in
+                } onKept: { _, _ in
+                }
+                let refusal = await #expect(throws: LogExchange.Failure.self) {
+                    _ = try await LogExchange(host: peer).range(
+                        wanted.request(from: 0), from: stand.follower.identity.peerID)
+                }
+                guard case .some(.none) = refusal else {
+                    throw NodeServiceError(.internalError, "\(String(describing: refusal))")
+                }
+            }
+        }
+        // The same is served by who reads one at a time.
+        limits.servedAtOnceMax = 1
+        try await FollowerStand.run(in: folder.appendingPathComponent("one"), following: names, limits) { stand in
+            let giver = LogGiver(wanted)
+            try await stand.meeting(wanted.identity) { peer in
+                await giver.serve(on: peer)
+                await stand.follower.fetch(wanted.identity.did)
+                try await stand.follower.begin { _ in
+                    true
+                } blame: { _, _ in
+                } onKept: { _, _ in
+                }
+                let range = try await LogExchange(host: peer).range(
+                    wanted.request(from: 0), from: stand.follower.identity.peerID)
+                #expect(range.entries == wanted.entries.map(\.bytes))
+            }
+        }
+    }
+
+    @Test("An author that begins again too often is kept no further")
+    func beginnings() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var limits = LogFollower.Limits()
+        limits.share.logsPerAuthorMax = 2
+        let identity = identities[0]
+        try await FollowerStand.run(in: folder, following: [identity.did.text], limits) { stand in
+            for beginning in [nil, 1, 2] as [UInt64?] {
+                var author = LogAuthor(identity)
+                author.openedAt = beginning.map { UnixMilliseconds($0) }
+                try author.grow(to: 3, "\(beginning ?? 0) ")
+                let giver = LogGiver(author)
+                try await stand.meeting(identity) { peer in
+                    await giver.serve(on: peer)
+                    await stand.follower.fetch(identity.did)
+                }
+                let isKept = await stand.follower.log(of: identity.did)?.origin.text == author.origin
+                #expect(isKept == (beginning != 2), "\(String(describing: beginning))")
+            }
+            #expect(await stand.follower.obstacle(of: identity.did) == "it began again too often")
+            #expect(await stand.follower.share.total.entries == 6)
+        }
+    }
+
+    @Test("Heads of one author are judged up to a rate")
+    func heads() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let limits = LogFollower.Limits()
+        let (author, marker) = (LogAuthor(), LogAuthor())
+        let node = try await open(0)
+        try await NodeMesh.running([node]) {
+            let clock = ContinuousClock()
+            let begunAt = clock.now
+            try await HostilePeer.meeting([node], as: author.identity) { peer in
+                var grown = author
+                for size in 1...40 {
+                    try grown.grow(to: size)
+                    try await publish(grown, by: peer, to: [node])
+                }
+                // Whoever else is judged after them.
+                try await HostilePeer.meeting([node], as: marker.identity) { other in
+                    var marked = marker
+                    try marked.grow(to: 1)
+                    try await publish(marked, by: other, to: [node])
+                    try await eventually("another's head is judged") {
+                        await node.parts.follower.heads[marker.identity.did] != nil
+                    }
+                }
+                try await eventually("the first heads are judged") {
+                    await node.parts.follower.heads[author.identity.did]?.head.size ?? 0 >= limits.headsBurstMax
+                }
+            }
+            let judged = await node.parts.follower.heads[author.identity.did]?.head.size ?? 0
+            let seconds = Int((clock.now - begunAt) / .seconds(1)) + 1
+            #expect(judged <= limits.headsBurstMax + seconds * limits.headsPerSecondMax)
         }
     }
 
@@ -346,24 +544,21 @@ import Testing
         }
     }
 
-    @Test("A fresh node has a whole log from its author; MESH_SYNC_ENTRIES says how long it is")
-    func figure() async throws {
+    @Test("A fresh node has a whole log from its author, by several ranges")
+    func whole() async throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        let count = ProcessInfo.processInfo.environment["MESH_SYNC_ENTRIES"].flatMap { Int($0) } ?? 1_100
+        let count = 1_100
         var author = LogAuthor(identities[0])
         try author.grow(to: count)
         try await author.write(to: folder.appendingPathComponent("0").path)
         let (first, did) = (try await open(0), author.identity.did)
         let second = try await open(1, following: [did.text])
         try await NodeMesh.running([first, second]) {
-            let clock = ContinuousClock()
-            let begunAt = clock.now
             try await second.swarm.connect(to: first.identity.peerID, addresses: await first.swarm.listenAddresses())
             try await eventually("all of it is here", within: 120) {
                 _ = try await second.syncLogs(of: did.text)
                 return await entries(of: did, at: second) == UInt64(count)
             }
-            print("\(count) entries of a log were fetched, checked and stored in \(clock.now - begunAt)")
             #expect(await second.parts.follower.log(of: did)?.tree == author.tree)
         }
     }

@@ -1,6 +1,7 @@
 import Foundation
 import GossipSub
 import LibP2P
+import LogTesting
 import Logging
 import MerkleLog
 import MeshStore

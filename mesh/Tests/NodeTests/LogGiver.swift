@@ -1,5 +1,6 @@
 import IPLD
 import LibP2P
+import LogTesting
 import MeshTypes
 import Multiformats
 import Receipts

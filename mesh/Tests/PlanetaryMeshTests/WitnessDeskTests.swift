@@ -125,6 +125,21 @@ import Testing
         }
     }
 
+    @Test func anAuthorOfTwoHistoriesIsCosignedNoMore() async throws {
+        try await withStore { store in
+            let desk = desk(store)
+            #expect(try await status(desk, from: 0, to: [1, 2, 3]) == 200)
+            await desk.renounce(Identity.generate().did)
+            #expect(try await status(desk, from: 3, to: [1, 2, 3, 4]) == 200)
+            await desk.renounce(author.did)
+            let answer = await desk.addCheckpoint(try request(from: 4, to: [1, 2, 3, 4, 5]))
+            #expect(answer.status == 403)
+            #expect(
+                String(decoding: answer.body, as: UTF8.self)
+                    == "Its author told two histories of it, which is proved: it is cosigned no more.\n")
+        }
+    }
+
     @Test func aHeadIsCosignedWithTheTime() async throws {
         try await withStore { store in
             let desk = desk(store, at: 1_234)

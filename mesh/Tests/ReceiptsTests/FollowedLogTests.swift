@@ -1,4 +1,5 @@
 import Determinism
+import LogTesting
 import MerkleLog
 import MeshTypes
 import Multiformats
@@ -35,7 +36,7 @@ import Testing
 
     @Test("Ranges of all sizes join to the author's tree, under one head or under heads that grow")
     func ranges() throws {
-        var author = try LogAuthor()
+        var author = try LogAuthor(seed: 1)
         for size in [1, 2, 3, 7, 8, 9, 31] {
             try author.grow(to: size)
             for cut in 1...size {
@@ -43,7 +44,7 @@ import Testing
                 #expect(log.tree == author.tree && log.isComplete)
             }
         }
-        var growing = try LogAuthor(2)
+        var growing = try LogAuthor(seed: 2)
         try growing.grow(to: 5)
         let first = try following(growing, [0..<3])
         #expect(!first.isComplete)
@@ -65,9 +66,32 @@ import Testing
         else { throw LogRangeFault.giver("something") }
     }
 
+    @Test("A head or an entry that is longer than it may be is not taken, and its giver is to blame")
+    func lengths() throws {
+        var author = try LogAuthor(seed: 1)
+        try author.grow(to: 3)
+        let (range, log) = (try author.range(0..<3), try #require(FollowedLog(origin: author.origin)))
+        let longest = author.entries.map(\.bytes.count).max() ?? 0
+        func fault(_ entryBytesMax: Int, _ noteBytesMax: Int) -> LogRangeFault? {
+            var limits = FollowedLog.Limits()
+            (limits.entryBytesMax, limits.noteBytesMax) = (entryBytesMax, noteBytesMax)
+            do throws(LogRangeFault) {
+                _ = try log.taking(range, asked: author.request(from: 0), limits: limits)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(fault(longest, range.note.count) == nil)
+        #expect(fault(longest - 1, range.note.count) == .giver("the range is not the one that was asked for"))
+        #expect(
+            fault(longest, range.note.count - 1)
+                == .giver("the head is not of the log that was asked for, or its author did not sign it"))
+    }
+
     @Test("What the disk has of a log is held against the head that it stands under")
     func damaged() throws {
-        var (author, other) = (try LogAuthor(), try LogAuthor(2))
+        var (author, other) = (try LogAuthor(seed: 1), try LogAuthor(seed: 2))
         try author.grow(to: 9)
         try other.grow(to: 9)
         let range = try author.range(0..<9)
@@ -85,14 +109,14 @@ import Testing
 
     @Test("A proof of two histories has no line but its author's")
     func foreignLines() throws {
-        var (author, other) = (try LogAuthor(), try LogAuthor())
+        var (author, other) = (try LogAuthor(seed: 1), try LogAuthor(seed: 1))
         try author.grow(to: 3)
         try other.grow(to: 3, "other ")
         let (first, second) = (try author.note(), try other.note())
         let fork = try #require(LogFork(first.bytes, second.bytes))
         #expect(try LogFork(verifying: fork.bytes) == fork)
         var cosigned = second
-        let stranger = try LogAuthor(3)
+        let stranger = try LogAuthor(seed: 3)
         let checkpoint = try #require(Checkpoint(text: second.text))
         cosigned.signatures += try checkpoint.signed(with: stranger.identity).signatures
         #expect(cosigned.signatures.count == 2 && LogFork(first.bytes, cosigned.bytes) == nil)
@@ -104,7 +128,7 @@ import Testing
 
     @Test("A head that contradicts the newest one is judged however many its author sends")
     func worthJudging() throws {
-        var (author, other) = (try LogAuthor(), try LogAuthor())
+        var (author, other) = (try LogAuthor(seed: 1), try LogAuthor(seed: 1))
         try author.grow(to: 3)
         try other.grow(to: 3, "other ")
         var heads = KnownHeads()
@@ -120,7 +144,7 @@ import Testing
 
     @Test("Whatever a giver changes is refused, and blames the giver")
     func lies() throws {
-        var (author, other) = (try LogAuthor(), try LogAuthor(2))
+        var (author, other) = (try LogAuthor(seed: 1), try LogAuthor(seed: 2))
         try author.grow(to: 20)
         try other.grow(to: 20)
         let log = try following(author, [0..<8])
@@ -185,7 +209,7 @@ import Testing
                 1 + Int(random.next(upperBound: UInt64(20))), Int(random.next(upperBound: UInt64(20)))
             )
             guard parting < kept else { continue }
-            var author = try LogAuthor()
+            var author = try LogAuthor(seed: 1)
             try author.grow(to: parting)
             var other = author
             try author.grow(to: kept + Int(random.next(upperBound: UInt64(4))))
@@ -203,7 +227,7 @@ import Testing
 
     @Test("An entry that signs another tree than the head has before it is a proof alone")
     func forkAlone() throws {
-        var author = try LogAuthor()
+        var author = try LogAuthor(seed: 1)
         try author.grow(to: 4)
         try author.anchor("4") { $0.root = MerkleHash.empty.bytes }
         try author.grow(to: 6)
@@ -228,10 +252,10 @@ import Testing
 
     @Test("What contradicts nothing is no proof of two histories")
     func noForks() throws {
-        var author = try LogAuthor()
+        var author = try LogAuthor(seed: 1)
         try author.grow(to: 5)
         let first = try author.note().bytes
-        var other = try LogAuthor(2)
+        var other = try LogAuthor(seed: 2)
         try other.grow(to: 5)
         try author.grow(to: 6)
         #expect(LogFork(first, try author.note().bytes) == nil)
@@ -250,7 +274,7 @@ import Testing
 
     @Test("A log that began again takes the place of the earlier one, and never the other way round")
     func begunAgain() throws {
-        var author = try LogAuthor()
+        var author = try LogAuthor(seed: 1)
         try author.grow(to: 3)
         let log = try following(author, [0..<3])
         var again = author
@@ -271,7 +295,7 @@ import Testing
         var limits = KnownHeads.Limits()
         limits.authorsMax = 3
         var heads = KnownHeads(limits: limits)
-        var author = try LogAuthor()
+        var author = try LogAuthor(seed: 1)
         try author.grow(to: 2)
         let did = author.identity.did
         func heard(_ note: SignedNote, of who: DID, _ heads: inout KnownHeads) -> String {
@@ -291,10 +315,10 @@ import Testing
         #expect(heard(try author.note(), of: did, &heads) == "newest" && heard(early, of: did, &heads) == "old")
         #expect(heard(try other.note(), of: did, &heads) == "fork")
         var forged = try author.note()
-        forged.signatures[0] = try LogAuthor(9).note().signatures[0]
+        forged.signatures[0] = try LogAuthor(seed: 9).note().signatures[0]
         #expect(heard(forged, of: did, &heads) == "bad")
         for seed in 2...9 as ClosedRange<UInt8> {
-            var stranger = try LogAuthor(seed)
+            var stranger = try LogAuthor(seed: seed)
             try stranger.grow(to: 1)
             #expect(heard(try stranger.note(), of: did, &heads) == "bad")
             #expect(heard(try stranger.note(), of: stranger.identity.did, &heads) == "newest")

@@ -16,8 +16,8 @@ struct DAGGroup: AsyncParsableCommand {
             + "signs the log's head; whoever signs two that are not of one history has given a proof of it. "
             + "docs/anchoring.md in the repository says more.",
         subcommands: [
-            Log.self, Heads.self, Prove.self, Verify.self, Witness.self, Logs.self, Sync.self, Forks.self, Export.self,
-            Watch.self,
+            Log.self, Heads.self, Prove.self, Verify.self, Witness.self, Logs.self, Sync.self, Forget.self, Forks.self,
+            Export.self, Watch.self,
         ])
 
     /// `mesh dag log`.
@@ -51,7 +51,7 @@ struct DAGGroup: AsyncParsableCommand {
             } else {
                 console.out(DAGGroup.listing(entries))
             }
-            if let author, try await node.logForks().contains(where: { $0.author == author }) {
+            if let author, try await !node.logForks(of: author, after: nil, limit: 1).isEmpty {
                 console.note("Its author told two histories; mesh dag forks --author \(author) prints the proof.")
             }
             return .success

@@ -67,6 +67,30 @@ extension DAGGroup {
         }
     }
 
+    /// `mesh dag forget`.
+    struct Forget: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove what is kept of the logs of an author that is not followed.",
+            discussion: "Proofs that it told two histories stay. Whoever is followed again is fetched again.")
+
+        @OptionGroup var global: GlobalOptions
+
+        @Argument(help: ArgumentHelp("Whose logs.", valueName: "did"))
+        var author: String
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            let gone = try await global.node.forgetLog(of: author)
+            if global.json {
+                try console.json(gone)
+            } else if gone.entries == 0 {
+                console.note("Nothing is kept of a log of that author; mesh dag logs lists what is.")
+            } else {
+                console.out("Removed \(Readable.count(gone.entries)) entries, \(Readable.bytes(gone.bytes)).\n")
+            }
+            return .success
+        }
+    }
+
     /// `mesh dag forks`.
     struct Forks: MeshCommand {
         static let configuration = CommandConfiguration(
@@ -81,8 +105,19 @@ extension DAGGroup {
         @Option(help: ArgumentHelp("Print the proof about this author.", valueName: "did"))
         var author: String?
 
+        /// Proofs of one question.
+        static let pageForks = 50
+
         func perform(_ console: Console) async throws -> ExitCode {
-            let forks = try await global.node.logForks().filter { author == nil || $0.author == author }
+            let node = global.node
+            let own = try await node.status().did
+            var forks = try await node.logForks(of: author, after: nil, limit: Self.pageForks)
+            var last = forks.count
+            while last == Self.pageForks, let after = forks.last?.author {
+                let page = try await node.logForks(of: author, after: after, limit: Self.pageForks)
+                last = page.count
+                forks += page
+            }
             if global.json {
                 try console.json(forks)
             } else if let author {
@@ -94,6 +129,11 @@ extension DAGGroup {
                 console.note("This node has no proof that somebody told two histories.")
             } else {
                 for fork in forks { console.out(Terminal.safe("\(fork.author): \(fork.place)") + "\n") }
+                if forks.contains(where: { $0.author == own }) {
+                    console.note(
+                        "One of them is about this node: a copy of its home or key runs elsewhere, or did. "
+                            + "docs/anchoring.md says what to do.")
+                }
             }
             return .success
         }
@@ -226,19 +266,20 @@ extension DAGGroup {
         func perform(_ console: Console) async throws -> ExitCode {
             let node = global.node
             let own = try await node.status().did
+            // How far each log was shown, by its name: a log that begins again has another.
             var places: [String: UInt64] = [:]
-            for (who, size) in try await sizes(own, node) { places[who] = size }
+            for log in try await sizes(own, node) { places[log.origin] = log.size }
             while true {
                 try await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
-                for (who, size) in try await sizes(own, node) {
-                    var next = places[who] ?? 0
-                    while next < size {
-                        let page = try await node.logBlocks(of: who, from: next, limit: Export.pageEntries)
+                for log in try await sizes(own, node) {
+                    var next = places[log.origin] ?? 0
+                    while next < log.size {
+                        let page = try await node.logBlocks(of: log.author, from: next, limit: Export.pageEntries)
                         guard let last = page.last else { break }
                         for entry in page { try show(entry, console) }
                         next = last.number + 1
                     }
-                    places[who] = next
+                    places[log.origin] = next
                 }
             }
         }
@@ -254,13 +295,16 @@ extension DAGGroup {
         }
 
         /// How many entries each log has.
-        private func sizes(_ own: String, _ node: NodeClient) async throws -> [(String, UInt64)] {
-            var sizes: [(String, UInt64)] = []
+        private func sizes(
+            _ own: String, _ node: NodeClient
+        ) async throws -> [(author: String, origin: String, size: UInt64)] {
+            var sizes: [(author: String, origin: String, size: UInt64)] = []
             if author == nil || author == own {
-                sizes.append((own, try await node.log(below: nil, limit: 1).first.map { $0.number + 1 } ?? 0))
+                let newest = try await node.log(below: nil, limit: 1).first
+                sizes.append((own, own, newest.map { $0.number + 1 } ?? 0))
             }
             for log in try await node.followedLogs() where author == nil || author == log.author {
-                sizes.append((log.author, log.entries))
+                sizes.append((log.author, log.origin ?? log.author, log.entries))
             }
             return sizes
         }
