@@ -272,7 +272,7 @@ let tests: [Target] = [
         "CrashTests",
         [
             "Multiformats", "PeerIdentity", "LibP2P", "IPLD", "MerkleLog", "MeshTypes", "JobMarket", "CWasmtime",
-            "MeshStore", "NodeAPITesting", "NodeSetup", "SignedObjects", "Workflows", External.grdb,
+            "MeshStore", "NodeAPI", "NodeAPITesting", "NodeSetup", "SignedObjects", "Workflows", External.grdb,
             External.logging, "mesh",
         ]),
     meshTests(
