@@ -177,9 +177,10 @@ struct Neighbourhood: Sendable {
     /// Connects to an address; returns the peer that answered.
     func connect(_ address: Multiaddr) async throws(NodeServiceError) -> KnownPeer {
         let before = address.peerID.map { parts.swarm.connectionAddresses(to: $0) } ?? []
+        let events = await parts.swarm.peerEvents()
         do {
             let answering = try await parts.swarm.dial(address)
-            guard await lasts(answering) else { throw ClosedAtOnce(peer: answering) }
+            guard await lasts(answering, by: events) else { throw ClosedAtOnce(peer: answering) }
             var known = await peer(answering, isConnected: true, nil)
             let after = parts.swarm.connectionAddresses(to: answering)
             known.connections = after
@@ -211,18 +212,31 @@ struct Neighbourhood: Sendable {
 
     /// Whether a new connection lasts for a round trip. Who is banned there, or one too many, gets through this node's
     /// half of the handshake, and no further.
-    private func lasts(_ peer: PeerID) async -> Bool {
-        do {
-            _ = try await parts.swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds)
-            return true
-        } catch is StreamError {
+    ///
+    /// - Parameter events: what happened to peers since before it was made.
+    private func lasts(_ peer: PeerID, by events: AsyncStream<PeerEvent>) async -> Bool {
+        if await answers(peer) { return true }
+        // A ping may also break off with one of two connections, where each side made one, or because the peer takes
+        // none: it is connected all the same if another gets through, or if it is not gone soon.
+        return await withTaskGroup(of: Bool?.self) { group in
+            group.addTask {
+                for await case .disconnected(peer) in events { return false }
+                return nil
+            }
+            group.addTask { await self.answers(peer) ? true : nil }
+            group.addTask {
+                let isOver = (try? await Task.sleep(for: .milliseconds(DirectMessages.doubtMilliseconds))) != nil
+                return isOver ? self.parts.swarm.isConnected(peer) : nil
+            }
+            defer { group.cancelAll() }
+            for await verdict in group { if let verdict { return verdict } }
             return false
-        } catch OpenStreamError.connectionLost, OpenStreamError.dialFailed {
-            return false
-        } catch {
-            // A peer that does not answer pings and stays is connected all the same.
-            return parts.swarm.isConnected(peer)
         }
+    }
+
+    /// Whether a ping comes back.
+    private func answers(_ peer: PeerID) async -> Bool {
+        (try? await parts.swarm.ping(peer, timeoutMilliseconds: DirectMessages.doubtMilliseconds)) != nil
     }
 
     /// Whether an address names this node, or is one at which it listens.
