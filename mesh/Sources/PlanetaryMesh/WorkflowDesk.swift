@@ -30,6 +30,9 @@ actor WorkflowDesk {
         var watchersMax = 256
         /// How long such a call waits, in milliseconds.
         var watchMilliseconds = 10_000
+        /// Closed workflows that were asked for last: each is here with all its items, so that its pages are read from
+        /// its journal once.
+        var closedMax = 4
     }
 
     private struct Open {
@@ -52,6 +55,12 @@ actor WorkflowDesk {
     private let end: NodeEnd
     private let limits: Limits
     private var open: [CID: Open] = [:]
+    /// Closed workflows that were asked for, the last one at the end.
+    private var closed: [Open] = []
+    /// How often a workflow was taken up, which may change what a reader of its journal has not seen.
+    private var takenUp = 0
+    /// Journals that were read, for tests.
+    private(set) var journalsRead = 0
     /// Who waits for something to happen to which workflow, each under a number of its own.
     private var watchers: [Int: (id: CID, sink: AsyncStream<Void>.Continuation)] = [:]
     private var watchersBegun = 0
@@ -89,7 +98,7 @@ actor WorkflowDesk {
         for row in rows {
             // One that cannot be read must not keep the others from going on.
             guard let recalled = await readable(row), open[row.id] == nil else { continue }
-            open[row.id] = recalled
+            takeUp(recalled)
             for effect in recalled.plan.again() { workIn.yield((row.id, effect)) }
         }
     }
@@ -113,6 +122,7 @@ actor WorkflowDesk {
 
     /// A workflow as its journal says.
     private func recalled(_ row: WorkflowRow) async throws(NodeServiceError) -> Open {
+        journalsRead += 1
         let journal = try await stored { () throws(MeshStoreError) in
             try await StoredWorkflows(parts.store).journal(of: row.id)
         }
@@ -166,7 +176,7 @@ actor WorkflowDesk {
             submittedAt: manifest.submittedAt.value)
         var run = WorkflowRun(signed.cid, manifest, plan: plan)
         let effects = run.begin()
-        open[signed.cid] = Open(row: row, run: run)
+        takeUp(Open(row: row, run: run))
         do throws(NodeServiceError) {
             // What is written later is on the disk later: no job is there before its workflow.
             try await commit([.workflow(row)], of: CrashPoint.Event(.begun, leaving: run.plan.status)) {
@@ -214,9 +224,33 @@ actor WorkflowDesk {
     private func known(_ id: CID) async throws(NodeServiceError) -> Open {
         if let open = open[id] { return open }
         let row = try await stored { () throws(MeshStoreError) in try await StoredWorkflows(parts.store).row(id) }
-        if let row { return try await recalled(row) }
-        throw NodeServiceError(
-            .jobNotFound, "This node knows no workflow \(id).", hint: "See mesh workflow ls for those that it knows.")
+        guard let row else {
+            throw NodeServiceError(
+                .jobNotFound, "This node knows no workflow \(id).",
+                hint: "See mesh workflow ls for those that it knows.")
+        }
+        if let open = open[id] { return open }
+        if let index = closed.firstIndex(where: { $0.row.id == id }) {
+            let kept = closed.remove(at: index)
+            closed.append(kept)
+            return kept
+        }
+        let before = takenUp
+        let recalled = try await recalled(row)
+        if let open = open[id] { return open }
+        // Not if it may have been resumed and closed again meanwhile.
+        if recalled.plan.isClosed, takenUp == before, !closed.contains(where: { $0.row.id == id }) {
+            closed.append(recalled)
+            if closed.count > limits.closedMax { closed.removeFirst() }
+        }
+        return recalled
+    }
+
+    /// Has a workflow go on from here, whatever was known of it.
+    private func takeUp(_ workflow: Open) {
+        takenUp += 1
+        closed.removeAll { $0.row.id == workflow.row.id }
+        open[workflow.row.id] = workflow
     }
 
     func view(_ id: CID) async throws(NodeServiceError) -> WorkflowView {
@@ -333,7 +367,7 @@ actor WorkflowDesk {
                 hint: "See mesh workflow show \(id).")
         }
         let write = StoreWrite.workflowEvent(id: id, bytes: try Self.encoded(event))
-        open[id] = known
+        takeUp(known)
         for effect in effects { workIn.yield((id, effect)) }
         changed(id)
         let status = known.plan.status

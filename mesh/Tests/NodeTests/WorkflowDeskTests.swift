@@ -88,6 +88,126 @@ struct WorkflowDeskTests {
         }
     }
 
+    /// A workflow that is closed on the disk: so many items, each of which has ended and paid.
+    private func closed(_ key: String, items: Int, on node: MeshNode) async throws -> CID {
+        var definition = definition(key)
+        definition.stages[0].forEach = .range(from: 1, through: Int64(items))
+        let manifest = WorkflowManifest(
+            definition: definition, originatorDID: node.identity.did, key: key, submittedAt: NodeClock.wallClock)
+        let signed = try SignedObject.sign(manifest, with: node.identity)
+        var run = WorkflowRun(signed.cid, manifest, plan: try WorkflowPlan(definition))
+        _ = run.begin()
+        var events: [PlanEvent] = []
+        for item in 0..<items {
+            let job = CID.hashing(Array("\(key)/\(item)".utf8), codec: .dagCBOR)
+            let end = ChildEnd(
+                .exited(code: 0), jobID: job, receiptCID: job,
+                outputs: [ChildOutput(name: "stdout", cid: job, isFolder: false)], paid: 1)
+            events.append(.ended(ChildKey(stage: "a", item: item, attempt: 0), end))
+        }
+        events.append(.receiptSigned(signed.cid))
+        for event in events { _ = run.tell(event) }
+        try #require(run.plan.isClosed)
+        let row = WorkflowRow(
+            id: signed.cid, key: key, manifest: signed.bytes, status: run.plan.status.rawValue, isOver: true,
+            submittedAt: manifest.submittedAt.value)
+        try await node.store.commit(
+            [.workflow(row)] + events.map { .workflowEvent(id: signed.cid, bytes: try WorkflowRun.entry($0)) })
+        return signed.cid
+    }
+
+    /// All items of a workflow, by pages.
+    private func items(of id: CID, at desk: WorkflowDesk, pages limit: Int) async throws -> [WorkflowItemView] {
+        var (query, all) = (WorkflowItemQuery(limit: limit), [WorkflowItemView]())
+        while true {
+            let page = try await desk.items(of: id, query)
+            all += page
+            guard page.count == limit, let last = page.last?.place else { return all }
+            query.after = last
+        }
+    }
+
+    @Test("The pages of a closed workflow cost one reading of its journal, and closedMax of them are kept")
+    func closedPages() async throws {
+        try await NodeMesh.run(prices: [10]) { mesh in
+            let node = mesh.originator
+            var limits = WorkflowDesk.Limits()
+            limits.closedMax = 2
+            let desk = WorkflowDesk(parts: node.parts, end: node.end, limits: limits)
+            let count = ProcessInfo.processInfo.environment["MESH_WORKFLOW_ITEMS"].flatMap { Int($0) } ?? 200
+            let first = try await closed("first", items: count, on: node)
+            let clock = ContinuousClock()
+            let began = clock.now
+            let size = max(1, count / 10)
+            _ = try await desk.items(of: first, WorkflowItemQuery(limit: size))
+            let read = clock.now
+            let all = try await items(of: first, at: desk, pages: size)
+            print("\(count) items: the first page took \(read - began), then ten of them \(clock.now - read)")
+            #expect(all.count == count && all.allSatisfy { $0.phase == "done" })
+            #expect(await desk.journalsRead == 1)
+            #expect(try await desk.view(first).isOver)
+            #expect(await desk.journalsRead == 1)
+            // With two more the eldest is read again.
+            let others = [try await closed("b", items: 3, on: node), try await closed("c", items: 3, on: node)]
+            for id in others + others { #expect(try await items(of: id, at: desk, pages: 2).count == 3) }
+            #expect(await desk.journalsRead == 3)
+            _ = try await desk.view(first)
+            #expect(await desk.journalsRead == 4)
+            // One that is taken up again, and one that the store has let go, are not what was kept of them.
+            await #expect(throws: NodeServiceError.self) { try await desk.obey(.resume, of: first) }
+            #expect(try await desk.view(first).isOver)
+            try await forget(others[1], in: node)
+            await #expect(throws: NodeServiceError.self) { try await desk.view(others[1]) }
+        }
+    }
+
+    @Test("A closed workflow that is resumed is what it is now, not what was kept of it")
+    func resumedAfterReading() async throws {
+        func configure(_: Int, _ configuration: inout NodeConfiguration) {
+            configuration.limits.blockBytesMax = 100_000
+        }
+        try await NodeMesh.run(prices: [10], configure: configure) { mesh in
+            let node = mesh.originator
+            let ballast = [UInt8](repeating: 7, count: 99_000)
+            try await node.store.commit([
+                .block(cid: CID.hashing(ballast, codec: .raw), bytes: ballast, pinned: true)
+            ])
+            var limits = WorkflowDesk.Limits()
+            (limits.run.submissionsMax, limits.pauseMilliseconds) = (1, 1)
+            let desk = WorkflowDesk(parts: node.parts, end: node.end, limits: limits)
+            let begun = try await desk.begin(WorkflowSubmission(definition: definition(), key: "k"))
+            let id = try #require(try? CID(parsing: begun.workflowID))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.run(on: node) }
+                func closed(past version: UInt64) async throws -> WorkflowView {
+                    try await eventually("the workflow is closed") {
+                        let view = try await desk.view(id)
+                        return view.isOver && view.version > version
+                    }
+                    return try await desk.view(id)
+                }
+                let first = try await closed(past: 0)
+                let read = await desk.journalsRead
+                #expect(try await desk.view(id) == first)
+                #expect(await desk.journalsRead == read)
+                #expect(try await !desk.obey(.resume, of: id).isOver)
+                let second = try await closed(past: first.version)
+                #expect(second.receiptCID != first.receiptCID && second.status == .failed)
+                group.cancelAll()
+            }
+        }
+    }
+
+    private func forget(_ id: CID, in node: MeshNode) async throws {
+        // As the store lets go of the eldest beyond its bound.
+        let ended = (0..<node.store.limits.endedWorkflowsMax).map { number in
+            WorkflowRow(
+                id: CID.hashing(Array("e\(number)".utf8), codec: .dagCBOR), key: "e\(number)", manifest: [1],
+                status: WorkflowStatus.failed.rawValue, isOver: true, submittedAt: 1)
+        }
+        try await node.store.commit(ended.flatMap { [.workflowEvent(id: $0.id, bytes: [1]), .workflow($0)] })
+    }
+
     @Test("A call waits until something happens to its workflow, watchersMax of them at a time")
     func watching() async throws {
         try await NodeMesh.run(prices: [10]) { mesh in
