@@ -65,6 +65,31 @@ struct StorageTests {
         }
     }
 
+    @Test("Blocks of a file whose rest never came go when room is needed, or at once with mesh gc")
+    func brokenOff() async throws {
+        let path = "/tmp/mn-\(UUID().uuidString.prefix(8))"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let node = try await NodeMesh.open(path, try Self.configuration(blockBytesMax: 800_000))
+        func part(_ number: Int) -> ContentBlock {
+            let bytes = [UInt8](repeating: UInt8(number), count: 100_000)
+            return ContentBlock(cid: CID.hashing(bytes, codec: .raw), bytes: bytes)
+        }
+        try await NodeMesh.running([node]) {
+            let whole = try await node.add([UInt8](repeating: 255, count: 50_000)).cid
+            // More than there is room for, by uploads that broke off before their end: nothing of it is pinned.
+            for number in 0..<30 {
+                try await node.put([part(number)])
+                try await node.store.persisted()
+                #expect(try #require(try await node.status().storage?.blockBytes) <= 800_000)
+            }
+            #expect(try await node.status().storage?.state == "open")
+            let gone = try await node.collectGarbage()
+            #expect(gone.blocks > 0 && gone.bytes == gone.blocks * 100_000)
+            #expect(try await node.status().storage?.blockBytes == 50_000)
+            #expect(try await node.get(CID(named: whole, "file")).count == 50_000)
+        }
+    }
+
     private static func expect(_ code: NodeServiceError.Code, _ body: () async throws -> Void) async {
         do {
             try await body()
