@@ -449,7 +449,7 @@ struct NodeRoutes: Sendable {
     private func status() async throws -> NodeStatus {
         var status = try await service.status()
         status.gateway = await gateway?.status()
-        status.apiAddress = web?.address
+        (status.apiAddress, status.apiCertificate) = (web?.address, web?.fingerprint)
         return status
     }
 

@@ -40,6 +40,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
 
     /// Where its API listens on TCP, as a URL; nil if it does not.
     package var apiAddress: String?
+    /// The certificate with which its API speaks TLS, by the SHA-256 of its DER in hexadecimal digits; nil without TLS.
+    package var apiCertificate: String?
     /// When a home that was restored from a backup began the chain of its receipts again, in milliseconds since the
     /// Unix epoch; nil if it is no such home, or the node is of an older version.
     package var restoredAtMilliseconds: UInt64?
@@ -218,6 +220,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case keyWarning = "key_warning"
         case runIsolation = "run_isolation"
         case apiAddress = "api_address"
+        case apiCertificate = "api_certificate"
         case restoredAtMilliseconds = "restored_at_ms"
     }
 }

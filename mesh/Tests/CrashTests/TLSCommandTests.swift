@@ -134,10 +134,12 @@ struct TLSCommandTests {
         for (from, to) in [(otherCertificate, certificate), (otherKey, key)] {
             try Data(contentsOf: URL(filePath: from)).write(to: URL(filePath: to))
         }
+        #expect(try node.run(["doctor"]).output.contains("has the one before. Have it read with mesh config reload."))
         node.signal(SIGHUP)
         try eventually("the new certificate is taken") {
             try ask(node, port: port, trusting: otherCertificate).status == 0
         }
+        #expect(try node.run(["doctor"]).output.contains("the API's is good until"))
         try Data("nothing".utf8).write(to: URL(filePath: certificate))
         let doctor = try node.run(["doctor"])
         #expect(doctor.output.contains("has no certificate in PEM"), "\(doctor)")

@@ -1,4 +1,5 @@
 import Foundation
+import MeshHTTP
 import Multiformats
 import NodeAPI
 import NodeAPITesting
@@ -97,7 +98,8 @@ struct DoctorTests {
         let now = Date(timeIntervalSince1970: 1_900_000_000)
         for (days, verdict) in [(15, DoctorFinding.Verdict.ok), (13, .warn)] {
             let certificate = try changed {
-                ($0.now, $0.certificate) = (now, .success(now.addingTimeInterval(Double(days) * 86_400)))
+                let end = now.addingTimeInterval(Double(days) * 86_400)
+                ($0.now, $0.certificate) = (now, .success(CertificateFacts(end: end, fingerprint: "aa")))
             }
             #expect(certificate.check == "certificate" && certificate.verdict == verdict, "\(certificate)")
             let until = days == 15 ? "2030-04-01T17:46:40Z" : "2030-03-30T17:46:40Z"
@@ -109,6 +111,31 @@ struct DoctorTests {
             facts.configuration = .failure(NodeServiceError(.configurationInvalid, "It is no JSON.", hint: "Mend it."))
         }
         #expect(all.contains(.bad("config", "It is no JSON", "Mend it.")))
+    }
+
+    @Test("A certificate that is for another host than clients call it, or that the node has not read yet, is told")
+    func certificates() throws {
+        let now = Date(timeIntervalSince1970: 1_900_000_000)
+        func finding(_ listen: String, name: String?, running: String?, _ names: [String]) throws -> DoctorFinding? {
+            try findings { facts in
+                var configuration = try facts.configuration.get()
+                (configuration.api.listen, configuration.api.name) = (listen, name)
+                facts.configuration = .success(configuration)
+                try status(&facts) { $0.apiCertificate = running }
+                var known = CertificateFacts(end: now.addingTimeInterval(90 * 86_400), fingerprint: "aa")
+                (known.names, known.addresses) = (names, [[192, 0, 2, 1]])
+                (facts.now, facts.certificate) = (now, .success(known))
+            }.first { $0.check == "certificate" }
+        }
+        let sound = try finding("0.0.0.0:4443", name: "a.org", running: "aa", ["b.org", "a.org"])
+        #expect(sound?.verdict == .ok)
+        let other = try finding("0.0.0.0:4443", name: "a.org", running: "aa", ["b.org"])
+        #expect(other?.verdict == .warn && other?.detail.contains("is not for a.org") == true)
+        // Without a name it is the address that clients call.
+        #expect(try finding("192.0.2.1:4443", name: nil, running: nil, [])?.verdict == .ok)
+        #expect(try finding("192.0.2.2:4443", name: nil, running: nil, [])?.detail.contains("192.0.2.2") == true)
+        let old = try finding("0.0.0.0:4443", name: "a.org", running: "bb", ["a.org"])
+        #expect(old?.verdict == .warn && old?.remedy == "Have it read with mesh config reload.")
     }
 
     @Test("What is wrong with the node and its clock is told")

@@ -79,7 +79,7 @@ struct TLSTests {
     private static let logger = Logger(label: "test")
 
     private static func certificate(_ identity: TLSIdentity = TLSSamples.identity()) throws -> WebCertificate {
-        try WebCertificate(logger: logger) { () throws(NodeServiceError) in identity }
+        try WebCertificate(for: name, logger: logger) { () throws(NodeServiceError) in identity }
     }
 
     private func ask(
@@ -283,14 +283,49 @@ struct TLSTests {
             #expect(error?.message.contains(sentence) == true, "\(error as Any)")
             #expect(error?.code == .configurationInvalid && error?.hint != nil)
         }
-        let end = try WebCertificate.end(of: TLSSamples.identity(), at: now)
-        #expect(end.formatted(.iso8601) == "2126-11-05T12:49:31Z")
+        let facts = try WebCertificate.facts(of: TLSSamples.identity(), at: now)
+        #expect(facts.end.formatted(.iso8601) == "2126-11-05T12:49:31Z")
+        // As `openssl x509 -fingerprint -sha256` has it.
+        #expect(facts.fingerprint == "031a4181a33593603d9c0d862d752349d89ae3edb2414caff9d63d2a30be8f44")
+    }
+
+    @Test("A certificate is for the names and addresses in it, for one label where it has a star, and for nothing else")
+    func hosts() throws {
+        var facts = try WebCertificate.facts(
+            of: TLSSamples.identity(), at: Date(timeIntervalSince1970: 1_900_000_000))
+        for host in [Self.name, "NODE.example.org", "127.0.0.1"] { #expect(facts.isFor(host), "\(host)") }
+        for host in ["example.org", "a.node.example.org", "127.0.0.2", "::1", "", "node.example.org."] {
+            #expect(!facts.isFor(host), "\(host)")
+        }
+        facts.names = ["*.example.org", "*"]
+        facts.addresses = [[0x20, 0x01, 0x0D, 0xB8] + [UInt8](repeating: 0, count: 11) + [1]]
+        for host in ["a.example.org", "2001:db8::1", "2001:DB8:0::1"] { #expect(facts.isFor(host), "\(host)") }
+        for host in ["example.org", "a.b.example.org", ".example.org", "org", "1.2.3.4"] {
+            #expect(!facts.isFor(host), "\(host)")
+        }
+    }
+
+    @Test("One that is for another name is told of in the log, at the start and when it is read again")
+    func otherName() throws {
+        let (logger, lines) = RecordedLog.logger()
+        let files = NIOLockedValueBox(TLSSamples.identity())
+        let certificate = try WebCertificate(for: "other.example.org", logger: logger) {
+            () throws(NodeServiceError) in files.withLockedValue { $0 }
+        }
+        func warnings() -> Int { lines.withLockedValue { $0.count { $0.contains("name=other.example.org") } } }
+        #expect(warnings() == 1)
+        try certificate.renew()
+        #expect(warnings() == 2)
+        _ = try WebCertificate(for: Self.name, logger: logger) {
+            () throws(NodeServiceError) in files.withLockedValue { $0 }
+        }
+        #expect(warnings() == 2)
     }
 
     @Test("A renewed certificate is for the next connections; where it cannot be used, the one before stays")
     func renewal() async throws {
         let files = NIOLockedValueBox(TLSSamples.identity())
-        let certificate = try WebCertificate(logger: Self.logger) { () throws(NodeServiceError) in
+        let certificate = try WebCertificate(for: Self.name, logger: Self.logger) { () throws(NodeServiceError) in
             files.withLockedValue { $0 }
         }
         try await WebScene.run(name: Self.name, certificate: certificate) { scene in

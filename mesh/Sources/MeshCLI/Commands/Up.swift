@@ -120,7 +120,9 @@ struct Up: NodeOpeningCommand {
             WebServer(
                 service: node, changes: node, host: place.host, port: place.port, name: configuration.api.name,
                 certificate: try TLSFiles(configuration.api).map { files in
-                    try WebCertificate(logger: logger) { () throws(NodeServiceError) in try files.read() }
+                    try WebCertificate(for: configuration.api.name ?? place.host, logger: logger) {
+                        () throws(NodeServiceError) in try files.read()
+                    }
                 }, tokens: try APITokens.obtain(in: home), limits: limits, gateway: gateway, logger: logger)
         }
         let server = MeshHTTPServer(

@@ -1,4 +1,5 @@
 import Foundation
+import MeshHTTP
 import Multiformats
 import NodeAPI
 import NodeSetup
@@ -67,9 +68,20 @@ struct Doctor {
         switch facts.certificate {
         case nil: return nil
         case .failure(let error)?: return failed("certificate", error)
-        case .success(let end)?:
-            let detail = "the API's is good until \(end.formatted(.iso8601))"
-            guard end.timeIntervalSince(facts.now) < Double(Self.certificateDays) * 86_400 else {
+        case .success(let known)?:
+            let host = settings.flatMap { $0.api.name ?? $0.api.place?.host }
+            if let host, !known.isFor(host) {
+                return .warn(
+                    "certificate", "the API's is not for \(host), as clients call it, so they turn away",
+                    "Get one with that name in it (subjectAltName), or change api.name.")
+            }
+            if let running = status?.apiCertificate, running != known.fingerprint {
+                return .warn(
+                    "certificate", "the API's was renewed, and the node that runs has the one before",
+                    "Have it read with mesh config reload.")
+            }
+            let detail = "the API's is good until \(known.end.formatted(.iso8601))"
+            guard known.end.timeIntervalSince(facts.now) < Double(Self.certificateDays) * 86_400 else {
                 return .ok("certificate", detail)
             }
             return .warn("certificate", "\(detail), soon", "Renew it, and have it read with mesh config reload.")

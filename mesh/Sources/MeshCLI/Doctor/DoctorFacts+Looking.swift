@@ -34,7 +34,7 @@ extension DoctorFacts {
         facts.places = places(configuration, status)
         facts.contacts = contacts(configuration.bootstrap)
         facts.certificate = TLSFiles(configuration.api).map { files in
-            Result { () throws(NodeServiceError) in try WebCertificate.end(of: try files.read(), at: facts.now) }
+            Result { () throws(NodeServiceError) in try WebCertificate.facts(of: try files.read(), at: facts.now) }
         }
         return facts
     }

@@ -1,4 +1,5 @@
 import Foundation
+import MeshHTTP
 import Multiformats
 import NodeAPI
 import NodeSetup
@@ -36,8 +37,8 @@ struct DoctorFacts {
     var key: Result<Bool, NodeServiceError>
     /// Why a token cannot be used; nil where all can, or there are none.
     var tokenFault: NodeServiceError?
-    /// When the API's TLS certificate ends, or why it cannot be used; nil where there is none.
-    var certificate: Result<Date, NodeServiceError>?
+    /// What the API's TLS certificate is, by its file, or why it cannot be used; nil where there is none.
+    var certificate: Result<CertificateFacts, NodeServiceError>?
     var now = Date()
     var configuration: Result<NodeConfiguration, NodeServiceError>
     /// Whether config.json was changed after the node started.

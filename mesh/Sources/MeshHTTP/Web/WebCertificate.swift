@@ -1,5 +1,6 @@
 package import Foundation
 package import Logging
+import Multiformats
 import NIOSSL
 package import NodeAPI
 import Synchronization
@@ -8,31 +9,63 @@ import Synchronization
 /// are made from then on get the new one.
 package final class WebCertificate: Sendable {
     private let read: @Sendable () throws(NodeServiceError) -> TLSIdentity
+    private let host: String
     private let logger: Logger
-    private let current: Mutex<NIOSSLContext>
+    private let current: Mutex<Loaded>
+    /// Who reads it again does so alone: what was read last is what stays.
+    private let renewing = Mutex(())
+
+    /// What was read: what connections are made with, and what it is.
+    private struct Loaded: Sendable {
+        let context: NIOSSLContext
+        let facts: CertificateFacts
+    }
 
     /// Reads the certificate for the first time; refuses one that no client could take.
+    ///
+    /// - Parameter host: what clients call the node, as the certificate should; one that does not is told of in the
+    ///   log.
     package init(
-        logger: Logger, reading read: @escaping @Sendable () throws(NodeServiceError) -> TLSIdentity
+        for host: String, logger: Logger,
+        reading read: @escaping @Sendable () throws(NodeServiceError) -> TLSIdentity
     ) throws(NodeServiceError) {
-        (self.read, self.logger) = (read, logger)
-        current = Mutex(try Self.context(try read(), at: Date()))
+        (self.read, self.host, self.logger) = (read, host, logger)
+        current = Mutex(try Self.loaded(try read()))
+        tellOfHost()
     }
 
     /// What the next connection is set up with.
-    var context: NIOSSLContext { current.withLock { $0 } }
+    var context: NIOSSLContext { current.withLock { $0.context } }
+
+    /// What it is, by its SHA-256.
+    var fingerprint: String { current.withLock { $0.facts.fingerprint } }
 
     /// Reads the certificate again; where it cannot be used, the one before stays.
     package func renew() throws(NodeServiceError) {
         do throws(NodeServiceError) {
-            let next = try Self.context(try read(), at: Date())
-            current.withLock { $0 = next }
+            try renewing.withLock { _ throws(NodeServiceError) in
+                let next = try Self.loaded(try read())
+                current.withLock { $0 = next }
+            }
             logger.info("The API's TLS certificate was read again.")
+            tellOfHost()
         } catch {
             logger.warning("The API goes on with the TLS certificate that it has.", metadata: ["reason": "\(error)"])
             throw NodeServiceError(
                 error.code, "The API goes on with the TLS certificate that it has. \(error.message)", hint: error.hint)
         }
+    }
+
+    private func tellOfHost() {
+        guard !current.withLock({ $0.facts.isFor(host) }) else { return }
+        logger.warning(
+            "The API's TLS certificate is not for the name that clients call it, so they turn away.",
+            metadata: ["name": "\(host)"])
+    }
+
+    private static func loaded(_ identity: TLSIdentity) throws(NodeServiceError) -> Loaded {
+        let now = Date()
+        return Loaded(context: try context(identity, at: now), facts: try facts(of: identity, at: now))
     }
 
     /// What TLS connections are made with: TLS 1.2 and 1.3, HTTP/1.1.
@@ -66,11 +99,27 @@ package final class WebCertificate: Sendable {
         }
     }
 
-    /// When a certificate ends; refuses one that no client could take.
-    package static func end(of identity: TLSIdentity, at date: Date) throws(NodeServiceError) -> Date {
+    /// What a certificate is; refuses one that no client could take.
+    package static func facts(of identity: TLSIdentity, at date: Date) throws(NodeServiceError) -> CertificateFacts {
         _ = try context(identity, at: date)
-        let leaf = (try? NIOSSLCertificate.fromPEMBytes(identity.certificate))?.first
-        return Date(timeIntervalSince1970: Double(leaf?.notValidAfter ?? 0))
+        guard let leaf = (try? NIOSSLCertificate.fromPEMBytes(identity.certificate))?.first,
+            let bytes = try? leaf.toDERBytes()
+        else { throw refusal("The TLS certificate \(identity.certificatePath) has no certificate in PEM.") }
+        var facts = CertificateFacts(
+            end: Date(timeIntervalSince1970: Double(leaf.notValidAfter)),
+            fingerprint: hex(CID.hashing(bytes, codec: .raw).bytes.suffix(32)))
+        for name in leaf._subjectAlternativeNames() {
+            if name.nameType == .dnsName {
+                facts.names.append(String(decoding: name.contents, as: UTF8.self).lowercased())
+            } else if name.nameType == .ipAddress {
+                facts.addresses.append(Array(name.contents))
+            }
+        }
+        return facts
+    }
+
+    private static func hex(_ bytes: some Sequence<UInt8>) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     private static func refusal(

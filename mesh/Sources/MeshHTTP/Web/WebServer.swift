@@ -50,6 +50,9 @@ package struct WebServer: Sendable {
     /// Reads its certificate again, if it has one; where that cannot be used, it goes on with what it has.
     package func renewCertificate() throws(NodeServiceError) { try certificate?.renew() }
 
+    /// What it speaks TLS with, by the SHA-256 of the certificate; nil without TLS.
+    var fingerprint: String? { certificate?.fingerprint }
+
     /// Where it listens, as a URL; nil before it does.
     package var address: String? { gate.url }
 
