@@ -98,6 +98,30 @@ struct OperatingCommandTests {
         #expect(bad.status == 234 && bad.errors.contains("The variable MESH_EXECUTOR_NICE cannot be used"), "\(bad)")
     }
 
+    @Test("What the environment says beside the file counts when a setting is changed, the command's and the node's")
+    func changedBesideTheEnvironment() throws {
+        let folder = try scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let node = try NodeProcess("node", in: folder, ["--no-executor"])
+        defer { node.kill() }
+        let home = ["--home", node.home.path]
+        #expect(try node.run(["config", "set", "api.name", "node.example.org"]).status == 0)
+        let set = ["config", "set", "api.listen", "0.0.0.0:0"] + home
+        let alone = try NodeProcess.command(set)
+        #expect(alone.status == 0 && alone.errors.contains("No node can use the file yet"), "\(alone.errors)")
+        let variables = ["MESH_API_TLS_CERTIFICATE": "/c.pem", "MESH_API_TLS_KEY": "/k.pem"]
+        let beside = try NodeProcess.command(set, environment: variables)
+        #expect(beside.status == 0 && beside.errors.isEmpty, "\(beside.errors)")
+        let check = ["config", "check"] + home
+        #expect(try NodeProcess.command(check, environment: variables).status == 0)
+        #expect(try NodeProcess.command(check).status == 234)
+        // A node that was started with what the file lacks takes a change of it, and no fault is told.
+        try node.start(shell: "export MESH_API_LISTEN=127.0.0.1:0")
+        try node.waitUntilUp()
+        let taken = try node.run(["config", "set", "drain_seconds", "3"])
+        #expect(taken.errors == "The node that runs has taken drain_seconds.\n", "\(taken.errors)")
+    }
+
     @Test("A peer is banned by the name that the listing gives it, allowed, and forgotten, by command")
     func peers() throws {
         let folder = try scratch()

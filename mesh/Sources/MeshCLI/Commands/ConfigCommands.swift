@@ -80,8 +80,9 @@ struct ConfigGroup: AsyncParsableCommand {
             var told = ConfigChange(setting: after, faults: faults)
             let overriding = try? global.layers().file().setting(key)
             if let source = overriding?.source, source == .environment { told.overriddenBy = source.rawValue }
-            // Another change may have come between, so the node is asked in any case.
-            if faults.isEmpty { told.running = await ConfigGroup.reload(home) }
+            // Another change may have come between, and the node may have an environment of its own that comes before
+            // the file: it is asked in any case.
+            told.take(await ConfigGroup.reload(home))
             if case .success? = told.running, told.overriddenBy == nil {
                 told.startedWith = await ConfigGroup.startedWith(key, home)
             }
@@ -105,7 +106,8 @@ struct ConfigGroup: AsyncParsableCommand {
             let after = try file.shown(key, wasThere: isStray)
             // What says the same already stays untouched.
             if before != after { try file.write() }
-            return (before, after, file.faults)
+            // What stands in the environment may be what the file lacks.
+            return (before, after, ((try? global.layers().file()) ?? file).faults)
         }
     }
 
@@ -303,9 +305,9 @@ extension ConfigGroup.List {
 struct ConfigChange: Encodable {
     let setting: ConfigurationFile.Setting
     /// What is wrong with the file elsewhere.
-    let faults: [String]
+    private(set) var faults: [String]
     /// What the node that runs made of it; nil if none runs, or if it was not asked.
-    var running: Result<SettingsReload, NodeServiceError>?
+    private(set) var running: Result<SettingsReload, NodeServiceError>?
     /// Where another value of the key comes from that comes before this one.
     var overriddenBy: String?
     /// Where the node that runs has another value from that comes before this one.
@@ -314,6 +316,12 @@ struct ConfigChange: Encodable {
     init(setting: ConfigurationFile.Setting, faults: [String]) {
         self.setting = setting
         self.faults = faults
+    }
+
+    /// Takes what the node that runs made of the file: if it can use it, nothing is wrong with it there.
+    mutating func take(_ answer: Result<SettingsReload, NodeServiceError>?) {
+        if case .success? = answer { faults = [] }
+        running = faults.isEmpty ? answer : nil
     }
 
     /// What its owner should know.
