@@ -9,6 +9,7 @@ import zeroconf
 import checks
 
 SERVICE = "_p2p._udp.local."
+FIND_SECONDS = 60
 
 
 async def find_each_other(ours, theirs):
@@ -36,27 +37,29 @@ async def found_by_zeroconf(ours, theirs):
     with zeroconf.Zeroconf(interfaces=["127.0.0.1"]) as resolver:
         await asyncio.to_thread(resolver.register_service, announcement(theirs))
         await checks.sees(ours, theirs)
-        seen = set()
+        loop, told, seen = asyncio.get_running_loop(), asyncio.Queue(), set()
 
-        class Listener(zeroconf.ServiceListener):
+        class Listener(zeroconf.ServiceListener):  # called by a thread of zeroconf's
             def add_service(self, zc, kind, name):
-                seen.add(name)
+                loop.call_soon_threadsafe(told.put_nowait, name)
 
-            def update_service(self, zc, kind, name):
-                seen.add(name)
+            update_service = add_service
 
         zeroconf.ServiceBrowser(resolver, SERVICE, listener=Listener())
-        for _ in range(20):
-            for name in list(seen):
-                info = await asyncio.to_thread(resolver.get_service_info, SERVICE, name, 3000)
-                told = info and info.properties.get(b"dnsaddr", b"").decode()
-                if told and told.endswith(ours.identifier):
-                    checks.expect(told.split("/p2p/")[0] == ours.address.split("/p2p/")[0], f"it tells {told}")
-                    checks.expect(f"/tcp/{info.port}/" in told, f"port {info.port}, but {told}")
-                    checks.expect("127.0.0.1" in info.parsed_addresses(), str(info))
-                    return
-            await asyncio.sleep(0.5)  # zeroconf asks ever more seldom, and says nothing when it has found nobody
-        raise AssertionError(f"zeroconf has not found {ours.identifier}, only {seen}")
+        try:
+            async with asyncio.timeout(FIND_SECONDS):
+                while True:
+                    name = await told.get()
+                    seen.add(name)
+                    info = await asyncio.to_thread(resolver.get_service_info, SERVICE, name, 3000)
+                    address = info and info.properties.get(b"dnsaddr", b"").decode()
+                    if address and address.endswith(ours.identifier):
+                        break
+        except TimeoutError:
+            raise AssertionError(f"zeroconf has not found {ours.identifier}, only {seen}") from None
+        checks.expect(address.split("/p2p/")[0] == ours.address.split("/p2p/")[0], f"it tells {address}")
+        checks.expect(f"/tcp/{info.port}/" in address, f"port {info.port}, but {address}")
+        checks.expect("127.0.0.1" in info.parsed_addresses(), str(info))
 
 
 async def run_all(runner):
