@@ -57,6 +57,7 @@ MESH_API=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["api_addr
 export MESH_API
 
 echo '--- the Python client'
+[ "$(wc -l <Clients/python/planetary_mesh.py)" -lt 300 ] || { echo "the client has 300 lines or more" >&2; exit 1; }
 # What the node answers is taken at its word: the document holds it, not the client's types.
 "$environment/bin/mypy" --strict --no-warn-return-any --cache-dir /dev/null Clients/python/planetary_mesh.py
 PYTHONDONTWRITEBYTECODE=1 python3 -W error Clients/python/test_planetary_mesh.py

@@ -21,6 +21,9 @@ extension APIOperation {
                 throw NodeServiceError(.invalidRequest, "\(name) must be \(rule).")
             }
         }
+        if let missing = about.query.first(where: { $0.isRequired && !seen.contains(Substring($0.name)) }) {
+            throw NodeServiceError(.invalidRequest, "\(missing.name) is missing.")
+        }
     }
 }
 

@@ -41,10 +41,13 @@ struct APIOperation: Sendable {
 
         let name: String
         let form: Form
+        /// Whether the operation needs it in its query.
+        let isRequired: Bool
 
-        init(_ name: String, _ form: Form) {
+        init(_ name: String, _ form: Form, isRequired: Bool = false) {
             self.name = name
             self.form = form
+            self.isRequired = isRequired
         }
     }
 

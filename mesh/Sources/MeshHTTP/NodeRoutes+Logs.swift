@@ -40,7 +40,8 @@ extension NodeRoutes {
         ) { _, _ in try json(await service.followedLogs()) }
         table.get(
             "/v1/dag/blocks", "The signed entries of a log from a number on, in their order",
-            query: [author, .init("from", .number(0...Int64.max)), limit], answer: .json([LogBlockView].self)
+            query: [.init("author", .text, isRequired: true), .init("from", .number(0...Int64.max)), limit],
+            answer: .json([LogBlockView].self)
         ) { request, _ in
             let (author, limit) = (try required(author: request), try number(request, "limit", default: 50))
             return try json(await service.logBlocks(of: author, from: size(request, "from") ?? 0, limit: limit))

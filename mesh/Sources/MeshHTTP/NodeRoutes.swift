@@ -227,7 +227,8 @@ struct NodeRoutes: Sendable {
             query: [.init("receipt", .cid), .init("after", .cid), limit], answer: .json([ProofView].self)
         ) { request, _ in
             let receipt = try request.uri.queryParameters["receipt"].map { try cid(String($0)) }
-            let page = try await page(request, default: 50, \.proofCID) { limit throws(NodeServiceError) in
+            let page = try await page(request, default: 50, missing: .blockNotFound, \.proofCID) {
+                limit throws(NodeServiceError) in
                 try await service.proofs(against: receipt, limit: limit)
             }
             return try NextPage.link(to: page.next, from: json(page.items), for: request)
@@ -402,7 +403,8 @@ struct NodeRoutes: Sendable {
             "/v1/workflows", "The workflows of this node, the newest first", query: [.init("after", .cid), limit],
             answer: .json([WorkflowListing].self)
         ) { request, _ in
-            let page = try await page(request, default: 20, \.workflowID, of: service.workflows)
+            let page = try await page(
+                request, default: 20, missing: .jobNotFound, \.workflowID, of: service.workflows)
             return try NextPage.link(to: page.next, from: json(page.items), for: request)
         }
         table.get(
@@ -463,7 +465,7 @@ struct NodeRoutes: Sendable {
 
     /// A page of a list that the service gives from its beginning.
     private func page<Item>(
-        _ request: Request, default fallback: Int, _ name: (Item) -> String,
+        _ request: Request, default fallback: Int, missing: NodeServiceError.Code, _ name: (Item) -> String,
         of list: (Int) async throws(NodeServiceError) -> [Item]
     ) async throws -> NextPage.Cut<Item> {
         let count = try number(request, "limit", default: fallback)
@@ -474,7 +476,7 @@ struct NodeRoutes: Sendable {
         let all = try await list(limits.listingMax)
         guard let place = all.firstIndex(where: { name($0) == cursor }) else {
             throw NodeServiceError(
-                .invalidRequest, "Nothing in the list is called \(cursor).",
+                missing, "Nothing in the list is called \(cursor).",
                 hint: "Follow the link that the page before came with, or leave after out to begin anew.")
         }
         return NextPage.Cut(Array(all.dropFirst(place + 1)), to: count, name)

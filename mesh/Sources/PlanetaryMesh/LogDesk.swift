@@ -70,7 +70,7 @@ package struct LogDesk: Sendable {
         if let size {
             guard let plan = ProofPlan.consistency(of: size, in: head.size) else {
                 throw NodeServiceError(
-                    .invalidRequest, "The log has \(head.size) entries, so it never had \(size).",
+                    .rangeNotSatisfiable, "The log has \(head.size) entries, so it never had \(size).",
                     hint: "mesh dag heads without --since prints the head that it has.")
             }
             let record = LogRecord(store: store)

@@ -94,7 +94,7 @@ actor OutputDesk {
         switch await node.outputTarget(of: job) {
         case .none:
             throw NodeServiceError(
-                .invalidRequest, "This node has not asked for the job \(job.cid), so it does not see what it writes.",
+                .conflict, "This node has not asked for the job \(job.cid), so it does not see what it writes.",
                 hint: "Only the node that asked for a job can watch it; mesh outputs shows what is known of it here.")
         case .over: return OutputNews(place: place, prospect: .over)
         case .executor, .session, .pending: break

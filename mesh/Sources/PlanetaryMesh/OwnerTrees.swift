@@ -120,7 +120,7 @@ package struct OwnerTrees: Sendable {
         let root = root.version1
         guard !isPublic || root.codec == .dagPB || root.codec == .raw else {
             throw NodeServiceError(
-                .invalidRequest, "\(root) is no file or folder.", hint: "Nothing else is made public.")
+                .conflict, "\(root) is no file or folder.", hint: "Nothing else is made public.")
         }
         do throws(MeshStoreError) {
             try await parts.store.commit([.publication(root: root, isOpen: isPublic)])

@@ -137,7 +137,8 @@ struct APIDocument {
 
     private func parameter(_ parameter: APIOperation.Parameter, place: String) -> APIJSON {
         var fields: [String: APIJSON] = [
-            "name": .text(parameter.name), "in": .text(place), "required": .flag(place == "path"),
+            "name": .text(parameter.name), "in": .text(place),
+            "required": .flag(place == "path" || parameter.isRequired),
             "schema": Self.schema(parameter.form),
         ]
         // Commas between the values.
@@ -160,7 +161,8 @@ struct APIDocument {
         case .flag: .group(["type": .text("boolean")])
         case .text: .group(["type": .text("string")])
         case .oneOf(let names): Self.names(names)
-        case .someOf(let names): .group(["type": .text("array"), "items": Self.names(names)])
+        case .someOf(let names):
+            .group(["type": .text("array"), "items": Self.names(names), "minItems": .number(1)])
         }
     }
 
