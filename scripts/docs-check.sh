@@ -9,7 +9,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pages=("$@")
 if [ $# -eq 0 ]; then
-    pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,moving,security,jobs,data,configuration,interactive,gateway}.md)
+    pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,moving,security,jobs,data,configuration}.md
+        docs/{interactive,gateway,anchoring,verification,workflows,executors,doctor,dashboard,metrics}.md
+        docs/running-programs.md)
     for page in README.md docs/*.md; do # docs/api.md belongs to scripts/api-check.sh
         if grep -q '^    \$ ' "$page" && [[ " ${pages[*]} docs/api.md " != *" $page "* ]]; then
             echo "$page has commands after \$ and is in no list of pages to run (scripts/docs-check.sh)" >&2
