@@ -57,8 +57,8 @@ extension NodeRoutes {
             return try NextPage.link(to: last, from: json(forks), for: request)
         }
         table.delete(
-            "/v1/dag/logs", "Removes what is kept of the logs of an author that is not followed", query: [author],
-            answer: .json(ForgottenLog.self)
+            "/v1/dag/logs", "Removes what is kept of the logs of an author that is not followed",
+            query: [.init("author", .text, isRequired: true)], answer: .json(ForgottenLog.self)
         ) { request, _ in try json(await service.forgetLog(of: required(author: request))) }
         table.post(
             "/v1/dag/sync", "Fetches the log of an author, or all that are followed", query: [author],

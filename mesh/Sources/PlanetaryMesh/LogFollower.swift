@@ -288,7 +288,7 @@ package actor LogFollower {
     }
 
     /// Judges a message before it is forwarded, and takes in a good one.
-    private func judge(_ message: GossipMessage) async -> GossipVerdict {
+    func judge(_ message: GossipMessage) async -> GossipVerdict {
         let author = message.source
         guard author != identity.peerID else { return .accept }
         guard await admits(author) else { return .ignore }

@@ -452,37 +452,44 @@ import Testing
         }
     }
 
-    @Test("Heads of one author are judged up to a rate")
+    @Test("Heads of one author, and proofs by one peer, are judged up to a rate")
     func heads() async throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        let limits = LogFollower.Limits()
-        let (author, marker) = (LogAuthor(), LogAuthor())
-        let node = try await open(0)
-        try await NodeMesh.running([node]) {
-            let clock = ContinuousClock()
-            let begunAt = clock.now
-            try await HostilePeer.meeting([node], as: author.identity) { peer in
-                var grown = author
-                for size in 1...40 {
-                    try grown.grow(to: size)
-                    try await publish(grown, by: peer, to: [node])
-                }
-                // Whoever else is judged after them.
-                try await HostilePeer.meeting([node], as: marker.identity) { other in
-                    var marked = marker
-                    try marked.grow(to: 1)
-                    try await publish(marked, by: other, to: [node])
-                    try await eventually("another's head is judged") {
-                        await node.parts.follower.heads[marker.identity.did] != nil
-                    }
-                }
-                try await eventually("the first heads are judged") {
-                    await node.parts.follower.heads[author.identity.did]?.head.size ?? 0 >= limits.headsBurstMax
-                }
+        var limits = LogFollower.Limits()
+        (limits.headsPerSecondMax, limits.headsBurstMax) = (0, 3)
+        (limits.forksPerSecondMax, limits.forksBurstMax) = (0, 2)
+        try await FollowerStand.run(in: folder, following: [], limits) { stand in
+            func judge(
+                _ message: MeshProtocolMessage, by identity: Identity, _ topic: String, _ number: Int
+            ) async throws -> GossipVerdict {
+                await stand.follower.judge(
+                    try GossipMessage.sign(
+                        try message.encoded(), topic: topic, sequenceNumber: UInt64(number), identity: identity))
             }
-            let judged = await node.parts.follower.heads[author.identity.did]?.head.size ?? 0
-            let seconds = Int((clock.now - begunAt) / .seconds(1)) + 1
-            #expect(judged <= limits.headsBurstMax + seconds * limits.headsPerSecondMax)
+            var (author, verdicts) = (LogAuthor(), [GossipVerdict]())
+            for size in 1...5 {
+                try author.grow(to: size)
+                let head = MeshProtocolMessage.logHead(LogHeadV1(note: try author.note().bytes))
+                verdicts.append(
+                    try await judge(head, by: author.identity, MeshTopics.logHeads(scope: "global"), size))
+            }
+            #expect(verdicts == [.accept, .accept, .accept, .ignore, .ignore])
+            // The newest head again costs nothing to judge.
+            #expect(await stand.follower.heads[author.identity.did]?.head.size == 3)
+
+            let teller = Identity.generate()
+            verdicts = []
+            for number in 1...3 {
+                var one = LogAuthor()
+                var other = one
+                try one.grow(to: 1)
+                try other.grow(to: 1, "other ")
+                #expect(await stand.hear(one) == .accept)
+                let both = try #require(LogFork(one.note().bytes, other.note().bytes))
+                let fork = MeshProtocolMessage.logFork(LogForkV1(proof: both.bytes))
+                verdicts.append(try await judge(fork, by: teller, MeshTopics.logForks(scope: "global"), number))
+            }
+            #expect(verdicts == [.accept, .accept, .ignore])
         }
     }
 
@@ -513,33 +520,36 @@ import Testing
     @Test("A peer is given so many ranges at once; a question that does not read is held against it")
     func served() async throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        var author = LogAuthor(identities[0])
+        var author = LogAuthor()
         try author.grow(to: 3)
-        try await author.write(to: folder.appendingPathComponent("0").path)
-        let node = try await open(0)
-        let limits = LogFollower.Limits()
-        try await NodeMesh.running([node]) {
-            try await HostilePeer.meeting([node]) { peer in
-                let exchange = LogExchange(host: peer.swarm)
-                let request = LogRangeRequest(
-                    author: author.identity.did, origin: nil, start: 0, entriesMax: 2, entryBytesMax: 1 << 20)
-                let range = try await exchange.range(request, from: node.identity.peerID)
-                #expect(range.entries == author.entries[..<2].map(\.bytes))
-                var (given, refused) = (1, 0)
-                while refused == 0, given < 10 * limits.rangesBurstPerPeerMax {
-                    do {
-                        _ = try await exchange.range(request, from: node.identity.peerID)
-                        given += 1
-                    } catch { refused += 1 }
+        var limits = LogFollower.Limits()
+        (limits.rangesPerSecondPerPeerMax, limits.rangesBurstPerPeerMax) = (0, 5)
+        let (did, identity) = (author.identity.did, author.identity)
+        let (blamed, blame) = AsyncStream.makeStream(of: PeerID.self, bufferingPolicy: .bufferingNewest(8))
+        try await FollowerStand.run(in: folder, following: [did.text], limits) { stand in
+            let (giver, server) = (LogGiver(author), stand.follower.identity.peerID)
+            try await stand.meeting(identity) { peer in
+                await giver.serve(on: peer)
+                await stand.follower.fetch(did)
+                try await stand.follower.begin { _ in
+                    true
+                } blame: { peer, _ in
+                    _ = blame.yield(peer)
+                } onKept: { _, _ in
                 }
-                #expect(refused == 1 && given >= limits.rangesBurstPerPeerMax)
-                let raw = RequestResponse(host: peer.swarm, protocolID: MeshTopics.logs)
-                await #expect(throws: RequestError.self) {
-                    _ = try await raw.request([1, 2, 3], to: node.identity.peerID)
+                let exchange = LogExchange(host: peer)
+                var request = author.request(from: 0)
+                request.entriesMax = 2
+                for _ in 0..<limits.rangesBurstPerPeerMax {
+                    #expect(try await exchange.range(request, from: server).entries.count == 2)
                 }
-                try await eventually("that is held against it") {
-                    await node.core.tallies["misbehaviours", default: 0] > 0
+                let refusal = await #expect(throws: LogExchange.Failure.self) {
+                    _ = try await exchange.range(request, from: server)
                 }
+                guard case .some(.none) = refusal else { throw NodeServiceError(.internalError, "it was given") }
+                let raw = RequestResponse(host: peer, protocolID: MeshTopics.logs)
+                await #expect(throws: RequestError.self) { _ = try await raw.request([1, 2, 3], to: server) }
+                #expect(await blamed.first { _ in true } == identity.peerID)
             }
         }
     }
