@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries the packages of `make package` on a bare Debian 12, made by debootstrap: the tarball, then the .deb from its
-# installation over an upgrade to its purge, and the service under systemd where this machine lets one start.
+# installation over an upgrade to its purge, then, where this machine lets a systemd start, what README.md and
+# docs/installing.md tell a newcomer to type, as they stand there, and the service.
 #   sudo scripts/package-check.sh
 #   BASE=DIR sudo -E scripts/package-check.sh     keeps the bare Debian in DIR, and takes it from there the next time
 # Needs root, debootstrap and Debian's packages. Changes nothing of this machine: all happens in namespaces of its own.
@@ -29,6 +30,7 @@ if [ "${1:-}" != --inside ]; then
     cp /etc/resolv.conf "$work/root/etc/resolv.conf"
     mkdir -p "$work/root/packages"
     cp "$packages"/*.tar.gz "$packages"/*.deb "$work/root/packages/"
+    cp README.md docs/installing.md "$work/root/srv/"
     unshare --mount --pid --fork --uts --ipc "$PWD/scripts/package-check.sh" --inside "$work/root"
     exit 0
 fi
@@ -110,10 +112,12 @@ up() { # starts the node as the unit does, and waits until it says that it is re
 }
 down() { quietly mesh stop && wait; }
 
-page() { # signs in as a browser does, by the link of mesh dashboard, and gets the page and the state of the node
-    mesh dashboard --json >"$root/srv/link" && python3 - "$root/srv/link" <<'PAGE'
+sign_in() { # sign_in URL [WHERE...]: signs in as a browser does, and gets the page and the state of the node
+    local url=$1
+    shift
+    "$@" python3 - "$url" <<'PAGE'
 import json, sys, urllib.parse, urllib.request
-page, code = json.load(open(sys.argv[1]))["url"].split("#")
+page, code = sys.argv[1].split("#")
 origin = urllib.parse.urljoin(page, "/")[:-1]
 opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 assert b"<title>" in opener.open(page).read()
@@ -124,6 +128,7 @@ opener.open(question).read()
 assert json.load(opener.open(origin + "/v1/status"))["version"]
 PAGE
 }
+page() { mesh dashboard >"$root/srv/link" && sign_in "$(head -n 1 "$root/srv/link")"; }
 
 check 'the dashboard is turned on' mesh config set api.listen 127.0.0.1:4080
 check 'the node starts' up
@@ -167,9 +172,18 @@ check 'the program is not' inside sh -c '! command -v mesh'
 check 'it is installed again' inside dpkg -i "/packages/$deb"
 check 'with the same key' inside cmp /srv/key $home/identity.key
 
-# 7. As a service, where a systemd starts in these namespaces.
-service() {
-    quietly inside apt-get install -y --no-install-recommends systemd systemd-sysv || return 1
+nothing_left() {
+    inside sh -c "! ls -d $home /etc/mesh /usr/lib/mesh 2>/dev/null && ! getent passwd mesh &&
+        ! find / -xdev -name '*mesh*' -not -path '/proc/*' -not -path '/packages/*' -not -path '/srv/*' | grep ."
+}
+check 'the package is purged' inside apt-get purge -y planetary-mesh
+check 'nothing of it is left' nothing_left
+
+# 7. A newcomer with the pages, on a Debian that has booted, where a systemd starts in these namespaces.
+booted() {
+    quietly inside apt-get install -y --no-install-recommends systemd systemd-sysv dbus sudo || return 1
+    inside useradd --create-home --shell /bin/bash newcomer
+    echo 'newcomer ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/newcomer"
     # From here on by a systemd of its own, in a network of its own.
     unshare --mount --pid --fork --net --cgroup bash -c '
         set -e
@@ -187,12 +201,43 @@ service() {
     outer=$!
     for _ in $(seq 100); do
         init=$(ps -o pid= --ppid "$outer" | tr -d ' ')
-        if [ -n "$init" ] && by_init systemctl is-active --quiet mesh 2>/dev/null; then return 0; fi
+        # A Debian without the hardware of one is degraded.
+        if [ -n "$init" ] && by_init systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded'; then return 0; fi
         sleep 0.2
     done
     return 1
 }
-by_init() { nsenter -t "$init" -a "$@"; }
+by_init() { nsenter -t "$init" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"; }
+commands() { # commands PAGE HEADING: what a page has its reader type below a heading
+    awk -v heading="## $2" '$0 == heading { on = 1; next } /^## / { on = 0 } on && sub(/^    /, "")' "$root/srv/$1"
+}
+types() { # types PAGE HEADING [SED]: a person's shell, in the folder with the package, line by line; SED changes an example
+    local line number=0
+    {
+        printf 'set -e; shopt -s expand_aliases; cd /packages\n'
+        commands "$1" "$2" | sed -e "${3:-}" | while IFS= read -r line; do
+            number=$((number + 1))
+            printf 'exec >/srv/typed/%d 2>&1\n%s\n' "$number" "$line"
+        done
+    } >"$root/srv/types"
+    rm -rf "$root/srv/typed"
+    install -d -o "$(inside id -u newcomer)" "$root/srv/typed"
+    by_init runuser -l newcomer -c 'bash /srv/types'
+}
+printed() { # printed PAGE HEADING WORDS: what the last line with these words has printed
+    cat "$root/srv/typed/$(commands "$1" "$2" | grep -n -F -- "$3" | tail -n 1 | cut -d : -f 1)"
+}
+typed() { # typed PAGE HEADING [SED]: all lines of a page do what it says
+    commands "$1" "$2" | grep -q . || fail "$1 has no commands below $2"
+    begun=$SECONDS
+    quietly types "$@" || { tail -n 5 "$root"/srv/typed/* >&2 && fail "$1, $2: a command fails"; }
+    ok "$1, $2: each of its $(commands "$1" "$2" | wc -l) lines does what it says, in $((SECONDS - begun)) s"
+    [ "$(printed "$1" "$2" 'mesh run')" = 42 ] || printed "$1" "$2" 'mesh run' | grep -qx 42 ||
+        fail "$1: the job does not print 42"
+    printed "$1" "$2" 'mesh receipt verify' | grep -q 'The receipt holds' || fail "$1: the receipt does not hold"
+    ok 'the job prints 42, and its receipt holds'
+}
+link() { printed "$1" "$2" 'mesh dashboard' | grep -o 'http://.*#.*'; }
 restarts() { # restarts COUNT: waits until the service was started again as often, and is up
     for _ in $(seq 300); do
         if [ "$(by_init systemctl show -P NRestarts mesh)" = "$1" ] && by_init systemctl is-active --quiet mesh; then
@@ -202,13 +247,51 @@ restarts() { # restarts COUNT: waits until the service was started again as ofte
     done
     return 1
 }
-if service; then
-    ok 'systemd starts the service, and hears that it is ready'
+running() { by_init mesh --home $home config list --running | grep -Eq "^$1 +$2 "; } # running KEY VALUE
+posted() { # posted KEY VALUE: what the API of the node says of a change of its settings
+    nsenter -t "$init" -n python3 - "$root$home/api-token" "$@" <<'POST'
+import json, sys, urllib.error, urllib.request
+token, key, value = open(sys.argv[1]).read().strip(), sys.argv[2], sys.argv[3]
+question = urllib.request.Request(
+    "http://127.0.0.1:4080/v1/settings", json.dumps({"changes": [{"key": key, "value": [value]}]}).encode(),
+    {"content-type": "application/json", "authorization": "Bearer " + token})
+try:
+    print(urllib.request.urlopen(question).read().decode())
+except urllib.error.HTTPError as refusal:
+    sys.exit(json.load(refusal)["detail"])
+POST
+}
+purged() {
+    check 'the package is purged while the service runs' by_init apt-get purge -y planetary-mesh
+    check 'nothing of it is left, and no service' sh -c '! nsenter -t '"$init"' -a systemctl cat mesh'
+    check 'and no file' nothing_left
+}
+if booted; then
+    typed README.md Install
+    check 'a browser signs in by the link' sign_in "$(link README.md Install)" nsenter -t "$init" -n
+    check 'systemd has heard that the node is ready' by_init systemctl is-active mesh
     printf '      %s\n' "$(by_init systemd-analyze security --no-pager mesh.service | sed -n 's/^→ //p')"
     check 'the unit is exposed to at most 3.0' \
         by_init systemd-analyze security --no-pager --threshold=30 mesh.service
-    check 'a job runs in the hardened service' sh -c \
-        "[ \"\$(nsenter -t $init -a mesh --home $home run --quiet /srv/hello.wasm)\" = hello ]"
+    check 'root changes a setting by command, and the service takes it at once' by_init sh -c \
+        "mesh --home $home config set executor.price_base 250 2>&1 | grep -F 'has taken executor.price_base'"
+    check 'the file in /etc has it, and stays the node'"'"'s' inside sh -c \
+        "grep -q '\"price_base\" : 250' /etc/mesh/config.json && [ \$(stat -c %U /etc/mesh/config.json) = mesh ]"
+    check 'the API changes one, as the dashboard does' posted executor.price_base 300
+    check 'and the file has it' grep -q '"price_base" : 300' "$root/etc/mesh/config.json"
+    inside chown root:root /etc/mesh /etc/mesh/config.json
+    says 'where root keeps the file, the API refuses' 'the node may not write its file of settings' \
+        posted executor.price_base 350
+    check 'nothing is changed by that' running executor.price_base 300
+    inside chown mesh:mesh /etc/mesh /etc/mesh/config.json
+    sed -i 's/"drain_seconds" : 10/"drain_seconds" : 11/' "$root/etc/mesh/config.json"
+    check 'systemctl reload has it take what somebody wrote into the file' by_init systemctl reload mesh
+    check 'and it has' running drain_seconds 11
+    sed -i 's/"drain_seconds" : 11/"drain_seconds" : "soon"/' "$root/etc/mesh/config.json"
+    says 'a reload of a file that no node can use fails' 'drain_seconds is "soon"' sh -c \
+        "! nsenter -t $init -a systemctl reload mesh || exit 0; nsenter -t $init -a journalctl -u mesh; exit 1"
+    check 'and the service goes on with what it has' running drain_seconds 11
+    sed -i 's/"drain_seconds" : "soon"/"drain_seconds" : 10/' "$root/etc/mesh/config.json"
     by_init sh -c 'mkdir -p /run/systemd/system/mesh.service.d &&
         printf "[Service]\nWatchdogSec=2\nRestartSec=0\n" >/run/systemd/system/mesh.service.d/test.conf &&
         systemctl daemon-reload && systemctl restart mesh'
@@ -218,14 +301,27 @@ if service; then
     check 'and starts one again whose loop does not' restarts 1
     check 'the service stops' by_init systemctl stop mesh
     [ "$(by_init systemctl show -P Result mesh)" = success ] || fail 'the service did not end well'
+    by_init sh -c 'rm -r /run/systemd/system/mesh.service.d && systemctl daemon-reload && systemctl start mesh'
+    purged
+
+    # The other page, with a node that the newcomer knows.
+    by_init sh -c 'tar -xzf /packages/mesh-*.tar.gz -C /srv && mv /srv/mesh-*-linux-* /srv/friend &&
+        /srv/friend/bin/mesh --home /srv/friend/home init --listen /ip4/127.0.0.1/tcp/4002 --json'  >"$log" 2>&1 ||
+        fail 'a second node is made'
+    by_init sh -c 'exec /srv/friend/bin/mesh --home /srv/friend/home up' >"$root/srv/friend/log" 2>&1 &
+    for _ in $(seq 100); do
+        if by_init /srv/friend/bin/mesh --home /srv/friend/home status >"$log" 2>&1; then break; fi
+        sleep 0.1
+    done
+    typed installing.md 'Five minutes with the .deb' 's,/ip4/192.0.2.1/tcp/4001,/ip4/127.0.0.1/tcp/4002,'
+    check 'a browser signs in by the link' \
+        sign_in "$(link installing.md 'Five minutes with the .deb')" nsenter -t "$init" -n
+    by_init /srv/friend/bin/mesh --home /srv/friend/home stop >"$log" 2>&1 || true
+    rm -r "$root/srv/friend"
+    purged
     kill -KILL "$init"
     wait "$outer" 2>/dev/null || true
 else
-    echo 'no   systemd starts here, so the service was not tried'
+    echo 'no   systemd starts here, so the pages and the service were not tried'
 fi
-
-# 8. Nothing is left.
-check 'the package is purged' inside apt-get purge -y planetary-mesh
-check 'nothing of it is left' inside sh -c "! ls -d $home /etc/mesh /usr/lib/mesh 2>/dev/null && ! getent passwd mesh &&
-    ! find / -xdev -name '*mesh*' -not -path '/proc/*' -not -path '/packages/*' -not -path '/srv/*' | grep ."
 printf 'all is well\n'

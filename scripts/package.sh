@@ -71,6 +71,14 @@ packed() { env -i HOME=/nonexistent PATH=/usr/bin:/bin "$stage/bin/mesh" "$@"; }
 # 2. What the program says of itself: man pages and completions.
 packed --experimental-dump-help |
     packaging/man.py --version "$version" --epoch "$SOURCE_DATE_EPOCH" "$stage/share/man/man1"
+if command -v man >/dev/null; then
+    for page in "$stage"/share/man/man1/*; do
+        faults=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+        [ -z "$faults" ] || fail "man says of $page: $faults"
+    done
+else
+    printf 'package: there is no man here to read the pages\n'
+fi
 complete() { # complete SHELL FILE
     mkdir -p "$(dirname "$stage/share/$2")"
     packed completions "$1" >"$stage/share/$2"

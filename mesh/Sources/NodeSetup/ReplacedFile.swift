@@ -54,8 +54,13 @@ final class ReplacedFile: Sendable {
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do {
             try file.write(contentsOf: bytes)
-            // Root changes the file of another user, who is to read it still.
-            guard fchown(descriptor, known.st_uid, known.st_gid) == 0, fchmod(descriptor, known.st_mode & 0o7777) == 0
+            // Root changes the file of another user, who is to read it still. A hardened service may not ask for an
+            // owner, even for the one that is so already.
+            var made = stat()
+            guard fstat(descriptor, &made) == 0,
+                (made.st_uid, made.st_gid) == (known.st_uid, known.st_gid)
+                    || fchown(descriptor, known.st_uid, known.st_gid) == 0,
+                fchmod(descriptor, known.st_mode & 0o7777) == 0
             else { throw refusal("it belongs to another user") }
             try file.synchronize()
             guard renameat(folder, draft, folder, name) == 0 else { throw refusal(of: errno) }
