@@ -192,8 +192,9 @@ let meshShells: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
             "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts", "JobMarket",
-            "NodeCore", "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows", External.collections,
-            External.crypto, External.logging, External.nioCore, External.nioHTTP1, External.nioPosix,
+            "Credit", "NodeCore", "CoVM", "GuestFiles", "MeshStore", "NodeAPI", "NodeSetup", "Workflows",
+            External.collections, External.crypto, External.logging, External.nioCore, External.nioHTTP1,
+            External.nioPosix,
         ]),
     mesh(
         "MeshHTTP",
@@ -326,8 +327,8 @@ let tests: [Target] = [
         "NodeTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "Bitswap", "LibP2P", "P2PServices",
-            "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "Receipts",
-            "JobMarket", "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
+            "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Credit", "Economics", "Reputation",
+            "Receipts", "JobMarket", "NodeCore", "CWasmtime", "GuestFiles", "CoVM", "MeshStore", "NodeAPI", "NodeSetup",
             "PlanetaryMesh", "LogTesting", "Workflows", External.grdb, External.logging, External.nioCore,
             External.nioHTTP1, External.nioPosix, "mesh",
         ]),

@@ -35,15 +35,35 @@ package struct Issuer: Sendable {
     package init(
         replaying entries: [BookEntry], salts: EntrySalts, limits: IssuerBook.Limits = IssuerBook.Limits()
     ) throws(ReplayFault) {
-        self.init(book: try IssuerBook(replaying: entries, limits: limits), tree: MerkleTree(), salts: salts)
-        for entry in entries {
-            do {
-                _ = try log(entry)
-            } catch {
-                throw ReplayFault(entry: entry.number, reason: .refused(error))
-            }
+        guard let first = entries.first else { throw ReplayFault(entry: 0, reason: .notOpened) }
+        try self.init(replayingFirst: first, salts: salts, limits: limits)
+        for entry in entries.dropFirst() { _ = try replay(entry) }
+    }
+
+    /// The issuer of the first entry that it wrote; `replay` has the others.
+    package init(
+        replayingFirst entry: BookEntry, salts: EntrySalts, limits: IssuerBook.Limits = IssuerBook.Limits()
+    ) throws(ReplayFault) {
+        self.init(book: try IssuerBook(opened: entry, limits, .stored), tree: MerkleTree(), salts: salts)
+        _ = try logged(entry)
+    }
+
+    /// Takes the entry that it wrote next, and says how it can be opened to others.
+    package mutating func replay(_ entry: BookEntry) throws(ReplayFault) -> EntryOpening {
+        try book.replay(entry, .stored)
+        return try logged(entry)
+    }
+
+    private mutating func logged(_ entry: BookEntry) throws(ReplayFault) -> EntryOpening {
+        do {
+            return try log(entry)
+        } catch {
+            throw ReplayFault(entry: entry.number, reason: .refused(error))
         }
     }
+
+    /// How an entry can be opened to others.
+    package func opening(of entry: BookEntry) throws(BookRefusal) -> EntryOpening { try salts.opening(of: entry) }
 
     private init(book: IssuerBook, tree: MerkleTree, salts: EntrySalts) {
         self.book = book

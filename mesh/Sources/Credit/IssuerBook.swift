@@ -29,6 +29,8 @@ package struct IssuerBook: Hashable, Sendable {
         package var holdsRememberedPerLineMax = 16_384
         /// Rates between units.
         package var ratesMax = 256
+        /// Auditors, who are shown all entries.
+        package var auditorsMax = 64
         /// Orders of a line in a day, carried out or held.
         package var ordersPerDayMax = 8_192
         /// How long an order may be valid, in milliseconds.
@@ -61,6 +63,8 @@ package struct IssuerBook: Hashable, Sendable {
         case holdsRemembered = "holds of the line that are remembered"
         /// Rates (`ratesMax`).
         case rates = "rates between units"
+        /// Auditors (`auditorsMax`).
+        case auditors
         /// Approvals of one order (`OfficerOrder.approvalsMax`).
         case approvals = "approvals of the order"
         /// Reports of one entry (`IssuerCharter.Limits.namedMax`).
@@ -136,7 +140,10 @@ package struct IssuerBook: Hashable, Sendable {
     var rates: [UnitPair: CreditRate] = [:]
     var usage = HoldUsage()
     var dueDates = DueDates()
-    private var lastOrder: UInt64 = 0
+    /// Who is shown all entries, by officers' orders.
+    package private(set) var auditors: Set<DID> = []
+    /// The highest number of an officers' order.
+    package private(set) var lastOrder: UInt64 = 0
     private var forgotten = Deque<Forgotten>()
 
     /// A book, opened by its charter: entry 0.
@@ -189,34 +196,36 @@ package struct IssuerBook: Hashable, Sendable {
         replaying entries: some Sequence<BookEntry>, limits: Limits = Limits(), origin: BlockOrigin = .stored
     ) throws(ReplayFault) {
         var book: IssuerBook?
-        for (index, entry) in entries.enumerated() {
-            let number = UInt64(index)
-            guard entry.number == number else { throw ReplayFault(entry: number, reason: .outOfOrder) }
-            guard var next = book else {
-                book = try Self.opened(by: entry, limits, origin)
-                continue
-            }
-            // Given up before it is changed, so that nothing is copied.
-            book = nil
-            guard entry.at >= next.lastAt else { throw ReplayFault(entry: number, reason: .outOfOrder) }
-            switch next.record(entry.event, now: entry.at, origin: origin) {
-            case .success(.entered): book = next
-            case .success(.known): throw ReplayFault(entry: number, reason: .entryTwice)
-            case .failure(let refusal): throw ReplayFault(entry: number, reason: .refused(refusal))
+        for entry in entries {
+            if book == nil {
+                book = try IssuerBook(opened: entry, limits, origin)
+            } else {
+                try book?.replay(entry, origin)
             }
         }
         guard let book else { throw ReplayFault(entry: 0, reason: .notOpened) }
         self = book
     }
 
-    private static func opened(
-        by entry: BookEntry, _ limits: Limits, _ origin: BlockOrigin
-    ) throws(ReplayFault) -> IssuerBook {
+    /// Takes the entry that comes next in the book that is replayed.
+    mutating func replay(_ entry: BookEntry, _ origin: BlockOrigin) throws(ReplayFault) {
+        guard entry.number == count else { throw ReplayFault(entry: count, reason: .outOfOrder) }
+        guard entry.at >= lastAt else { throw ReplayFault(entry: count, reason: .outOfOrder) }
+        switch record(entry.event, now: entry.at, origin: origin) {
+        case .success(.entered): break
+        case .success(.known): throw ReplayFault(entry: entry.number, reason: .entryTwice)
+        case .failure(let refusal): throw ReplayFault(entry: entry.number, reason: .refused(refusal))
+        }
+    }
+
+    /// The book of its first entry.
+    init(opened entry: BookEntry, _ limits: Limits, _ origin: BlockOrigin) throws(ReplayFault) {
+        guard entry.number == 0 else { throw ReplayFault(entry: 0, reason: .outOfOrder) }
         guard case .opened(let charter) = entry.event else { throw ReplayFault(entry: 0, reason: .notOpened) }
         do throws(BookRefusal) {
             let book = try IssuerBook(opening: charter, limits: limits, origin: origin)
             guard entry.at == book.lastAt else { throw .outOfDate }
-            return book
+            self = book
         } catch {
             throw ReplayFault(entry: 0, reason: .refused(error))
         }
@@ -301,9 +310,12 @@ package struct IssuerBook: Hashable, Sendable {
     }
 
     /// Whose lines an order moves: they do not decide about it as officers.
-    private func owners(of order: OfficerOrder) -> [DID] {
-        guard case .reverse(let entry, _) = order.action else { return order.line.map { [$0.did] } ?? [] }
-        return payments[entry].map { [$0.debtor.did, $0.creditor.did] } ?? []
+    func owners(of order: OfficerOrder) -> [DID] {
+        switch order.action {
+        case .reverse(let entry, _): payments[entry].map { [$0.debtor.did, $0.creditor.did] } ?? []
+        case .auditor(let did, _): [did]
+        default: order.line.map { [$0.did] } ?? []
+        }
     }
 
     private mutating func perform(_ action: OfficerOrder.Action, _ at: UnixMilliseconds) throws(BookRefusal) {
@@ -323,6 +335,11 @@ package struct IssuerBook: Hashable, Sendable {
             }
             guard rates[pair] != nil || rates.count < limits.ratesMax else { throw .tooMany(.rates) }
             rates[pair] = rate
+        case .auditor(let did, let isAppointed):
+            guard !isAppointed || auditors.contains(did) || auditors.count < limits.auditorsMax else {
+                throw .tooMany(.auditors)
+            }
+            if isAppointed { auditors.insert(did) } else { auditors.remove(did) }
         case .reverse(let entry, _):
             guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: isIssuer) else {
                 throw .notReversible

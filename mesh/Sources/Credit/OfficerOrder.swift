@@ -29,6 +29,8 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case deposit(line: LineID, amount: TokenAmount, reference: String)
         /// Books what was paid out elsewhere; the line's owner approves it, too.
         case withdraw(line: LineID, amount: TokenAmount, reference: String)
+        /// Shows somebody all entries from now on, or no more.
+        case auditor(did: DID, appointed: Bool)
 
         enum CodingKeys: String, CodingKey {
             case limit
@@ -38,6 +40,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
             case writeOff = "write_off"
             case deposit
             case withdraw
+            case auditor
         }
     }
 
@@ -61,10 +64,10 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
     package var cid: CID? { (try? DAGCBOREncoder().encode(self)).map { CID.hashing($0, codec: .dagCBOR) } }
 
     /// The line's owner, where it has to approve as well.
-    var countersigner: DID? {
+    package var countersigner: DID? {
         switch action {
         case .deposit(let line, _, _), .withdraw(let line, _, _): line.did
-        case .limit, .freeze, .rate, .reverse, .writeOff: nil
+        case .limit, .freeze, .rate, .reverse, .writeOff, .auditor: nil
         }
     }
 
@@ -74,6 +77,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case .limit(let line, _, _, _), .freeze(let line, _): line.unit.name.utf8.count
         case .rate(let unit, let rate): unit.name.utf8.count + rate.unit.name.utf8.count
         case .reverse(_, let text): text.utf8.count
+        case .auditor: 0
         case .writeOff(let line, _, let text), .deposit(let line, _, let text), .withdraw(let line, _, let text):
             line.unit.name.utf8.count + text.utf8.count
         }
@@ -85,18 +89,18 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
             .withdraw(let line, _, _):
             line
-        case .rate, .reverse: nil
+        case .rate, .reverse, .auditor: nil
         }
     }
 
     /// Whether amounts and texts are within their bounds.
-    var isPossible: Bool {
+    package var isPossible: Bool {
         func isAmount(_ amount: TokenAmount) -> Bool { amount > .zero && amount <= CreditLine.limitMax }
         func isText(_ text: String) -> Bool { text.utf8.count <= Self.reasonBytesMax }
         return switch action {
         case .limit(let line, let owed, let owing, _):
             line.unit.isPossible && owed <= CreditLine.limitMax && owing <= CreditLine.limitMax
-        case .freeze: true
+        case .freeze, .auditor: true
         case .rate(let unit, let rate): unit.isPossible && rate.isPossible && rate.unit != unit
         case .reverse(_, let reason): isText(reason)
         case .writeOff(_, let amount, let text), .deposit(_, let amount, let text), .withdraw(_, let amount, let text):

@@ -84,14 +84,14 @@ enum ExitStatus: Int32, CaseIterable {
         case .storageFailed: "the database or a backup failed, is damaged, or is another node's"
         case .storageFull: "the disk, or the space granted to the node, is full"
         case .nodeBusy: "the node is stopping or has too much to do"
-        case .notFound: "no such job, receipt or file"
-        case .verificationFailed: "a check of a receipt, or its replay, failed"
+        case .notFound: "no such job, receipt, file or issuer"
+        case .verificationFailed: "a check of a receipt, its replay, or an audit failed"
         case .verificationIncomplete: "no check of a receipt failed, but some could not be made"
         case .unhealthy: "something keeps the node from working (mesh doctor)"
         case .peerUnreachable: "a peer could not be reached"
         case .timedOut: "the node did not answer in time, or the job was not over (mesh wait)"
         case .tooLarge: "a file or request is above a limit"
-        case .conflict: "the key or the file is taken, or what to remove is needed"
+        case .conflict: "a key or file is taken, something is needed, or an issuer refuses"
         case .fileFailed: "a local file could not be read or written"
         case .usage: "the command line is invalid, or asks for something impossible"
         case .internalError: "a fault of mesh itself"
@@ -128,10 +128,10 @@ extension ExitStatus {
             case .invalidRequest, .rangeNotSatisfiable, .noSuchRoute, .methodNotAllowed: .usage
             case .tooLarge: .tooLarge
             case .moduleRefused: .jobRefused
-            case .jobNotFound, .receiptNotFound, .blockNotFound: .notFound
+            case .jobNotFound, .receiptNotFound, .blockNotFound, .noIssuer: .notFound
             case .blockCorrupt, .storageFailed: .storageFailed
-            case .receiptInvalid: .verificationFailed
-            case .conflict: .conflict
+            case .receiptInvalid, .issuerFaulty: .verificationFailed
+            case .conflict, .issuerRefused: .conflict
             case .peerUnreachable: .peerUnreachable
             case .timedOut: .timedOut
             case .overloaded, .shuttingDown, .tooManyRequests: .nodeBusy

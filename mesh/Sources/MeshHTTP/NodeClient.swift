@@ -9,8 +9,8 @@ package import NodeAPI
 /// One connection per call at a time, kept for a moment for the next call. A node that does not run, an unreadable
 /// answer and a node that goes away before its answer is complete are each an error of their own.
 package struct NodeClient: NodeService {
-    private let exchange: HTTPExchange
-    private let bounds: MeshHTTPLimits
+    let exchange: HTTPExchange
+    let bounds: MeshHTTPLimits
 
     /// A client of the node that listens on a socket; it opens nothing before the first call.
     package init(socketPath: String, limits: MeshHTTPLimits = MeshHTTPLimits()) {
@@ -325,19 +325,19 @@ package struct NodeClient: NodeService {
             .POST, "/v1/shutdown", bytesMax: bounds.responseBytesMax, seconds: bounds.answerSeconds)
     }
 
-    private func get<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
+    func get<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
         try decode(
             await exchange.answer(
                 .GET, path, bytesMax: bounds.responseBytesMax, seconds: seconds ?? bounds.answerSeconds))
     }
 
-    private func post<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
+    func post<Value: Decodable>(_ path: String, seconds: Int? = nil) async throws(NodeServiceError) -> Value {
         try decode(
             await exchange.answer(
                 .POST, path, bytesMax: bounds.responseBytesMax, seconds: seconds ?? bounds.answerSeconds))
     }
 
-    private func post<Value: Decodable>(
+    func post<Value: Decodable>(
         _ path: String, body: some Encodable, seconds: Int? = nil
     ) async throws(NodeServiceError) -> Value {
         let bytes: [UInt8]
@@ -352,7 +352,7 @@ package struct NodeClient: NodeService {
                 seconds: seconds ?? bounds.answerSeconds))
     }
 
-    private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(NodeServiceError) -> Value {
+    func decode<Value: Decodable>(_ bytes: [UInt8]) throws(NodeServiceError) -> Value {
         do {
             return try MeshJSON.decode(Value.self, from: bytes)
         } catch {

@@ -28,6 +28,7 @@ struct NodeRoutes: Sendable {
         addReceipts(to: &table)
         addProofs(to: &table)
         addLogs(to: &table)
+        CreditRoutes(routes: self).add(to: &table)
         addNode(to: &table)
         addMoney(to: &table)
         addPeers(to: &table)
@@ -615,7 +616,7 @@ struct NodeRoutes: Sendable {
         return try await file.end()
     }
 
-    private func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {
+    func body(_ request: Request, bytesMax: Int, hint: String? = nil) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         for try await buffer in request.body {
             guard bytes.count + buffer.readableBytes <= bytesMax else {

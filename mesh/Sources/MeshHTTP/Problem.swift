@@ -37,12 +37,12 @@ extension NodeServiceError.Code {
         case .invalidRequest: 400
         case .notSignedIn, .credentialsRefused: 401
         case .readOnly, .hostRefused, .originRefused, .codeRefused: 403
-        case .jobNotFound, .receiptNotFound, .blockNotFound, .noSuchRoute: 404
+        case .jobNotFound, .receiptNotFound, .blockNotFound, .noSuchRoute, .noIssuer: 404
         case .methodNotAllowed: 405
-        case .conflict: 409
+        case .conflict, .issuerRefused: 409
         case .tooLarge: 413
         case .rangeNotSatisfiable: 416
-        case .moduleRefused, .receiptInvalid: 422
+        case .moduleRefused, .receiptInvalid, .issuerFaulty: 422
         case .tooManyRequests: 429
         case .blockCorrupt, .storageFailed, .notInitialised, .alreadyInitialised, .keyUnusable, .permissionDenied,
             .configurationInvalid, .addressInUse, .alreadyRunning, .nodeNotRunning, .protocolMismatch, .internalError:

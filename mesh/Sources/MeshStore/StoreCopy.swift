@@ -140,6 +140,11 @@ package struct StoreCopy: Sendable {
                         sql: "UPDATE witnessed SET seconds = min(seconds, ?)",
                         arguments: [Int64(clamping: madeAt / 1_000)])
                 }
+                // Entries of after the backup may be known to others: the book takes no more, or it would have two
+                // histories.
+                if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= IssuerRow.sinceVersion {
+                    try db.execute(sql: "UPDATE issuer SET restored = 1")
+                }
             }
             try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
             try queue.close()

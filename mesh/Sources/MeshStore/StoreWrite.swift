@@ -76,6 +76,8 @@ package enum StoreWrite: Sendable {
     case forgetFollowed(origin: String)
     /// Keeps the proof that an author told two histories of its log; the first one of a log stays.
     case logFork(LogForkRow)
+    /// Changes what belongs to issuers: the book of this one, or what this node knows of others.
+    case issuer(IssuerWrite)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -102,7 +104,7 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .setting:
+            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .issuer, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed:
@@ -136,6 +138,7 @@ package enum StoreWrite: Sendable {
         case .witnessed(let row): row.note.count + 512
         case .followed(let batch): batch.byteCount
         case .logFork(let row): row.proof.count + 512
+        case .issuer(let write): write.byteCount
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer, .forgetFollowed:

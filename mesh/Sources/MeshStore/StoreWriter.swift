@@ -76,6 +76,7 @@ struct StoreWriter: Sendable {
         case .followed(let batch): try batch.put(db)
         case .forgetFollowed(let origin): try FollowedRow.remove(origin, db)
         case .logFork(let row): try row.put(db)
+        case .issuer(let write): try write.put(db)
         case .anchorOwed(let receipt, let workflow):
             try run(
                 db, "INSERT INTO anchor_owed(cid, workflow) VALUES (?, ?) ON CONFLICT DO NOTHING",

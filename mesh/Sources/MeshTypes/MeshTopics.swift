@@ -16,6 +16,8 @@ package enum MeshTopics {
     package static let sessions = "/icn/mesh/interactive/1.0.0"
     /// The protocol of what other jobs write while they run.
     package static let outputs = "/icn/mesh/output/1.0.0"
+    /// The protocol of questions to issuers.
+    package static let credit = "/icn/mesh/credit/1.0.0"
     /// The protocol of ranges of logs.
     package static let logs = "/icn/mesh/log/1.0.0"
 

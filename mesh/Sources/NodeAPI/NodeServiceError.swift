@@ -36,6 +36,12 @@ package struct NodeServiceError: Error, Hashable, Sendable, Codable {
         case receiptInvalid = "receipt_invalid"
         /// No route by that name and method.
         case noSuchRoute = "no_such_route"
+        /// This node is no issuer.
+        case noIssuer = "no_issuer"
+        /// An issuer's book does not take the order, or the issuer refuses the question.
+        case issuerRefused = "issuer_refused"
+        /// An issuer's word does not hold: a head that does not continue the last one, a proof that fails.
+        case issuerFaulty = "issuer_faulty"
         /// The idempotency key was used for another job.
         case conflict
         /// A peer did not answer, or could not be dialled.

@@ -442,7 +442,7 @@ package struct ScriptedNode: NodeService {
 
     package func shutdown() async throws(NodeServiceError) { try answer(()) }
 
-    private func answer<Value>(_ value: Value) throws(NodeServiceError) -> Value {
+    func answer<Value>(_ value: Value) throws(NodeServiceError) -> Value {
         if let failure = script.failure { throw failure }
         return value
     }

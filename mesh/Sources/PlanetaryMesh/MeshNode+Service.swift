@@ -11,7 +11,7 @@ import SignedObjects
 
 /// What the node does for its owner. Each owner type does its own part, outside the actor unless the core has to
 /// decide.
-extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKeeper, ListKeeper {
+extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKeeper, ListKeeper, CreditKeeper {
     package func status() async throws(NodeServiceError) -> NodeStatus {
         await report.status(figures, journalWarning: intake.warning)
     }
@@ -295,6 +295,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
 
     package nonisolated var logDesk: LogDesk { parts.logDesk }
     package nonisolated var logFollower: LogFollower { parts.follower }
+    package nonisolated var memberDesk: MemberDesk { parts.member }
 
     private nonisolated var auditor: ReceiptAuditor { ReceiptAuditor(parts) }
 

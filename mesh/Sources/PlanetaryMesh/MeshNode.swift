@@ -127,23 +127,16 @@ package actor MeshNode {
     /// Joins the protocols of the mesh, and resumes what this node owes to others.
     private func begin() async throws(NodeServiceError) {
         await parts.peerService.tellDials { [log] in log.tellDial(of: $0, failure: $1) }
-        await messages.serve { [weak self] peer in
-            await self?.admits(peer) ?? false
-        } blame: { [weak self] peer, fault in
+        let admits: @Sendable (PeerID) async -> Bool = { [weak self] peer in await self?.admits(peer) ?? false }
+        let blame: @Sendable (PeerID, String) async -> Void = { [weak self] peer, fault in
             await self?.take(.misbehaved(peer, fault, isConnected: true))
-        } answer: { [weak self] peer, bytes in
+        }
+        await messages.serve(admitting: admits, blame: blame) { [weak self] peer, bytes in
             await self?.answer(bytes, from: peer)
         }
-        await runSessions.serve(on: parts.swarm) { [weak self] peer in
-            await self?.admits(peer) ?? false
-        } blame: { [weak self] peer, fault in
-            await self?.take(.misbehaved(peer, fault, isConnected: true))
-        }
-        await runOutputs.serve(on: parts.swarm) { [weak self] peer in
-            await self?.admits(peer) ?? false
-        } blame: { [weak self] peer, fault in
-            await self?.take(.misbehaved(peer, fault, isConnected: true))
-        }
+        await runSessions.serve(on: parts.swarm, admitting: admits, blame: blame)
+        await runOutputs.serve(on: parts.swarm, admitting: admits, blame: blame)
+        try await parts.member.begin(admitting: admits, blame: blame)
         do {
             for topic in core.topics {
                 // The validator already took in what it accepted; nobody needs the stream of accepted messages.
@@ -152,10 +145,7 @@ package actor MeshNode {
                 }
             }
             try await parts.follower.begin(
-                admitting: { [weak self] peer in await self?.admits(peer) ?? false },
-                blame: { [weak self] peer, fault in
-                    await self?.take(.misbehaved(peer, fault, isConnected: true))
-                },
+                admitting: admits, blame: blame,
                 onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) })
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)

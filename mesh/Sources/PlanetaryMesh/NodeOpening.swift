@@ -75,7 +75,9 @@ struct NodeOpening: Sendable {
             witness: witness,
             follower: LogFollower(
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
-                settings: settings, logger: logger))
+                settings: settings, logger: logger),
+            member: MemberDesk(
+                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store)))
         return (parts, bans)
     }
 

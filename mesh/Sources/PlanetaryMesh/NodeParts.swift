@@ -30,6 +30,8 @@ struct NodeParts: Sendable {
     let witness: WitnessDesk
     /// The logs of others.
     let follower: LogFollower
+    /// This node at issuers, with its own book if it is one.
+    let member: MemberDesk
     let tallies = NodeTallies()
     let endedResults = EndedResults()
 
@@ -47,6 +49,7 @@ struct NodeParts: Sendable {
         group.addTask { [bitswap] in await bitswap.run() }
         group.addTask { [peerService] in await peerService.run() }
         group.addTask { [follower] in await follower.run() }
+        group.addTask { [member] in await member.own.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(
                 swarm: swarm, network: configuration.localNetwork, logger: logger,

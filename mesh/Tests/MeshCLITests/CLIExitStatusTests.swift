@@ -8,7 +8,8 @@ import Testing
         let expected: [NodeServiceError.Code: Int32] = [
             .invalidRequest: 200, .noSuchRoute: 200, .tooLarge: 244, .moduleRefused: 213,
             .jobNotFound: 240, .receiptNotFound: 240, .blockNotFound: 240, .blockCorrupt: 235, .storageFailed: 235,
-            .receiptInvalid: 241, .conflict: 245, .peerUnreachable: 242, .timedOut: 243,
+            .receiptInvalid: 241, .conflict: 245, .noIssuer: 240, .issuerRefused: 245, .issuerFaulty: 241,
+            .peerUnreachable: 242, .timedOut: 243,
             .overloaded: 237, .shuttingDown: 237, .storageFull: 236, .notInitialised: 232, .alreadyInitialised: 238,
             .keyUnusable: 233, .permissionDenied: 239, .configurationInvalid: 234, .addressInUse: 231,
             .alreadyRunning: 231,

@@ -68,6 +68,6 @@ import Testing
         let store = try folder.open()
         try await store.commit([.followed(Self.batch("a", 0..<2))])
         #expect(try await FollowedRow.all(in: store).map(\.size) == [2])
-        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 17)
+        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == StoreSchema.version)
     }
 }

@@ -54,7 +54,8 @@ struct Wallet: MeshCommand {
         abstract: "Show balances, holds and the newest movements.",
         discussion: """
             Tokens are numbers in this node's own book. It granted itself its first ones, no other node sees or \
-            vouches for them, and none moves between nodes: they rank bids and limit what a job may cost.
+            vouches for them, and none moves between nodes: they rank bids and limit what a job may cost. Credit lines \
+            at issuers, which members pay each other with, stand below.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -74,12 +75,23 @@ struct Wallet: MeshCommand {
 
     func perform(_ console: Console) async throws -> ExitCode {
         let wallet = try await global.node.wallet(WalletQuery(limit: entries, before: before.map(Int64.init)))
+        let issuers = try await global.node.issuers().filter { !$0.lines.isEmpty }
         if global.json {
             try console.json(wallet)
         } else {
-            console.out(Self.text(wallet))
+            console.out(Self.text(wallet) + Self.text(issuers))
         }
         return .success
+    }
+
+    /// The lines at issuers, as these told them last.
+    static func text(_ issuers: [IssuerView]) -> String {
+        issuers.map { issuer in
+            let facts = [
+                ("issuer", issuer.did), ("told", Readable.date(issuer.toldAt) + " (mesh issuer show asks now)"),
+            ]
+            return "\n" + Table.facts(facts) + CreditWords.table(issuer.lines, with: "LINE").text
+        }.joined()
     }
 
     /// Balances, then holds, then movements.

@@ -1,0 +1,213 @@
+import Foundation
+import GRDB
+package import Multiformats
+
+/// The book of an issuer that this node is, as a row: its secret, and what its entries have to come to.
+package struct IssuerRow: Hashable, Sendable {
+    /// The secret from which the salts of its entries follow.
+    package var secret: [UInt8]
+    /// How many entries it has.
+    package var size: UInt64
+    /// The root of the tree over their commitments.
+    package var root: [UInt8]
+    /// Whether the home was restored from a backup, so that entries may be missing that others know.
+    package var isRestored: Bool
+
+    /// The version of the tables that has it first.
+    static let sinceVersion = 18
+
+    /// Version 18 added the book of an issuer, the orders that wait for its officers, the issuers that this node asks,
+    /// and its payments at them.
+    static let tables = """
+        CREATE TABLE IF NOT EXISTS issuer(
+            id INTEGER PRIMARY KEY CHECK(id = 1), secret BLOB NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+            restored INTEGER NOT NULL);
+        CREATE TABLE IF NOT EXISTS issuer_entries(
+            number INTEGER PRIMARY KEY, entry BLOB NOT NULL, commitment BLOB NOT NULL);
+        CREATE TABLE IF NOT EXISTS issuer_hashes(position INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+        CREATE TABLE IF NOT EXISTS issuer_parties(
+            did TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(did, number)) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS issuer_orders(cid BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS known_issuers(
+            issuer TEXT PRIMARY KEY, charter BLOB NOT NULL, note BLOB NOT NULL, lines BLOB NOT NULL,
+            told_at INTEGER NOT NULL, fault BLOB) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS issuer_payments(
+            id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL, entry INTEGER);
+        """
+
+    /// The row; nil where this node is no issuer.
+    package static func read(in store: MeshStore) async throws(MeshStoreError) -> IssuerRow? {
+        try await store.read { db in
+            guard let row = try Row.fetchOne(db, sql: "SELECT * FROM issuer").map(StoredRow.init) else {
+                // Entries without their secret could be opened to nobody.
+                if try Int.fetchOne(db, sql: "SELECT count(*) FROM issuer_entries") ?? 0 > 0 {
+                    throw MeshStoreError.recordCorrupt(table: "issuer", row: 1)
+                }
+                return nil
+            }
+            return IssuerRow(
+                secret: try row.bytes("secret"), size: try row.unsigned("size"), root: try row.bytes("root"),
+                isRestored: try row.flag("restored"))
+        }
+    }
+}
+
+/// An entry of an issuer's book, as a row.
+package struct IssuerEntryRow: Hashable, Sendable {
+    /// Counts from 0.
+    package var number: UInt64
+    /// Its DAG-CBOR.
+    package var entry: [UInt8]
+    /// The leaf of the log.
+    package var commitment: [UInt8]
+
+    package init(number: UInt64, entry: [UInt8], commitment: [UInt8]) {
+        self.number = number
+        self.entry = entry
+        self.commitment = commitment
+    }
+
+    private init(_ row: StoredRow) throws {
+        self.init(
+            number: try row.unsigned("number"), entry: try row.bytes("entry"),
+            commitment: try row.bytes("commitment"))
+    }
+
+    /// Entries from a number on, in their order: at most `limit`, and no more bytes than `bytesMax`, but one at least.
+    /// With a DID, those alone whose bookings they are.
+    package static func entries(
+        from number: UInt64, of party: String? = nil, below end: UInt64 = .max, limit: Int, bytesMax: Int,
+        in store: MeshStore
+    ) async throws(MeshStoreError) -> [IssuerEntryRow] {
+        try await store.read { db in
+            let parties = "JOIN issuer_parties p ON p.number = e.number AND p.did = ?"
+            let cursor = try Row.fetchCursor(
+                db,
+                sql: """
+                    SELECT e.* FROM issuer_entries e \(party == nil ? "" : parties)
+                    WHERE e.number >= ? AND e.number < ? ORDER BY e.number LIMIT ?
+                    """,
+                arguments: StatementArguments(party.map { [$0] } ?? [])
+                    + [Int64(clamping: number), Int64(clamping: end), limit])
+            var (entries, bytes) = ([IssuerEntryRow](), 0)
+            while let row = try cursor.next() {
+                let entry = try IssuerEntryRow(StoredRow(row))
+                bytes += entry.entry.count
+                guard entries.isEmpty || bytes <= bytesMax else { break }
+                entries.append(entry)
+            }
+            return entries
+        }
+    }
+
+    /// The commitments from a number on, at most `limit`.
+    package static func commitments(
+        from number: UInt64, below end: UInt64, limit: Int, in store: MeshStore
+    ) async throws(MeshStoreError) -> [[UInt8]] {
+        try await store.read { db in
+            try Data.fetchAll(
+                db,
+                sql: "SELECT commitment FROM issuer_entries WHERE number >= ? AND number < ? ORDER BY number LIMIT ?",
+                arguments: [Int64(clamping: number), Int64(clamping: end), limit]
+            ).map { [UInt8]($0) }
+        }
+    }
+
+    /// The hashes of the log's tree at some positions; those that are not there are left out.
+    package static func hashes(
+        at positions: [UInt64], in store: MeshStore
+    ) async throws(MeshStoreError) -> [UInt64: [UInt8]] {
+        try await store.read { db in
+            var found: [UInt64: [UInt8]] = [:]
+            let statement = try db.cachedStatement(sql: "SELECT hash FROM issuer_hashes WHERE position = ?")
+            for position in positions {
+                let hash = try Data.fetchOne(statement, arguments: [Int64(clamping: position)])
+                if let hash { found[position] = [UInt8](hash) }
+            }
+            return found
+        }
+    }
+}
+
+/// A change of what belongs to issuers.
+package enum IssuerWrite: Sendable {
+    /// This node becomes an issuer; refused with `logTaken` if it is one.
+    case founded(secret: [UInt8])
+    /// An entry, whose bookings it makes, the hashes of the subtrees that it completes, and the root of the tree with
+    /// it; refused with `logTaken` unless it is the next.
+    case entered(IssuerEntryRow, parties: [String], hashes: [[UInt8]], root: [UInt8])
+    /// An officers' order that waits, in the place of what was kept of it; nil: it waits no more.
+    case order(CID, [UInt8]?)
+    /// What is known of an issuer, in the place of what was known before.
+    case known(KnownIssuerRow)
+    /// A payment that this node ordered, or that an issuer took it.
+    case payment(IssuerPaymentRow)
+
+    /// The bytes that go to the disk.
+    var byteCount: Int {
+        switch self {
+        case .founded: 512
+        case .entered(let row, let parties, let hashes, _):
+            row.entry.count + parties.count * 128 + hashes.count * 48 + 512
+        case .order(_, let bytes): (bytes?.count ?? 0) + 512
+        case .known(let row): row.charter.count + row.note.count + row.lines.count + (row.fault?.count ?? 0) + 512
+        case .payment(let row): row.bytes.count + 512
+        }
+    }
+
+    func put(_ db: Database) throws {
+        switch self {
+        case .founded(let secret):
+            try db.execute(
+                sql: """
+                    INSERT INTO issuer(id, secret, size, root, restored) VALUES (1, ?, 0, ?, 0)
+                    ON CONFLICT DO NOTHING
+                    """,
+                arguments: [Data(secret), Data()])
+            guard db.changesCount == 1 else { throw MeshStoreError.logTaken(number: 0, size: 1) }
+        case .entered(let row, let parties, let hashes, let root):
+            try Self.enter(row, parties, hashes, root, db)
+        case .order(let cid, let bytes?):
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO issuer_orders(cid, bytes) VALUES (?, ?)")
+                .execute(arguments: [Data(cid.bytes), Data(bytes)])
+        case .order(let cid, nil):
+            try db.cachedStatement(sql: "DELETE FROM issuer_orders WHERE cid = ?").execute(arguments: [Data(cid.bytes)])
+        case .known(let row): try row.put(db)
+        case .payment(let row): try row.put(db)
+        }
+    }
+
+    private static func enter(
+        _ row: IssuerEntryRow, _ parties: [String], _ hashes: [[UInt8]], _ root: [UInt8], _ db: Database
+    ) throws {
+        guard let number = Int64(exactly: row.number) else { throw MeshStoreError.numberTooLarge(row.number) }
+        try db.cachedStatement(sql: "UPDATE issuer SET size = ?, root = ? WHERE size = ?")
+            .execute(arguments: [number + 1, Data(root), number])
+        guard db.changesCount == 1 else {
+            let size = try Int64.fetchOne(db, sql: "SELECT size FROM issuer") ?? 0
+            throw MeshStoreError.logTaken(number: row.number, size: UInt64(clamping: size))
+        }
+        try db.cachedStatement(sql: "INSERT INTO issuer_entries(number, entry, commitment) VALUES (?, ?, ?)")
+            .execute(arguments: [number, Data(row.entry), Data(row.commitment)])
+        // So many hashes all trees before made (`HashPlace.count`).
+        let position = 2 * number - Int64(number.nonzeroBitCount)
+        for (index, hash) in hashes.enumerated() {
+            try db.cachedStatement(sql: "INSERT INTO issuer_hashes(position, hash) VALUES (?, ?)")
+                .execute(arguments: [position + Int64(index), Data(hash)])
+        }
+        for party in parties {
+            try db.cachedStatement(sql: "INSERT INTO issuer_parties(did, number) VALUES (?, ?) ON CONFLICT DO NOTHING")
+                .execute(arguments: [party, number])
+        }
+    }
+
+    /// The officers' orders that wait.
+    package static func orders(in store: MeshStore) async throws(MeshStoreError) -> [(cid: CID, bytes: [UInt8])] {
+        // BOUNDED: by the officers, and what each may propose (`IssuerDesk.Limits`).
+        try await store.readable { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM issuer_orders ORDER BY cid")
+        } _: { row in
+            (try row.cid("cid"), try row.bytes("bytes"))
+        }
+    }
+}

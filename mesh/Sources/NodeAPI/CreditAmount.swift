@@ -1,0 +1,25 @@
+/// Amounts in a unit with decimal places, as people write them.
+package enum CreditAmount {
+    /// An amount of smallest units as a decimal number: with two places, 1250 is `12.50`.
+    package static func text(_ amount: some BinaryInteger, decimals: UInt64) -> String {
+        let digits = String(amount.magnitude)
+        let places = Int(clamping: decimals)
+        let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
+        let whole = padded.dropLast(places)
+        return (amount < 0 ? "-" : "") + whole + (places > 0 ? "." + padded.suffix(places) : "")
+    }
+
+    /// The smallest units of a decimal number; nil if it is none, has more places than the unit, or is too large.
+    package static func units(_ text: String, decimals: UInt64) -> UInt64? {
+        let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+        let places = Int(clamping: decimals)
+        guard let whole = parts.first, isDigits(whole) else { return nil }
+        let fraction = parts.count == 2 ? parts[1] : ""
+        guard parts.count == 1 || isDigits(fraction), fraction.utf8.count <= places else { return nil }
+        return UInt64(whole + fraction + String(repeating: "0", count: places - fraction.utf8.count))
+    }
+
+    private static func isDigits(_ text: Substring) -> Bool {
+        !text.isEmpty && text.utf8.count <= 20 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+}

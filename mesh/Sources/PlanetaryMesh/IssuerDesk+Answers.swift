@@ -1,0 +1,210 @@
+import Credit
+import Determinism
+import IPLD
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import PeerIdentity
+import SignedObjects
+
+// What others are told. All of it is on the disk before.
+extension IssuerDesk {
+    /// Answers a question of somebody whose key was proved.
+    func answer(_ question: CreditQuestion, for asker: DID) async -> CreditAnswer {
+        guard issuer != nil else { return .refused(reason: .unknown, text: "This node is no issuer.") }
+        do {
+            switch question {
+            case .head(let since, let size): return try await head(since: since, size: size)
+            case .charter(let size): return try await opened(from: 0, size: size, of: nil, limit: 1, proofs: true)
+            case .submit(let event): return await submit(event)
+            case .lines:
+                return await told { .lines(lines: $0.lines(of: asker), size: $0.issuer?.tree.size ?? 0) }
+            case .statement(let from, let size):
+                return try await opened(from: from, size: size, of: asker, limit: nil, proofs: true)
+            case .openings(let from, let size):
+                guard issuer?.book.auditors.contains(asker) == true || asker == identity.did else {
+                    return .refused(
+                        reason: .notForYou, text: "Only auditors whom the officers appointed see all entries.")
+                }
+                return try await opened(from: from, size: size, of: nil, limit: nil, proofs: false)
+            case .commitments(let from, let size): return try await commitments(from: from, size: size)
+            case .totals: return await told { .totals(totals: $0.totals()) }
+            case .orders: return .orders(orders: orders(for: asker))
+            case .number: return number(for: asker)
+            case .propose(let order, let approval): return await propose(order, approval, by: asker)
+            case .approve(let order, let approval): return await approve(order, approval, by: asker)
+            }
+        } catch {
+            return .refused(reason: .closed, text: "The issuer could not read its book.")
+        }
+    }
+
+    /// What is so now, told once it is on the disk.
+    private func told(_ make: (isolated IssuerDesk) -> CreditAnswer) async -> CreditAnswer {
+        guard let size = issuer?.tree.size else { return closed }
+        let answer = make(self)
+        await landed(size)
+        return size <= durable.size ? answer : closed
+    }
+
+    var closed: CreditAnswer { .refused(reason: .closed, text: obstacle ?? "This node is no issuer.") }
+
+    func refused(_ refusal: BookRefusal) -> CreditAnswer {
+        .refused(reason: .book, text: "The book does not take it: \(refusal).")
+    }
+
+    private func submit(_ event: BookEvent) async -> CreditAnswer {
+        switch await take(event) {
+        case nil: return closed
+        case .failure(let refusal): return refused(refusal)
+        case .success(nil): return .refused(reason: .closed, text: "The issuer could not read its book.")
+        case .success(let entry?):
+            let promise = try? issuer?.certificate(of: entry).map { try SignedObject.sign($0, with: identity).bytes }
+            return .taken(entry: entry.number, certificate: promise)
+        }
+    }
+
+    // MARK: The log
+
+    /// The head of a size, by what is on the disk, which has to lead to the one that was replayed: what the disk
+    /// changed is found before a head is signed over it, which would be a second history.
+    private func root(of size: UInt64) async throws(MeshStoreError) -> MerkleHash? {
+        guard size > 0 else { return nil }
+        let current = TreeHead(durable)
+        if size == current.size { return current.root }
+        if let known = roots[size] { return known }
+        guard size < current.size, let plan = ProofPlan.consistency(of: size, in: current.size) else { return nil }
+        let places = HashPlace.places(of: 0..<size)
+        let found = try await hashes(at: places + plan.places)
+        guard let tree = MerkleTree(size: size, peaks: places.compactMap { found[$0] }),
+            let proof = plan.proof(of: found),
+            current.extends(TreeHead(tree), proof: proof)
+        else { throw .recordCorrupt(table: "issuer_hashes", row: Int64(clamping: HashPlace.count(of: size))) }
+        if roots.count >= limits.headsRememberedMax { roots = [:] }
+        roots[size] = tree.root
+        return tree.root
+    }
+
+    private func head(since: UInt64, size: UInt64?) async throws -> CreditAnswer {
+        let size = size ?? durable.size
+        guard size > 0, let root = try await root(of: size), since <= size,
+            let plan = ProofPlan.consistency(of: since, in: size)
+        else { return .refused(reason: .unknown, text: "The log has \(durable.size) entries.") }
+        let found = try await hashes(at: plan.places)
+        guard let proof = plan.proof(of: found) else {
+            throw MeshStoreError.recordCorrupt(table: "issuer_hashes", row: Int64(clamping: since))
+        }
+        return .head(note: try note(TreeHead(size: size, root: root)), proof: proof.flatMap(\.bytes))
+    }
+
+    /// The signed head; the last one is remembered.
+    func note(_ head: TreeHead) throws -> [UInt8] {
+        if let last = self.head, last.size == head.size { return last.note }
+        guard let checkpoint = Checkpoint(origin: Issuer.logName(of: identity.did), head: head) else {
+            preconditionFailure("the name of a log that no note could have")
+        }
+        let note = try checkpoint.signed(with: identity).bytes
+        self.head = (head.size, note)
+        return note
+    }
+
+    private func hashes(at places: [HashPlace]) async throws(MeshStoreError) -> [HashPlace: MerkleHash] {
+        let stored = try await IssuerEntryRow.hashes(at: places.map(\.position), in: store)
+        var hashes: [HashPlace: MerkleHash] = [:]
+        for place in places { hashes[place] = stored[place.position].flatMap(MerkleHash.init(bytes:)) }
+        return hashes
+    }
+
+    private func opened(
+        from number: UInt64, size: UInt64, of party: DID?, limit: Int?, proofs: Bool
+    ) async throws -> CreditAnswer {
+        guard let root = try await root(of: size) else {
+            return .refused(reason: .unknown, text: "The log has \(durable.size) entries.")
+        }
+        let rows = try await IssuerEntryRow.entries(
+            from: number, of: party?.text, below: size, limit: limit ?? limits.entriesPerAnswerMax,
+            bytesMax: limits.entryBytesPerAnswerMax, in: store)
+        var entries: [OpenedEntry] = []
+        for row in rows {
+            guard let entry = try? DAGCBORDecoder().decode(BookEntry.self, from: row.entry),
+                let opening = try issuer?.opening(of: entry), opening.commitment == row.commitment
+            else { throw MeshStoreError.recordCorrupt(table: "issuer_entries", row: Int64(clamping: row.number)) }
+            var proof: [MerkleHash] = []
+            if proofs, let plan = ProofPlan.inclusion(of: row.number, in: size) {
+                let found = try await hashes(at: plan.places)
+                proof = plan.proof(of: found) ?? []
+                guard
+                    TreeHead(size: size, root: root).includes(.leaf(row.commitment), at: row.number, proof: proof)
+                else { throw MeshStoreError.recordCorrupt(table: "issuer_hashes", row: Int64(clamping: row.number)) }
+            }
+            entries.append(OpenedEntry(number: row.number, opening: opening, proof: proof.flatMap(\.bytes)))
+        }
+        let isMore = limit == nil && (rows.last.map { $0.number + 1 < size } ?? false)
+        return .entries(entries: entries, more: isMore)
+    }
+
+    private func commitments(from number: UInt64, size: UInt64) async throws -> CreditAnswer {
+        guard size <= durable.size else {
+            return .refused(reason: .unknown, text: "The log has \(durable.size) entries.")
+        }
+        let found = try await IssuerEntryRow.commitments(
+            from: number, below: size, limit: limits.commitmentsPerAnswerMax, in: store)
+        return .commitments(bytes: found.flatMap { $0 })
+    }
+
+    // MARK: The owner
+
+    /// Opens the book that its owner asks for.
+    func found(_ founding: IssuerFounding) async throws(NodeServiceError) -> IssuerView {
+        var officers: [DID] = []
+        for officer in founding.officers { officers.append(try MemberDesk.did(officer, "officer")) }
+        var arbiters: [DID] = []
+        for arbiter in founding.arbiters ?? [] { arbiters.append(try MemberDesk.did(arbiter, "arbiter")) }
+        try await found(
+            IssuerCharter(
+                issuerDID: identity.did, unit: CreditUnit(name: founding.unit, decimals: founding.decimals),
+                officers: officers, approvals: founding.approvals, arbiters: arbiters, openedAt: clock()))
+        return try await view()
+    }
+
+    /// The book, for its owner, as it is on the disk.
+    func view() async throws(NodeServiceError) -> IssuerView {
+        guard let charter = issuer?.book.charter, let size = issuer?.tree.size else {
+            throw NodeServiceError(
+                .noIssuer, "This node is no issuer.",
+                hint: "mesh issuer found makes it one; mesh issuer show --issuer DID shows another.")
+        }
+        var view = IssuerView(charter)
+        view.lines = issuer?.book.accounts.sorted.map { CreditLineView(LineState($0.id, $0.line)) } ?? []
+        view.totals = totals().map(CreditTotalView.init)
+        await landed(size)
+        (view.toldAt, view.obstacle) = (clock().value, obstacle)
+        view.entries = durable.size
+        do {
+            view.head = String(decoding: try note(TreeHead(durable)), as: UTF8.self)
+        } catch {
+            throw NodeServiceError(.internalError, "The head could not be signed: \(error).")
+        }
+        return view
+    }
+
+    // MARK: Lines
+
+    /// The lines of somebody.
+    func lines(of did: DID) -> [LineState] {
+        (lines[did] ?? []).sorted().prefix(limits.linesPerAnswerMax).compactMap { id in
+            issuer?.book.accounts[id].map { LineState(id, $0) }
+        }
+    }
+
+    /// The sums of the book, a second old at most.
+    func totals() -> [UnitTotal] {
+        let now = NodeClock.now
+        if let told = toldTotals, now.milliseconds(since: told.at) < limits.totalsMilliseconds { return told.totals }
+        let totals = issuer.map { UnitTotal.all(of: $0.book.accounts) } ?? []
+        toldTotals = (now, totals)
+        return totals
+    }
+}

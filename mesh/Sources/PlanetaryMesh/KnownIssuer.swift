@@ -1,0 +1,90 @@
+import Credit
+import IPLD
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+
+/// What this node knows of an issuer: its charter, the newest head that it showed, and what it told of the lines.
+struct KnownIssuer: Sendable {
+    let charter: SignedObject<IssuerCharter>
+    var note: SignedNote
+    var head: TreeHead
+    var lines: [LineState] = []
+    var toldAt = UnixMilliseconds.epoch
+    /// Two heads of one size that it signed.
+    var fault: [SignedNote] = []
+
+    init(charter: SignedObject<IssuerCharter>, note: SignedNote, head: TreeHead) {
+        (self.charter, self.note, self.head) = (charter, note, head)
+    }
+
+    /// What a row has; nil if that is damaged.
+    init?(_ row: KnownIssuerRow) {
+        guard let charter = try? SignedObject<IssuerCharter>(reading: row.charter, .stored),
+            charter.did.text == row.issuer, let note = SignedNote(bytes: row.note),
+            let head = Self.head(of: note, by: charter.did),
+            let lines = try? DAGCBORDecoder().decode([LineState].self, from: row.lines)
+        else { return nil }
+        self.init(charter: charter, note: note, head: head)
+        (self.lines, toldAt) = (lines, UnixMilliseconds(row.toldAt))
+        let texts = row.fault.flatMap { try? DAGCBORDecoder().decode([[UInt8]].self, from: $0) } ?? []
+        fault = texts.compactMap(SignedNote.init(bytes:))
+    }
+
+    /// The row of it.
+    var row: KnownIssuerRow {
+        let fault = fault.isEmpty ? nil : try? DAGCBOREncoder().encode(fault.map(\.bytes))
+        return KnownIssuerRow(
+            issuer: charter.did.text, charter: charter.bytes, note: note.bytes,
+            lines: (try? DAGCBOREncoder().encode(lines)) ?? [], toldAt: toldAt.value, fault: fault)
+    }
+
+    /// The head that a note has, if the issuer signed it for its log.
+    static func head(of note: SignedNote, by issuer: DID) -> TreeHead? {
+        guard let checkpoint = Checkpoint.verified(note, by: issuer.publicKey),
+            checkpoint.origin == Issuer.logName(of: issuer), checkpoint.head.size > 0
+        else { return nil }
+        return checkpoint.head
+    }
+
+    /// It for its owner.
+    var view: IssuerView {
+        var view = IssuerView(charter.body)
+        (view.entries, view.head) = (head.size, String(decoding: note.bytes, as: UTF8.self))
+        (view.lines, view.toldAt) = (lines.map(CreditLineView.init), toldAt.value)
+        if !fault.isEmpty {
+            view.fault = fault.map { String(decoding: $0.bytes, as: UTF8.self) }.joined(separator: "\n")
+        }
+        return view
+    }
+}
+
+extension IssuerView {
+    init(_ charter: IssuerCharter) {
+        self.init(
+            did: charter.issuerDID.text, unit: charter.unit.name, decimals: charter.unit.decimals,
+            officers: charter.officers.map(\.text), approvals: charter.approvals,
+            arbiters: charter.arbiters.map(\.text), openedAt: charter.openedAt.value)
+    }
+}
+
+extension CreditLineView {
+    init(_ state: LineState) {
+        let unit = state.line.unit
+        self.init(did: state.line.did.text, unit: unit.name, decimals: unit.decimals, balance: state.balance)
+        (owedMax, owingMax) = (state.owedMax.units, state.owingMax.units)
+        (spendable, leaving, coming) = (state.spendable, state.leaving, state.coming)
+        (isFrozen, isIssuer) = (state.isFrozen, state.isIssuer)
+    }
+}
+
+extension CreditTotalView {
+    init(_ total: UnitTotal) {
+        self.init(
+            unit: total.unit.name, decimals: total.unit.decimals, lines: total.lines, owed: total.owed,
+            owing: total.owing, owedMax: total.owedMax)
+    }
+}

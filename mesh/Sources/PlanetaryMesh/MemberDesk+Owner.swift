@@ -1,0 +1,379 @@
+import Credit
+import IPLD
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+
+// What the owner asks for.
+extension MemberDesk {
+    static func did(_ text: String, _ what: String) throws(NodeServiceError) -> DID {
+        do {
+            return try DID(parsing: text)
+        } catch {
+            throw NodeServiceError(
+                .invalidRequest, "The \(what) is not named by a DID: \(error).",
+                hint: "It begins with did:key: and is what mesh status prints of that node.")
+        }
+    }
+
+    func issuer(_ text: String) async throws(NodeServiceError) -> IssuerView {
+        let did = try Self.did(text, "issuer")
+        _ = try await meet(did)
+        _ = try await lines(at: did)
+        guard case .totals(let totals) = try await ask(did, .totals) else {
+            throw Self.faulty("its answer is another one")
+        }
+        guard let now = try await all().first(where: { $0.charter.did == did }) else { throw Self.faulty("it is gone") }
+        var view = now.view
+        view.totals = totals.filter(\.unit.isPossible).map(CreditTotalView.init)
+        return view
+    }
+
+    func statement(at text: String) async throws(NodeServiceError) -> StatementView {
+        let did = try Self.did(text, "issuer")
+        _ = try await meet(did)
+        let (lines, size) = try await lines(at: did)
+        let issuer = try await meet(did)
+        guard size <= issuer.head.size else { throw Self.faulty("its head lacks entries that its lines have") }
+        var bookings = OwnBookings(of: identity.did, at: issuer.charter)
+        for entry in try await entries(at: issuer) {
+            do throws(OwnBookings.Unjustified) {
+                try bookings.add(entry, below: size)
+            } catch {
+                throw Self.faulty("\(error)")
+            }
+        }
+        return StatementView(
+            issuer: did.text, lines: lines.map(CreditLineView.init), bookings: bookings.views,
+            isComplete: bookings.comeTo(lines))
+    }
+
+    // MARK: Payments
+
+    func pay(_ payment: CreditPayment) async throws(NodeServiceError) -> CreditPaid {
+        let did = try Self.did(payment.issuer, "issuer")
+        let key = try paymentKey(payment)
+        let issuer = try await meet(did)
+        let order = try await self.order(payment, key, at: issuer)
+        let answer: CreditAnswer
+        do {
+            answer = try await ask(did, .submit(event: .transferred(order: order.bytes)))
+        } catch {
+            throw Self.unsure(error, key)
+        }
+        guard case .taken(let number, _) = answer else { throw Self.faulty("its answer is another one") }
+        // What it says is held against the log before anybody relies on it.
+        let now = try await meet(did)
+        guard number < now.head.size, let entry = try await entries(at: now, from: number, limit: 1).first,
+            entry.number == number, case .transferred(let block) = entry.event,
+            (try? SignedObject<PaymentOrder>(reading: block))?.bodyCID == order.bodyCID
+        else { throw Self.faulty("it says that it paid by entry \(number), and does not show that entry") }
+        let row = IssuerPaymentRow(key: key, bytes: order.bytes, entry: number)
+        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.payment(row))]) }
+        _ = try await lines(at: did)
+        let unit = order.body.unit
+        return CreditPaid(
+            issuer: did.text, creditor: order.body.creditorDID.text, amount: order.body.amount.units, unit: unit.name,
+            decimals: unit.decimals, entry: number, orderCID: order.bodyCID.text)
+    }
+
+    private func paymentKey(_ payment: CreditPayment) throws(NodeServiceError) -> String {
+        guard let key = payment.idempotencyKey else {
+            return "random-\(Self.random(16).map { String($0) }.joined(separator: "-"))"
+        }
+        guard (1...limits.keyBytesMax).contains(key.utf8.count) else {
+            throw NodeServiceError(.invalidRequest, "A key of a payment has 1 to \(limits.keyBytesMax) bytes.")
+        }
+        return key
+    }
+
+    /// What an issuer that did not answer did with an order is not known; the same key finds out, and pays once.
+    private static func unsure(_ error: NodeServiceError, _ key: String) -> NodeServiceError {
+        guard error.code == .peerUnreachable else { return error }
+        return NodeServiceError(
+            .peerUnreachable, "\(error.message) Whether it took the order is not known.",
+            hint: "The same payment with the key \(key) asks again, and pays once.")
+    }
+
+    private static func random(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+
+    /// The order of a key, which is on the disk before it is given away.
+    private func order(
+        _ payment: CreditPayment, _ key: String, at issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> SignedObject<PaymentOrder> {
+        let creditor = try Self.did(payment.creditor, "creditor")
+        let charter = issuer.charter
+        let row = try await stored { () throws(MeshStoreError) in try await IssuerPaymentRow.of(key, in: store) }
+        if let row {
+            guard let order = try? SignedObject<PaymentOrder>(reading: row.bytes, .stored) else {
+                throw NodeServiceError(.storageFailed, "What is kept of the payment with this key is damaged.")
+            }
+            let body = order.body
+            guard body.issuerDID == charter.did, body.creditorDID == creditor, body.amount.units == payment.amount
+            else {
+                throw NodeServiceError(
+                    .conflict, "The key was used for another payment.", hint: "Use another key for this one.")
+            }
+            return order
+        }
+        let body = PaymentOrder(
+            issuerDID: charter.did, charterCID: charter.bodyCID, debtorDID: identity.did, creditorDID: creditor,
+            amount: TokenAmount(payment.amount), unit: charter.body.unit, nonce: Self.random(16),
+            validUntil: NodeClock.wallClock.advanced(milliseconds: limits.paymentMilliseconds))
+        if let field = body.fieldOutOfBounds {
+            throw NodeServiceError(
+                .invalidRequest, "The payment is impossible: its \(field) is out of bounds.",
+                hint: "One member pays another, neither the issuer nor itself, and more than nothing.")
+        }
+        guard let order = try? SignedObject.sign(body, with: identity) else {
+            throw NodeServiceError(.internalError, "The order could not be signed.")
+        }
+        let made = IssuerPaymentRow(key: key, bytes: order.bytes)
+        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.payment(made))]) }
+        // Of two at once with one key the first one counts.
+        let kept = try await stored { () throws(MeshStoreError) in try await IssuerPaymentRow.of(key, in: store) }
+        guard kept?.bytes == order.bytes else {
+            throw NodeServiceError(.conflict, "The key is used for another payment at the moment.")
+        }
+        return order
+    }
+
+    // MARK: Officers
+
+    func officerOrders(at text: String) async throws(NodeServiceError) -> [OfficerOrderView] {
+        let issuer = try await meet(try Self.did(text, "issuer"))
+        return try await waitingOrders(at: issuer).map { view(of: $0, at: issuer) }
+    }
+
+    private func waitingOrders(at issuer: KnownIssuer) async throws(NodeServiceError) -> [WaitingOrder] {
+        guard case .orders(let orders) = try await ask(issuer.charter.did, .orders) else {
+            throw Self.faulty("its answer is another one")
+        }
+        return orders.filter { $0.order.isPossible && $0.order.charterCID == issuer.charter.bodyCID }
+    }
+
+    func propose(_ proposal: OfficerProposal) async throws(NodeServiceError) -> OfficerOrderView {
+        let did = try Self.did(proposal.issuer, "issuer")
+        let issuer = try await meet(did)
+        let action = try Self.action(proposal, unit: issuer.charter.body.unit)
+        guard case .number(let number) = try await ask(did, .number) else {
+            throw Self.faulty("its answer is another one")
+        }
+        let order = OfficerOrder(
+            issuerDID: did, charterCID: issuer.charter.bodyCID, number: number, action: action)
+        guard order.isPossible else {
+            throw NodeServiceError(
+                .invalidRequest, "The order is impossible: an amount is 0 or above 2^53, or a text too long.")
+        }
+        return try await approve(order, at: issuer) { .propose(order: order, approval: $0) }
+    }
+
+    func approve(_ cid: String, at text: String) async throws(NodeServiceError) -> OfficerOrderView {
+        let issuer = try await meet(try Self.did(text, "issuer"))
+        // What is signed is what was shown: the order whose CID this is.
+        guard let found = try await waitingOrders(at: issuer).first(where: { $0.order.cid?.text == cid }) else {
+            throw NodeServiceError(
+                .issuerRefused, "No order \(cid) waits at that issuer for this node's word.",
+                hint: "mesh issuer orders lists those that wait; it may have been carried out already.")
+        }
+        return try await approve(found.order, at: issuer) { [order = found.order] in
+            .approve(order: order.cid ?? issuer.charter.bodyCID, approval: $0)
+        }
+    }
+
+    private func approve(
+        _ order: OfficerOrder, at issuer: KnownIssuer, _ question: ([UInt8]) -> CreditQuestion
+    ) async throws(NodeServiceError) -> OfficerOrderView {
+        let now = NodeClock.wallClock
+        guard let cid = order.cid,
+            let approval = try? SignedObject.sign(
+                Approval(
+                    approverDID: identity.did, orderCID: cid, approvedAt: now,
+                    validUntil: now.advanced(milliseconds: limits.approvalMilliseconds)), with: identity)
+        else { throw NodeServiceError(.internalError, "The approval could not be signed.") }
+        switch try await ask(issuer.charter.did, question(approval.bytes)) {
+        case .waits(let waiting) where waiting.order == order: return view(of: waiting, at: issuer)
+        case .taken(let entry, _):
+            var view = self.view(of: WaitingOrder(order: order, approvals: [approval.bytes]), at: issuer)
+            view.entry = entry
+            return view
+        default: throw Self.faulty("its answer is another one")
+        }
+    }
+
+    private func view(of waiting: WaitingOrder, at issuer: KnownIssuer) -> OfficerOrderView {
+        let cid = waiting.order.cid
+        let approvers = waiting.approvals.prefix(OfficerOrder.approvalsMax).compactMap { block -> DID? in
+            guard let approval = try? SignedObject<Approval>(reading: block), approval.body.orderCID == cid else {
+                return nil
+            }
+            return approval.did
+        }
+        var view = OfficerOrderView(
+            issuer: issuer.charter.did.text, orderCID: cid?.text ?? "", number: waiting.order.number,
+            text: waiting.order.action.text, approvers: approvers.map(\.text), needed: issuer.charter.body.approvals)
+        view.countersigner = waiting.order.countersigner?.text
+        return view
+    }
+
+    private static func action(
+        _ proposal: OfficerProposal, unit: CreditUnit
+    ) throws(NodeServiceError) -> OfficerOrder.Action {
+        var rest = proposal
+        func needed<Value>(_ value: Value?, _ field: String) throws(NodeServiceError) -> Value {
+            guard let value else {
+                throw NodeServiceError(.invalidRequest, "The action \(proposal.action.rawValue) needs \(field).")
+            }
+            return value
+        }
+        func line() throws(NodeServiceError) -> LineID { LineID(try did(), unit) }
+        func did() throws(NodeServiceError) -> DID {
+            rest.did = nil
+            return try Self.did(try needed(proposal.did, "did"), "member")
+        }
+        func amount() throws(NodeServiceError) -> TokenAmount {
+            rest.amount = nil
+            return TokenAmount(try needed(proposal.amount, "amount"))
+        }
+        rest.note = nil
+        let note = proposal.note ?? ""
+        let action: OfficerOrder.Action
+        switch proposal.action {
+        case .limit:
+            (rest.owed, rest.owing) = (nil, nil)
+            action = .limit(
+                line: try line(), owed: TokenAmount(try needed(proposal.owed, "owed")),
+                owing: TokenAmount(try needed(proposal.owing, "owing")), issuer: false)
+        case .freeze: action = .freeze(line: try line(), frozen: true)
+        case .unfreeze: action = .freeze(line: try line(), frozen: false)
+        case .reverse:
+            rest.entry = nil
+            action = .reverse(entry: try needed(proposal.entry, "entry"), reason: note)
+        case .writeOff: action = .writeOff(line: try line(), amount: try amount(), reason: note)
+        case .deposit: action = .deposit(line: try line(), amount: try amount(), reference: note)
+        case .withdraw: action = .withdraw(line: try line(), amount: try amount(), reference: note)
+        case .appoint: action = .auditor(did: try did(), appointed: true)
+        case .dismiss: action = .auditor(did: try did(), appointed: false)
+        }
+        guard rest == OfficerProposal(issuer: proposal.issuer, action: proposal.action),
+            proposal.note == nil || action.note != nil
+        else {
+            throw NodeServiceError(
+                .invalidRequest, "The action \(proposal.action.rawValue) has other fields than these.",
+                hint: "GET /openapi.json and docs/issuers.md say which.")
+        }
+        return action
+    }
+
+    // MARK: Events
+
+    func enter(_ bytes: [UInt8], at text: String) async throws(NodeServiceError) -> EnteredEvent {
+        let did = try Self.did(text, "issuer")
+        guard let event = try? DAGCBORDecoder().decode(BookEvent.self, from: bytes) else {
+            throw NodeServiceError(
+                .invalidRequest, "The body is no event of a book.", hint: "PROTOCOL.md, \"Issuers\", describes them.")
+        }
+        guard case .taken(let entry, let certificate) = try await ask(did, .submit(event: event)) else {
+            throw Self.faulty("its answer is another one")
+        }
+        return EnteredEvent(
+            entry: entry, certificate: certificate.map { Multibase.encodeWithoutPrefix($0, .base64pad) })
+    }
+
+    // MARK: Audit
+
+    func audit(_ text: String) async throws(NodeServiceError) -> IssuerAuditView {
+        let issuer = try await meet(try Self.did(text, "issuer"))
+        let size = issuer.head.size
+        guard size <= limits.auditEntriesMax else {
+            throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditEntriesMax) entries.")
+        }
+        let commitments = try await commitments(of: issuer)
+        let openings = try await openings(of: issuer)
+        var view = IssuerAuditView(
+            issuer: issuer.charter.did.text, entries: size, opened: UInt64(openings.count), isWhole: false)
+        switch await Self.audited(issuer, commitments, openings) {
+        case .failure(let finding): view.finding = "\(finding)"
+        case .success(let report):
+            guard let book = report.book else { break }
+            view.isWhole = true
+            view.totals = UnitTotal.all(of: book.accounts).map(CreditTotalView.init)
+            view.lines = book.accounts.sorted.map { CreditLineView(LineState($0.id, $0.line)) }
+        }
+        return view
+    }
+
+    /// Outside the actor: with every signature it takes a while.
+    private nonisolated static func audited(
+        _ issuer: KnownIssuer, _ commitments: [[UInt8]], _ openings: [(number: UInt64, opening: EntryOpening)]
+    ) async -> Result<IssuerAudit.Report, IssuerAudit.Finding> {
+        IssuerAudit.audit(
+            head: issuer.note, of: issuer.charter.did.publicKey, commitments: commitments, openings: openings)
+    }
+
+    private func commitments(of issuer: KnownIssuer) async throws(NodeServiceError) -> [[UInt8]] {
+        var found: [[UInt8]] = []
+        let (length, size) = (EntryOpening.commitmentBytes, issuer.head.size)
+        while UInt64(found.count) < size {
+            let question = CreditQuestion.commitments(from: UInt64(found.count), size: size)
+            guard case .commitments(let bytes) = try await ask(issuer.charter.did, question), !bytes.isEmpty,
+                bytes.count % length == 0, UInt64(found.count + bytes.count / length) <= size
+            else { throw Self.faulty("it does not show the commitments from \(found.count) on") }
+            for start in stride(from: 0, to: bytes.count, by: length) {
+                found.append(Array(bytes[start..<start + length]))
+            }
+        }
+        return found
+    }
+
+    /// All entries, or those of this node alone, if it is no auditor.
+    private func openings(
+        of issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
+        var (found, bytes, next) = ([(number: UInt64, opening: EntryOpening)](), 0, UInt64(0))
+        while next < issuer.head.size {
+            let question = CreditQuestion.openings(from: next, size: issuer.head.size)
+            let answer = try await answer(of: issuer.charter.did, to: question)
+            if case .refused(.notForYou, _) = answer { return try await ownOpenings(of: issuer) }
+            if case .refused(_, let text) = answer { throw Self.faulty("it does not show entry \(next): \(text)") }
+            guard case .entries(let page, _) = answer, !page.isEmpty else {
+                throw Self.faulty("it does not show entry \(next)")
+            }
+            for opened in page {
+                guard opened.number == next else { throw Self.faulty("it does not show entry \(next)") }
+                bytes += opened.opening.entry.count
+                guard bytes <= limits.auditBytesMax else {
+                    throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditBytesMax) bytes of entries.")
+                }
+                found.append((next, opened.opening))
+                next += 1
+            }
+        }
+        return found
+    }
+
+    private func ownOpenings(
+        of issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
+        var (found, next, isMore) = ([(number: UInt64, opening: EntryOpening)](), UInt64(0), true)
+        while isMore, next < issuer.head.size, found.count < limits.statementEntriesMax {
+            let question = CreditQuestion.statement(from: next, size: issuer.head.size)
+            guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
+                throw Self.faulty("its answer is another one")
+            }
+            for opened in page {
+                guard opened.number >= next else { throw Self.faulty("its entries are out of order") }
+                found.append((opened.number, opened.opening))
+                next = opened.number == .max ? .max : opened.number + 1
+            }
+            isMore = more && !page.isEmpty
+        }
+        return found
+    }
+}

@@ -1,0 +1,266 @@
+import Credit
+import IPLD
+import LibP2P
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import PeerIdentity
+import SignedObjects
+
+/// This node at issuers, its own among them: asks, pays, approves, audits, and believes none of them.
+///
+/// The newest head of each is on the disk; what comes next has to continue it. Two heads of one size are a proof
+/// against the issuer, which is kept.
+package actor MemberDesk {
+    /// Every bound of it.
+    struct Limits: Sendable {
+        /// Issuers that are known; one more is not asked.
+        var issuersMax = 256
+        /// Own entries of one statement.
+        var statementEntriesMax = 100_000
+        /// Entries of a log that is audited.
+        var auditEntriesMax: UInt64 = 1_000_000
+        /// Bytes of these.
+        var auditBytesMax = 536_870_912
+        /// Bytes of what an issuer says in words.
+        var textBytesMax = 1_024
+        /// How long a payment may be taken, in milliseconds.
+        var paymentMilliseconds: UInt64 = 3_600_000
+        /// How long an approval counts, in milliseconds: 7 days.
+        var approvalMilliseconds: UInt64 = 604_800_000
+        /// Bytes of a key of a payment.
+        var keyBytesMax = 256
+
+        /// The defaults.
+        init() {}
+    }
+
+    let identity: Identity
+    let store: MeshStore
+    let limits: Limits
+    let own: IssuerDesk
+    private let exchange: CreditExchange
+    // BOUNDED: by `Limits.issuersMax`.
+    private var known: [DID: KnownIssuer] = [:]
+    private var isLoaded = false
+
+    init(identity: Identity, host: any StreamHost, own: IssuerDesk, limits: Limits = Limits()) {
+        (self.identity, store, self.own, self.limits) = (identity, own.store, own, limits)
+        exchange = CreditExchange(host: host)
+    }
+
+    /// Joins the protocol, as an issuer.
+    func begin(
+        admitting admits: @escaping @Sendable (PeerID) async -> Bool,
+        blame: @escaping @Sendable (PeerID, String) async -> Void
+    ) async throws(NodeServiceError) {
+        try await own.load()
+        await exchange.serve { [own] peer in
+            if await admits(peer) { await own.admits(peer) } else { false }
+        } blame: { peer, fault in
+            await blame(peer, fault)
+        } answer: { [own] peer, question in
+            await own.answer(question, to: peer)
+        }
+    }
+
+    // MARK: What is known
+
+    private func load() async throws(NodeServiceError) {
+        guard !isLoaded else { return }
+        let rows = try await stored { () throws(MeshStoreError) in try await KnownIssuerRow.all(in: store) }
+        guard !isLoaded else { return }
+        for row in rows {
+            guard let issuer = KnownIssuer(row) else {
+                throw NodeServiceError(
+                    .storageFailed, "What is kept of the issuer \(row.issuer) is damaged.",
+                    hint: "Restore the home folder from a copy: the last head is what its next one is held against.")
+            }
+            known[issuer.charter.did] = issuer
+        }
+        isLoaded = true
+    }
+
+    /// The issuers that are known.
+    func all() async throws(NodeServiceError) -> [KnownIssuer] {
+        try await load()
+        return known.values.sorted { $0.charter.did < $1.charter.did }
+    }
+
+    /// Keeps what is known of an issuer; a smaller head never takes the place of a larger one.
+    private func keep(_ issuer: KnownIssuer) async throws(NodeServiceError) -> KnownIssuer {
+        var issuer = issuer
+        let did = issuer.charter.did
+        if let last = known[did] {
+            if last.head.size > issuer.head.size { (issuer.note, issuer.head) = (last.note, last.head) }
+            if issuer.fault.isEmpty { issuer.fault = last.fault }
+        }
+        known[did] = issuer
+        let row = issuer.row
+        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.known(row))]) }
+        return issuer
+    }
+
+    // MARK: Asking
+
+    /// Asks an issuer, or this node itself; a refusal is an error.
+    func ask(_ issuer: DID, _ question: CreditQuestion) async throws(NodeServiceError) -> CreditAnswer {
+        let answer = try await answer(of: issuer, to: question)
+        guard case .refused(_, let text) = answer else { return answer }
+        throw refusal(text)
+    }
+
+    private func refusal(_ text: String) -> NodeServiceError {
+        NodeServiceError(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
+    }
+
+    func answer(of issuer: DID, to question: CreditQuestion) async throws(NodeServiceError) -> CreditAnswer {
+        if issuer == identity.did { return await own.answer(question, for: identity.did) }
+        do {
+            return try await exchange.ask(question, of: issuer.peerID)
+        } catch {
+            switch error {
+            case .none(let reason):
+                throw NodeServiceError(
+                    .peerUnreachable, "The issuer did not answer: \(reason).",
+                    hint: "mesh connect ADDRESS reaches it where it is not connected; a node that is no issuer answers "
+                        + "nobody, and one that asks too often none for a second.")
+            case .tooLong:
+                throw NodeServiceError(.tooLarge, "A question has at most \(CreditQuestion.bytesMax) bytes.")
+            case .malformed: throw Self.faulty("its answer does not read")
+            }
+        }
+    }
+
+    static func faulty(_ reason: String) -> NodeServiceError {
+        NodeServiceError(
+            .issuerFaulty, "The issuer's word does not hold: \(reason).",
+            hint: "Nothing of it was taken over. Ask its officers, and an auditor.")
+    }
+
+    static func proof(_ bytes: [UInt8]) -> [MerkleHash] {
+        stride(from: 0, to: bytes.count, by: MerkleHash.byteCount).compactMap {
+            MerkleHash(bytes: Array(bytes[$0..<min($0 + MerkleHash.byteCount, bytes.count)]))
+        }
+    }
+
+    /// Asks for the head, holds it against the last one, and asks whoever is met first for its charter.
+    func meet(_ issuer: DID) async throws(NodeServiceError) -> KnownIssuer {
+        try await load()
+        let before = known[issuer]
+        guard before?.fault.isEmpty ?? true else {
+            throw Self.faulty("it signed two heads of one size, so its log has two histories")
+        }
+        guard before != nil || known.count < limits.issuersMax else {
+            throw NodeServiceError(.tooLarge, "This node knows \(limits.issuersMax) issuers, which is all that it may.")
+        }
+        let (note, head, proof) = try await self.head(of: issuer, since: before?.head.size ?? 0)
+        guard var found = before else {
+            let charter = try await charter(of: issuer, under: head)
+            return try await keep(KnownIssuer(charter: charter, note: note, head: head))
+        }
+        if head.size == found.head.size, head.root != found.head.root { return try await convict(found, note) }
+        guard head.size >= found.head.size else {
+            throw Self.faulty("it showed \(found.head.size) entries before, and now \(head.size)")
+        }
+        guard head.extends(found.head, proof: proof) else {
+            // What it signs of that size now is the proof.
+            let then = try? await answer(of: issuer, to: .head(since: 0, size: found.head.size))
+            if case .head(let bytes, _)? = then, let other = SignedNote(bytes: bytes),
+                let earlier = KnownIssuer.head(of: other, by: issuer), earlier.size == found.head.size,
+                earlier.root != found.head.root
+            {
+                return try await convict(found, other)
+            }
+            throw Self.faulty("its head of \(head.size) entries does not continue that of \(found.head.size)")
+        }
+        (found.note, found.head) = (note, head)
+        // What was told meanwhile is not older.
+        if let now = known[issuer] { (found.lines, found.toldAt) = (now.lines, now.toldAt) }
+        return try await keep(found)
+    }
+
+    /// Keeps the proof that an issuer told two histories.
+    private func convict(_ issuer: KnownIssuer, _ other: SignedNote) async throws(NodeServiceError) -> KnownIssuer {
+        var issuer = issuer
+        if IssuerFault.twoHistories(issuer.note, other).holds(against: issuer.charter.did.publicKey) {
+            issuer.fault = [issuer.note, other]
+            _ = try await keep(issuer)
+        }
+        throw Self.faulty("it signed two heads of \(issuer.head.size) entries, so its log has two histories")
+    }
+
+    private func head(
+        of issuer: DID, since: UInt64
+    ) async throws(NodeServiceError) -> (SignedNote, TreeHead, [MerkleHash]) {
+        var answer = try await answer(of: issuer, to: .head(since: since, size: nil))
+        // One that lost entries cannot prove anything about them; what it has shows that.
+        if case .refused(.unknown, _) = answer, since > 0 {
+            answer = try await self.answer(of: issuer, to: .head(since: 0, size: nil))
+        }
+        if case .refused(_, let text) = answer { throw refusal(text) }
+        guard case .head(let bytes, let proof) = answer, let note = SignedNote(bytes: bytes),
+            let head = KnownIssuer.head(of: note, by: issuer)
+        else { throw Self.faulty("its head is not signed by it") }
+        return (note, head, Self.proof(proof))
+    }
+
+    private func charter(
+        of issuer: DID, under head: TreeHead
+    ) async throws(NodeServiceError) -> SignedObject<IssuerCharter> {
+        guard case .entries(let entries, _) = try await ask(issuer, .charter(size: head.size)),
+            let first = entries.first, let entry = Self.entry(first, under: head), entry.number == 0,
+            case .opened(let block) = entry.event,
+            let charter = try? SignedObject<IssuerCharter>(reading: block), charter.did == issuer
+        else { throw Self.faulty("the first entry of its log is not its charter") }
+        return charter
+    }
+
+    /// An entry that was opened, if a head has it.
+    static func entry(_ opened: OpenedEntry, under head: TreeHead) -> BookEntry? {
+        guard
+            head.includes(.leaf(opened.opening.commitment), at: opened.number, proof: proof(opened.proof)),
+            let entry = opened.opening.read, entry.number == opened.number
+        else { return nil }
+        return entry
+    }
+
+    /// Asks for this node's lines, and keeps them.
+    func lines(at issuer: DID) async throws(NodeServiceError) -> (lines: [LineState], size: UInt64) {
+        guard case .lines(let lines, let size) = try await ask(issuer, .lines),
+            lines.allSatisfy({ $0.line.did == identity.did && $0.line.unit.isPossible })
+        else { throw Self.faulty("it tells other lines than this node's") }
+        if var found = known[issuer] {
+            (found.lines, found.toldAt) = (lines, NodeClock.wallClock)
+            _ = try await keep(found)
+        }
+        return (lines, size)
+    }
+
+    /// This node's entries from a number on, each proved under a head.
+    func entries(
+        at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil
+    ) async throws(NodeServiceError) -> [BookEntry] {
+        var (entries, next, isMore) = ([BookEntry](), start, true)
+        while isMore, next < issuer.head.size, entries.count < limit ?? .max {
+            let question = CreditQuestion.statement(from: next, size: issuer.head.size)
+            guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
+                throw Self.faulty("its answer is another one")
+            }
+            for opened in page {
+                guard opened.number >= next, let entry = Self.entry(opened, under: issuer.head) else {
+                    throw Self.faulty("it does not prove that entry \(opened.number) is in its log")
+                }
+                entries.append(entry)
+                next = opened.number + 1
+            }
+            isMore = more && !page.isEmpty
+            guard entries.count <= limits.statementEntriesMax else {
+                throw NodeServiceError(.tooLarge, "A statement has at most \(limits.statementEntriesMax) entries.")
+            }
+        }
+        return entries
+    }
+}

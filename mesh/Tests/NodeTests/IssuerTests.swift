@@ -1,0 +1,370 @@
+import Credit
+import Foundation
+import IPLD
+import LibP2P
+import Logging
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeSetup
+import P2PTesting
+import PeerIdentity
+import SignedObjects
+import Synchronization
+import Testing
+
+@testable import PlanetaryMesh
+
+/// A cooperative of nodes, over sockets; and issuers that lie.
+@Suite("Issuers", .serialized) struct IssuerTests {
+    private let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
+
+    private func open(_ number: Int, _ identity: Identity, by entrance: MeshNode? = nil) async throws -> MeshNode {
+        var configuration = try NodeMesh.loopback()
+        configuration.executor.isEnabled = false
+        if let entrance {
+            configuration.bootstrap = await entrance.swarm.listenAddresses().map {
+                $0.withPeerID(entrance.identity.peerID)
+            }
+        }
+        return try await NodeMesh.open(
+            folder.appendingPathComponent("\(number)").path, configuration, identity: identity)
+    }
+
+    /// Two officers appoint an auditor, who replays the book.
+    private func audit(
+        _ first: MeshNode, _ second: MeshNode, _ auditor: MeshNode, at issuer: String
+    ) async throws {
+        var appointed = OfficerProposal(issuer: issuer, action: .appoint)
+        appointed.did = second.identity.did.text
+        // Nobody appoints itself, as one of so few.
+        let own = try await first.propose(appointed)
+        let alone = await #expect(throws: NodeServiceError.self) {
+            let view = try await second.approve(own.orderCID, at: issuer)
+            if view.entry == nil { throw NodeServiceError(.issuerRefused, "it waits") }
+        }
+        #expect(alone?.code == .issuerRefused)
+        appointed.did = auditor.identity.did.text
+        _ = try await second.propose(appointed)
+        let waiting = try #require(try await first.officerOrders(at: issuer).last)
+        #expect(try await first.approve(waiting.orderCID, at: issuer).entry != nil)
+        let audit = try await auditor.audit(issuer)
+        #expect(audit.finding == nil && audit.isWhole && audit.totals.first.map { $0.owed == $0.owing } == true)
+        #expect(Set(audit.lines.map(\.balance)) == [-250, 250])
+        var wrong = OfficerProposal(issuer: issuer, action: .appoint)
+        (wrong.did, wrong.amount) = (auditor.identity.did.text, 5)
+        let field = await #expect(throws: NodeServiceError.self) { _ = try await first.propose(wrong) }
+        #expect(field?.code == .invalidRequest)
+    }
+
+    @Test("Two officers open two lines, a member pays, an auditor replays the book, and a start changes nothing")
+    func cooperative() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let identities = (0..<5).map { _ in Identity.generate() }
+        let dids = identities.map(\.did.text)
+        let issuer = try await open(0, identities[0])
+        var nodes = [issuer]
+        for number in 1..<5 { nodes.append(try await open(number, identities[number], by: issuer)) }
+        let (first, second, member, other) = (nodes[1], nodes[2], nodes[3], nodes[4])
+        func connect(to issuer: MeshNode) async throws {
+            let addresses = await issuer.swarm.listenAddresses()
+            for node in nodes.dropFirst() {
+                try await node.swarm.connect(to: issuer.identity.peerID, addresses: addresses)
+            }
+        }
+        func carryOut(_ proposal: OfficerProposal) async throws -> OfficerOrderView {
+            let waiting = try await first.propose(proposal)
+            #expect(waiting.entry == nil && waiting.approvers == [dids[1]])
+            let shown = try #require(try await second.officerOrders(at: dids[0]).first)
+            #expect(shown == waiting)
+            return try await second.approve(shown.orderCID, at: dids[0])
+        }
+        var key = CreditPayment(issuer: dids[0], creditor: dids[4], amount: 250, idempotencyKey: "rent")
+        try await NodeMesh.running(nodes) {
+            try await connect(to: issuer)
+            let absent = await #expect(throws: NodeServiceError.self) { _ = try await member.issuer(dids[0]) }
+            #expect(absent?.code == .peerUnreachable, "it is no issuer yet")
+            let none = await #expect(throws: NodeServiceError.self) { _ = try await issuer.ownIssuer() }
+            #expect(none?.code == .noIssuer)
+            let rules = IssuerFounding(unit: "hours", decimals: 2, officers: [dids[1], dids[2]], approvals: 2)
+            #expect(try await issuer.found(rules).entries == 1)
+            for member in [dids[3], dids[4]] {
+                var limit = OfficerProposal(issuer: dids[0], action: .limit)
+                (limit.did, limit.owed, limit.owing) = (member, 1_000, 2_000)
+                #expect(try await carryOut(limit).entry != nil)
+            }
+            let paid = try await member.pay(key)
+            #expect(paid.entry == 3 && paid.amount == 250 && paid.unit == "hours")
+            #expect(try await member.pay(key) == paid)
+            key.amount = 251
+            let conflict = await #expect(throws: NodeServiceError.self) { _ = try await member.pay(key) }
+            #expect(conflict?.code == .conflict)
+            let tooMuch = CreditPayment(issuer: dids[0], creditor: dids[4], amount: 751)
+            let refused = await #expect(throws: NodeServiceError.self) { _ = try await member.pay(tooMuch) }
+            #expect(refused?.code == .issuerRefused && refused?.message.contains("750") == true)
+            let statement = try await member.statement(at: dids[0])
+            #expect(statement.isComplete == true && statement.bookings.map(\.amount) == [nil, -250])
+            #expect(statement.lines.first.map { [$0.balance, Int64($0.spendable)] } == [-250, 750])
+            #expect(try await other.statement(at: dids[0]).bookings.map(\.amount) == [nil, 250])
+            #expect(try await member.issuers().first?.lines.first?.balance == -250)
+            let partial = try await second.audit(dids[0])
+            #expect(partial.finding == nil && !partial.isWhole && partial.opened == 0 && partial.entries == 4)
+            try await audit(first, second, other, at: dids[0])
+        }
+        nodes[0] = try await open(0, identities[0])
+        for number in 1..<5 { nodes[number] = try await open(number, identities[number], by: nodes[0]) }
+        let (again, payer) = (nodes[0], nodes[3])
+        try await NodeMesh.running(nodes) {
+            try await connect(to: again)
+            #expect(try await payer.statement(at: dids[0]).isComplete == true)
+            key.amount = 250
+            #expect(try await payer.pay(key).entry == 3)
+            #expect(try await nodes[4].audit(dids[0]).isWhole)
+        }
+    }
+
+    // MARK: Lies
+
+    /// Answers for a stand's issuer, and changes what it likes.
+    private final class Liar: Sendable {
+        typealias Change = @Sendable (CreditQuestion, CreditAnswer) async throws -> CreditAnswer
+        private let state: Mutex<(desk: IssuerDesk, change: Change)>
+
+        init(_ desk: IssuerDesk) { state = Mutex((desk, { $1 })) }
+
+        func set(_ desk: IssuerDesk? = nil, _ change: @escaping Change = { $1 }) {
+            state.withLock { $0 = (desk ?? $0.desk, change) }
+        }
+
+        func serve(on host: any StreamHost) async {
+            await CreditExchange(host: host).serve { _ in
+                true
+            } blame: { _, _ in
+            } answer: { [self] peer, question in
+                let (desk, change) = state.withLock { $0 }
+                guard let did = (try? PublicKey(peerID: peer))?.did else {
+                    return .refused(reason: .unknown, text: "")
+                }
+                let honest = await desk.answer(question, for: did)
+                return (try? await change(question, honest)) ?? honest
+            }
+        }
+    }
+
+    /// A member's desk over a swarm of its own, connected to the issuer of a stand, for which a liar answers.
+    private func meeting(
+        _ stand: CreditStand, as identity: Identity, _ body: (MemberDesk, Liar, Swarm) async throws -> Void
+    ) async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let store = try MeshStore(
+            path: folder.appendingPathComponent("member.sqlite").path, owner: identity.did.text)
+        let configuration = SwarmConfiguration(try NodeMesh.loopback())
+        let issuer = Swarm(configuration: configuration, identity: stand.issuer, logger: logger)
+        let swarm = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)
+        let liar = Liar(stand.desk)
+        try await issuer.listen()
+        await liar.serve(on: issuer)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await issuer.run() }
+            group.addTask { try await swarm.run() }
+            defer { group.cancelAll() }
+            try await swarm.connect(to: stand.issuer.peerID, addresses: await issuer.listenAddresses())
+            let member = MemberDesk(
+                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store))
+            try await body(member, liar, swarm)
+        }
+        try store.close()
+    }
+
+    @Test("An issuer that tells two histories is convicted by its own signatures, for good")
+    func twoHistories() async throws {
+        for isShort in [true, false] {
+            let stand = try CreditStand()
+            try await stand.found()
+            let member = stand.members[0]
+            let did = stand.issuer.did.text
+            // The same key over another book.
+            let copy = try CreditStand.copied(stand)
+            let other = IssuerDesk(identity: stand.issuer, store: copy.store)
+            try await other.load()
+            try await stand.pay(250)
+            try await stand.pay(10)
+            let order = try await stand.payment(9)
+            _ = await other.answer(.submit(event: .transferred(order: order.bytes)), for: member.did)
+            if isShort {
+                try await Self.pay(4, at: other, stand)
+            } else {
+                for _ in 0..<3 { try await Self.pay(4, at: other, stand) }
+            }
+            try await meeting(stand, as: member) { (desk: MemberDesk, liar: Liar, swarm: Swarm) async throws in
+                #expect(try await desk.statement(at: did).isComplete == true)
+                liar.set(other)
+                for _ in 0..<2 {
+                    let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.issuer(did) }
+                    #expect(error?.code == .issuerFaulty && error?.message.contains("two histories") == true)
+                }
+                liar.set(stand.desk)
+                let again = MemberDesk(
+                    identity: member, host: swarm, own: IssuerDesk(identity: member, store: await desk.store))
+                let known = try #require(try await again.all().first)
+                let notes = known.fault
+                #expect(
+                    notes.count == 2
+                        && IssuerFault.twoHistories(notes[0], notes[1]).holds(against: stand.issuer.publicKey))
+                #expect(known.view.fault?.contains(Issuer.logName(of: stand.issuer.did)) == true)
+                let error = await #expect(throws: NodeServiceError.self) { _ = try await again.issuer(did) }
+                #expect(error?.code == .issuerFaulty, "it is not asked any more")
+            }
+        }
+    }
+
+    private static func pay(_ amount: UInt64, at desk: IssuerDesk, _ stand: CreditStand) async throws {
+        let order = try await stand.payment(amount)
+        guard case .taken = await desk.answer(.submit(event: .transferred(order: order.bytes)), for: stand.issuer.did)
+        else { throw NodeServiceError(.internalError, "not taken") }
+    }
+
+    /// Ways to change an honest answer, each with its name.
+    private static func lies(
+        _ early: CreditAnswer, _ foreignHead: CreditAnswer, of other: DID
+    ) -> [(String, Liar.Change)] {
+        [
+            ("a shorter log", { if case .head = $0 { early } else { $1 } }),
+            ("another's head", { if case .head = $0 { foreignHead } else { $1 } }),
+            ("a head that nobody signed", { if case .head = $0 { .head(note: [1], proof: []) } else { $1 } }),
+            (
+                "another's line",
+                { question, answer in
+                    guard case .lines(let lines, let size) = answer, var line = lines.first else { return answer }
+                    line.line = LineID(other, CreditStand.unit)
+                    return .lines(lines: [line], size: size)
+                }
+            ),
+            (
+                "a size that the head has not",
+                { question, answer in
+                    guard case .lines(let lines, _) = answer else { return answer }
+                    return .lines(lines: lines, size: 99)
+                }
+            ),
+            (
+                "an entry with another salt",
+                { question, answer in
+                    guard case .entries(var entries, let more) = answer, let last = entries.last else { return answer }
+                    entries[entries.count - 1].opening = EntryOpening(
+                        salt: [UInt8](repeating: 0, count: 32), entry: last.opening.entry)
+                    return .entries(entries: entries, more: more)
+                }
+            ),
+            (
+                "an entry at another place",
+                { question, answer in
+                    guard case .entries(var entries, let more) = answer, !entries.isEmpty else { return answer }
+                    entries[entries.count - 1].number += 1
+                    return .entries(entries: entries, more: more)
+                }
+            ),
+            (
+                "entries again and again",
+                { question, answer in
+                    guard case .entries(let entries, _) = answer else { return answer }
+                    return .entries(entries: entries + entries, more: true)
+                }
+            ),
+            ("another answer", { if case .statement = $0 { .number(next: 1) } else { $1 } }),
+        ]
+    }
+
+    @Test("Lies are found: shrunk logs, foreign heads, entries that are not there, balances that nothing makes")
+    func lies() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        try await stand.pay(250)
+        let member = stand.members[0]
+        let did = stand.issuer.did.text
+        let foreign = try CreditStand()
+        try await foreign.found()
+        let early = await stand.desk.answer(.head(since: 0, size: 2), for: member.did)
+        let foreignHead = await foreign.desk.answer(.head(since: 0, size: nil), for: member.did)
+        let lies = Self.lies(early, foreignHead, of: stand.members[1].did)
+        try await meeting(stand, as: member) { (desk: MemberDesk, liar: Liar, _: Swarm) async throws in
+            #expect(try await desk.statement(at: did).isComplete == true)
+            for (name, lie) in lies {
+                liar.set(nil, lie)
+                let error = await #expect(throws: NodeServiceError.self, "\(name)") {
+                    _ = try await desk.statement(at: did)
+                }
+                #expect(error?.code == .issuerFaulty, "\(name): \(error.map { "\($0)" } ?? "")")
+            }
+            // What is left out, or changed, does not come to the balance.
+            liar.set(nil) { _, answer in
+                guard case .entries(let entries, let more) = answer else { return answer }
+                return .entries(entries: Array(entries.dropLast()), more: more)
+            }
+            #expect(try await desk.statement(at: did).isComplete == false)
+            liar.set(nil) { _, answer in
+                guard case .lines(var lines, let size) = answer else { return answer }
+                lines[0].owing += 1
+                return .lines(lines: lines, size: size)
+            }
+            #expect(try await desk.statement(at: did).isComplete == false)
+            liar.set(nil) { question, answer in
+                if case .submit = question { .taken(entry: 1, certificate: nil) } else { answer }
+            }
+            let payment = CreditPayment(issuer: did, creditor: stand.members[1].did.text, amount: 5)
+            let unpaid = await #expect(throws: NodeServiceError.self) { _ = try await desk.pay(payment) }
+            #expect(unpaid?.code == .issuerFaulty, "a payment that it says it made and does not show")
+            liar.set()
+            #expect(try await desk.statement(at: did).isComplete == true)
+        }
+    }
+
+    @Test("An audit names what an issuer that lies to its auditor hides")
+    func audits() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        try await stand.pay(250)
+        try await stand.carryOut(.auditor(did: stand.auditor.did, appointed: true))
+        let did = stand.issuer.did.text
+        try await meeting(stand, as: stand.auditor) { (desk: MemberDesk, liar: Liar, _: Swarm) async throws in
+            #expect(try await desk.audit(did).isWhole)
+            liar.set(nil) { question, answer in
+                guard case .commitments(var bytes) = answer else { return answer }
+                bytes[40] ^= 1
+                return .commitments(bytes: bytes)
+            }
+            #expect(try await desk.audit(did).finding == "\(IssuerAudit.Finding.rootDiffers)")
+            liar.set(nil) { question, answer in
+                guard case .openings = question, case .entries(var entries, let more) = answer else { return answer }
+                entries[3].opening = entries[2].opening
+                return .entries(entries: entries, more: more)
+            }
+            #expect(try await desk.audit(did).finding == "\(IssuerAudit.Finding.notCommitted(entry: 3))")
+            for lie in [
+                { question, answer in
+                    guard case .commitments = answer else { return answer }
+                    return .commitments(bytes: [])
+                },
+                { question, answer in
+                    guard case .commitments(let bytes) = answer else { return answer }
+                    return .commitments(bytes: bytes + bytes)
+                },
+                { question, answer in
+                    guard case .openings = question, case .entries(let entries, let more) = answer else {
+                        return answer
+                    }
+                    return .entries(entries: Array(entries.dropFirst()), more: more)
+                },
+            ] as [Liar.Change] {
+                liar.set(nil, lie)
+                let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.audit(did) }
+                #expect(error?.code == .issuerFaulty)
+            }
+        }
+    }
+}
