@@ -33,6 +33,9 @@ extension IssuerDesk {
         guard isOfficer(asker) else { return Self.notAnOfficer }
         guard order.issuerDID == identity.did, order.charterCID == charter, order.isPossible, let cid = order.cid
         else { return refused(.malformed(.outOfBounds(field: "action"))) }
+        guard let bytes = try? DAGCBOREncoder().encode(order), bytes.count <= limits.orderBytesMax else {
+            return refused(.malformed(.tooLarge(bytesMax: limits.orderBytesMax)))
+        }
         guard waiting[cid] == nil else { return await approve(cid, approval, by: asker) }
         guard order.number > last, order.number - last <= OfficerOrder.numberStepMax else {
             return refused(.orderNumber(last: last))

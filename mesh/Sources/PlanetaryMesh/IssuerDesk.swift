@@ -33,6 +33,8 @@ package actor IssuerDesk {
         var strangersAtOnceMax = 8
         /// Orders that wait of one officer.
         var ordersPerOfficerMax = 16
+        /// Bytes of such an order without its approvals.
+        var orderBytesMax = 2_048
         /// Entries of an answer.
         var entriesPerAnswerMax = 256
         /// Bytes of the entries of an answer; it has one at least.

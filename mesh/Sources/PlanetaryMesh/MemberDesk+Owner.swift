@@ -294,8 +294,9 @@ extension MemberDesk {
         guard size <= limits.auditEntriesMax else {
             throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditEntriesMax) entries.")
         }
-        let commitments = try await commitments(of: issuer)
-        let openings = try await openings(of: issuer)
+        var pages = 0
+        let commitments = try await commitments(of: issuer, &pages)
+        let openings = try await openings(of: issuer, &pages)
         var view = IssuerAuditView(
             issuer: issuer.charter.did.text, entries: size, opened: UInt64(openings.count), isWhole: false)
         switch await Self.audited(issuer, commitments, openings) {
@@ -317,10 +318,13 @@ extension MemberDesk {
             head: issuer.note, of: issuer.charter.did.publicKey, commitments: commitments, openings: openings)
     }
 
-    private func commitments(of issuer: KnownIssuer) async throws(NodeServiceError) -> [[UInt8]] {
+    private func commitments(
+        of issuer: KnownIssuer, _ pages: inout Int
+    ) async throws(NodeServiceError) -> [[UInt8]] {
         var found: [[UInt8]] = []
         let (length, size) = (EntryOpening.commitmentBytes, issuer.head.size)
         while UInt64(found.count) < size {
+            await pace(&pages)
             let question = CreditQuestion.commitments(from: UInt64(found.count), size: size)
             guard case .commitments(let bytes) = try await ask(issuer.charter.did, question), !bytes.isEmpty,
                 bytes.count % length == 0, UInt64(found.count + bytes.count / length) <= size
@@ -334,13 +338,14 @@ extension MemberDesk {
 
     /// All entries, or those of this node alone, if it is no auditor.
     private func openings(
-        of issuer: KnownIssuer
+        of issuer: KnownIssuer, _ pages: inout Int
     ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
         var (found, bytes, next) = ([(number: UInt64, opening: EntryOpening)](), 0, UInt64(0))
         while next < issuer.head.size {
+            await pace(&pages)
             let question = CreditQuestion.openings(from: next, size: issuer.head.size)
             let answer = try await answer(of: issuer.charter.did, to: question)
-            if case .refused(.notForYou, _) = answer { return try await ownOpenings(of: issuer) }
+            if case .refused(.notForYou, _) = answer { return try await ownOpenings(of: issuer, &pages) }
             if case .refused(_, let text) = answer { throw Self.faulty("it does not show entry \(next): \(text)") }
             guard case .entries(let page, _) = answer, !page.isEmpty else {
                 throw Self.faulty("it does not show entry \(next)")
@@ -359,10 +364,11 @@ extension MemberDesk {
     }
 
     private func ownOpenings(
-        of issuer: KnownIssuer
+        of issuer: KnownIssuer, _ pages: inout Int
     ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
         var (found, next, isMore) = ([(number: UInt64, opening: EntryOpening)](), UInt64(0), true)
         while isMore, next < issuer.head.size, found.count < limits.statementEntriesMax {
+            await pace(&pages)
             let question = CreditQuestion.statement(from: next, size: issuer.head.size)
             guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
                 throw Self.faulty("its answer is another one")

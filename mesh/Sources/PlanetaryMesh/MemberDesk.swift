@@ -24,6 +24,10 @@ package actor MemberDesk {
         var auditEntriesMax: UInt64 = 1_000_000
         /// Bytes of these.
         var auditBytesMax = 536_870_912
+        /// Pages that an issuer is asked for in a row, before each further one waits.
+        var pagesAtOnceMax = 32
+        /// How long that is, in milliseconds: an issuer reads 16 questions of a peer in a second.
+        var pageMilliseconds: Int64 = 70
         /// Bytes of what an issuer says in words.
         var textBytesMax = 1_024
         /// How long a payment may be taken, in milliseconds.
@@ -239,12 +243,19 @@ package actor MemberDesk {
         return (lines, size)
     }
 
+    /// Waits before one more page, where many were asked for: an issuer does not answer who asks too fast.
+    func pace(_ pages: inout Int) async {
+        pages += 1
+        if pages > limits.pagesAtOnceMax { try? await Task.sleep(for: .milliseconds(limits.pageMilliseconds)) }
+    }
+
     /// This node's entries from a number on, each proved under a head.
     func entries(
         at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil
     ) async throws(NodeServiceError) -> [BookEntry] {
-        var (entries, next, isMore) = ([BookEntry](), start, true)
+        var (entries, next, isMore, pages) = ([BookEntry](), start, true, 0)
         while isMore, next < issuer.head.size, entries.count < limit ?? .max {
+            await pace(&pages)
             let question = CreditQuestion.statement(from: next, size: issuer.head.size)
             guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
                 throw Self.faulty("its answer is another one")

@@ -32,6 +32,7 @@ final class CreditStand: Sendable {
         store = try MeshStore(
             path: folder.appendingPathComponent("mesh.sqlite").path, owner: issuer.did.text)
         var limits = IssuerDesk.Limits()
+        limits.questionsBurstPerPeerMax = 1_000
         change(&limits)
         desk = IssuerDesk(identity: issuer, store: store, limits: limits)
     }

@@ -139,8 +139,8 @@ import Testing
         }
 
         func serve(on host: any StreamHost) async {
-            await CreditExchange(host: host).serve { _ in
-                true
+            await CreditExchange(host: host).serve { [self] peer in
+                await state.withLock { $0.desk }.admits(peer)
             } blame: { _, _ in
             } answer: { [self] peer, question in
                 let (desk, change) = state.withLock { $0 }
@@ -321,6 +321,18 @@ import Testing
             #expect(unpaid?.code == .issuerFaulty, "a payment that it says it made and does not show")
             liar.set()
             #expect(try await desk.statement(at: did).isComplete == true)
+        }
+    }
+
+    @Test("Long logs are read no faster than an issuer answers")
+    func paced() async throws {
+        let stand = try CreditStand { ($0.entriesPerAnswerMax, $0.questionsBurstPerPeerMax) = (1, 40) }
+        try await stand.found()
+        for _ in 0..<60 { try await stand.pay(1) }
+        try await stand.carryOut(.auditor(did: stand.members[0].did, appointed: true))
+        try await meeting(stand, as: stand.members[0]) {
+            (desk: MemberDesk, _: Liar, _: Swarm) async throws in
+            #expect(try await desk.audit(stand.issuer.did.text).isWhole)
         }
     }
 
