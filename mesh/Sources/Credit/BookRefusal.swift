@@ -95,7 +95,8 @@ extension BookRefusal: CustomStringConvertible {
         case .noLine: "there is no such credit line"
         case .frozen: "the credit line is frozen"
         case .insufficient(let spendable): "the debtor has \(spendable) left"
-        case .noRoom(let room): "the creditor's line has room for \(room)"
+        // Whoever pays learns no more about another's line.
+        case .noRoom: "the creditor's line has no room for so much"
         case .outOfDate: "the order's time is over, or longer than a day"
         case .tooMany(let quota): "there are as many as there may be: \(quota.rawValue)"
         case .feeTooLow(let fee): "the hold costs \(fee), which the order does not allow"

@@ -93,18 +93,20 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         }
     }
 
-    /// Whether amounts and texts are within their bounds.
+    /// Whether amounts, units and texts are within their bounds.
     package var isPossible: Bool {
         func isAmount(_ amount: TokenAmount) -> Bool { amount > .zero && amount <= CreditLine.limitMax }
         func isText(_ text: String) -> Bool { text.utf8.count <= Self.reasonBytesMax }
         return switch action {
         case .limit(let line, let owed, let owing, _):
             line.unit.isPossible && owed <= CreditLine.limitMax && owing <= CreditLine.limitMax
-        case .freeze, .auditor: true
+        case .freeze(let line, _): line.unit.isPossible
+        case .auditor: true
         case .rate(let unit, let rate): unit.isPossible && rate.isPossible && rate.unit != unit
         case .reverse(_, let reason): isText(reason)
-        case .writeOff(_, let amount, let text), .deposit(_, let amount, let text), .withdraw(_, let amount, let text):
-            isAmount(amount) && isText(text)
+        case .writeOff(let line, let amount, let text), .deposit(let line, let amount, let text),
+            .withdraw(let line, let amount, let text):
+            line.unit.isPossible && isAmount(amount) && isText(text)
         }
     }
 

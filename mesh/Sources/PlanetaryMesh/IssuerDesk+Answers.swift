@@ -49,7 +49,10 @@ extension IssuerDesk {
         return size <= durable.size ? answer : closed
     }
 
-    var closed: CreditAnswer { .refused(reason: .closed, text: obstacle ?? "This node is no issuer.") }
+    var closed: CreditAnswer {
+        let reason = issuer == nil ? "This node is no issuer." : "The issuer could not write it; ask again."
+        return .refused(reason: .closed, text: obstacle ?? reason)
+    }
 
     func refused(_ refusal: BookRefusal) -> CreditAnswer {
         .refused(reason: .book, text: "The book does not take it: \(refusal).")
@@ -180,6 +183,8 @@ extension IssuerDesk {
         view.lines = issuer?.book.accounts.sorted.map { CreditLineView(LineState($0.id, $0.line)) } ?? []
         view.totals = totals().map(CreditTotalView.init)
         await landed(size)
+        // What did not get to the disk is no booking.
+        if durable.size < size { (view.lines, view.totals) = ([], []) }
         (view.toldAt, view.obstacle) = (clock().value, obstacle)
         view.entries = durable.size
         do {

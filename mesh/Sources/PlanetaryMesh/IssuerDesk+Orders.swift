@@ -41,6 +41,8 @@ extension IssuerDesk {
             return refused(.orderNumber(last: last))
         }
         await forgetOutdated()
+        // Another may have proposed the same meanwhile.
+        guard waiting[cid] == nil else { return await approve(cid, approval, by: asker) }
         guard waiting.values.count(where: { proposer(of: $0) == asker }) < limits.ordersPerOfficerMax else {
             return .refused(
                 reason: .tooMany, text: "\(limits.ordersPerOfficerMax) orders that you proposed wait already.")

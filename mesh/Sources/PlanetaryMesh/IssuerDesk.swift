@@ -194,6 +194,15 @@ package actor IssuerDesk {
         }
         isFounding = true
         defer { isFounding = false }
+        // The backup may be of before the book: a second one of this key would be a second history of its log.
+        let restored = try await stored { () throws(MeshStoreError) in
+            try await store.setting(StoreCopy.restoredKey)
+        }
+        guard restored == nil else {
+            throw NodeServiceError(
+                .conflict, "This home was restored from a backup, so this key may have a book already.",
+                hint: "Found the issuer on a new node, with a key of its own.")
+        }
         var generator = SystemRandomNumberGenerator()
         let secret = (0..<EntryOpening.saltBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
         let made: (issuer: Issuer, entry: BookEntry, opening: EntryOpening)

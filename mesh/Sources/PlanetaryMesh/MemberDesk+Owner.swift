@@ -21,6 +21,7 @@ extension MemberDesk {
 
     func issuer(_ text: String) async throws(NodeServiceError) -> IssuerView {
         let did = try Self.did(text, "issuer")
+        if let convicted = try await convicted(did) { return convicted.view }
         _ = try await meet(did)
         _ = try await lines(at: did)
         guard case .totals(let totals) = try await ask(did, .totals) else {
@@ -34,6 +35,10 @@ extension MemberDesk {
 
     func statement(at text: String) async throws(NodeServiceError) -> StatementView {
         let did = try Self.did(text, "issuer")
+        return try await checking { () async throws(NodeServiceError) in try await statement(at: did) }
+    }
+
+    private func statement(at did: DID) async throws(NodeServiceError) -> StatementView {
         _ = try await meet(did)
         let (lines, size) = try await lines(at: did)
         let issuer = try await meet(did)
@@ -57,23 +62,25 @@ extension MemberDesk {
         let did = try Self.did(payment.issuer, "issuer")
         let key = try paymentKey(payment)
         let issuer = try await meet(did)
-        let order = try await self.order(payment, key, at: issuer)
-        let answer: CreditAnswer
-        do {
-            answer = try await ask(did, .submit(event: .transferred(order: order.bytes)))
+        let (order, known) = try await self.order(payment, key, at: issuer)
+        let number: UInt64
+        if let known { number = known } else { number = try await submitted(order, key, to: did) }
+        do throws(NodeServiceError) {
+            // What it says is held against the log before anybody relies on it.
+            let now = try await meet(did)
+            guard number < now.head.size, let entry = try await entries(at: now, from: number, limit: 1).first,
+                entry.number == number, case .transferred(let block) = entry.event,
+                (try? SignedObject<PaymentOrder>(reading: block))?.bodyCID == order.bodyCID
+            else { throw Self.faulty("it says that it paid by entry \(number), and does not show that entry") }
+            let row = IssuerPaymentRow(key: key, bytes: order.bytes, entry: number)
+            try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.payment(row))]) }
         } catch {
-            throw Self.unsure(error, key)
+            throw NodeServiceError(
+                error.code, "The issuer says that it booked the payment as entry \(number). \(error.message)",
+                hint: "The same payment with the key \(key) asks again, and pays once.")
         }
-        guard case .taken(let number, _) = answer else { throw Self.faulty("its answer is another one") }
-        // What it says is held against the log before anybody relies on it.
-        let now = try await meet(did)
-        guard number < now.head.size, let entry = try await entries(at: now, from: number, limit: 1).first,
-            entry.number == number, case .transferred(let block) = entry.event,
-            (try? SignedObject<PaymentOrder>(reading: block))?.bodyCID == order.bodyCID
-        else { throw Self.faulty("it says that it paid by entry \(number), and does not show that entry") }
-        let row = IssuerPaymentRow(key: key, bytes: order.bytes, entry: number)
-        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.payment(row))]) }
-        _ = try await lines(at: did)
+        // It is paid, whether the balance can be had now or not.
+        _ = try? await lines(at: did)
         let unit = order.body.unit
         return CreditPaid(
             issuer: did.text, creditor: order.body.creditorDID.text, amount: order.body.amount.units, unit: unit.name,
@@ -90,12 +97,29 @@ extension MemberDesk {
         return key
     }
 
-    /// What an issuer that did not answer did with an order is not known; the same key finds out, and pays once.
-    private static func unsure(_ error: NodeServiceError, _ key: String) -> NodeServiceError {
-        guard error.code == .peerUnreachable else { return error }
-        return NodeServiceError(
-            .peerUnreachable, "\(error.message) Whether it took the order is not known.",
-            hint: "The same payment with the key \(key) asks again, and pays once.")
+    /// Gives an order to the issuer, and returns the entry that it says it became. Where it does not answer, or its
+    /// book is closed, nobody here knows what it did with the order; the same key finds out, and pays once.
+    private func submitted(
+        _ order: SignedObject<PaymentOrder>, _ key: String, to issuer: DID
+    ) async throws(NodeServiceError) -> UInt64 {
+        func unsure(_ code: NodeServiceError.Code, _ message: String) -> NodeServiceError {
+            NodeServiceError(
+                code, "\(message) Whether it took the order is not known.",
+                hint: "The same payment with the key \(key) asks again, and pays once.")
+        }
+        let answer: CreditAnswer
+        do throws(NodeServiceError) {
+            answer = try await self.answer(of: issuer, to: .submit(event: .transferred(order: order.bytes)))
+        } catch {
+            throw unsure(error.code, error.message)
+        }
+        switch answer {
+        case .taken(let number, _): return number
+        case .refused(.closed, let text):
+            throw unsure(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
+        case .refused(_, let text): throw refusal(text)
+        default: throw unsure(.issuerFaulty, "The issuer's answer is another one.")
+        }
     }
 
     private static func random(_ count: Int) -> [UInt8] {
@@ -103,10 +127,10 @@ extension MemberDesk {
         return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     }
 
-    /// The order of a key, which is on the disk before it is given away.
+    /// The order of a key, which is on the disk before it is given away, and the entry that it is known to have become.
     private func order(
         _ payment: CreditPayment, _ key: String, at issuer: KnownIssuer
-    ) async throws(NodeServiceError) -> SignedObject<PaymentOrder> {
+    ) async throws(NodeServiceError) -> (SignedObject<PaymentOrder>, entry: UInt64?) {
         let creditor = try Self.did(payment.creditor, "creditor")
         let charter = issuer.charter
         let row = try await stored { () throws(MeshStoreError) in try await IssuerPaymentRow.of(key, in: store) }
@@ -120,7 +144,7 @@ extension MemberDesk {
                 throw NodeServiceError(
                     .conflict, "The key was used for another payment.", hint: "Use another key for this one.")
             }
-            return order
+            return (order, row.entry)
         }
         let body = PaymentOrder(
             issuerDID: charter.did, charterCID: charter.bodyCID, debtorDID: identity.did, creditorDID: creditor,
@@ -141,7 +165,7 @@ extension MemberDesk {
         guard kept?.bytes == order.bytes else {
             throw NodeServiceError(.conflict, "The key is used for another payment at the moment.")
         }
-        return order
+        return (order, nil)
     }
 
     // MARK: Officers
@@ -275,6 +299,9 @@ extension MemberDesk {
 
     func enter(_ bytes: [UInt8], at text: String) async throws(NodeServiceError) -> EnteredEvent {
         let did = try Self.did(text, "issuer")
+        guard try await convicted(did) == nil else {
+            throw Self.faulty("it signed two heads of one size, so its log has two histories")
+        }
         guard let event = try? DAGCBORDecoder().decode(BookEvent.self, from: bytes) else {
             throw NodeServiceError(
                 .invalidRequest, "The body is no event of a book.", hint: "PROTOCOL.md, \"Issuers\", describes them.")
@@ -289,7 +316,12 @@ extension MemberDesk {
     // MARK: Audit
 
     func audit(_ text: String) async throws(NodeServiceError) -> IssuerAuditView {
-        let issuer = try await meet(try Self.did(text, "issuer"))
+        let did = try Self.did(text, "issuer")
+        return try await checking { () async throws(NodeServiceError) in try await audit(of: did) }
+    }
+
+    private func audit(of did: DID) async throws(NodeServiceError) -> IssuerAuditView {
+        let issuer = try await meet(did)
         let size = issuer.head.size
         guard size <= limits.auditEntriesMax else {
             throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditEntriesMax) entries.")
@@ -346,7 +378,9 @@ extension MemberDesk {
             let question = CreditQuestion.openings(from: next, size: issuer.head.size)
             let answer = try await answer(of: issuer.charter.did, to: question)
             if case .refused(.notForYou, _) = answer { return try await ownOpenings(of: issuer, &pages) }
-            if case .refused(_, let text) = answer { throw Self.faulty("it does not show entry \(next): \(text)") }
+            if case .refused(_, let text) = answer {
+                throw Self.faulty("it does not show entry \(next): \(text.cut(bytesMax: limits.textBytesMax))")
+            }
             guard case .entries(let page, _) = answer, !page.isEmpty else {
                 throw Self.faulty("it does not show entry \(next)")
             }
@@ -366,7 +400,7 @@ extension MemberDesk {
     private func ownOpenings(
         of issuer: KnownIssuer, _ pages: inout Int
     ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
-        var (found, next, isMore) = ([(number: UInt64, opening: EntryOpening)](), UInt64(0), true)
+        var (found, next, isMore, bytes) = ([(number: UInt64, opening: EntryOpening)](), UInt64(0), true, 0)
         while isMore, next < issuer.head.size, found.count < limits.statementEntriesMax {
             await pace(&pages)
             let question = CreditQuestion.statement(from: next, size: issuer.head.size)
@@ -377,6 +411,11 @@ extension MemberDesk {
                 guard opened.number >= next else { throw Self.faulty("its entries are out of order") }
                 found.append((opened.number, opened.opening))
                 next = opened.number == .max ? .max : opened.number + 1
+                bytes += opened.opening.entry.count
+            }
+            guard bytes <= limits.statementBytesMax else {
+                throw NodeServiceError(
+                    .tooLarge, "A check of one's own entries has at most \(limits.statementBytesMax) bytes of them.")
             }
             isMore = more && !page.isEmpty
         }

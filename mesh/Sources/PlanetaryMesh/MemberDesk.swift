@@ -20,6 +20,12 @@ package actor MemberDesk {
         var issuersMax = 256
         /// Own entries of one statement.
         var statementEntriesMax = 100_000
+        /// Bytes of these.
+        var statementBytesMax = 67_108_864
+        /// Own lines at an issuer.
+        var linesMax = 256
+        /// How often a head is asked for again where another question changed meanwhile what is known.
+        var meetsMax = 8
         /// Entries of a log that is audited.
         var auditEntriesMax: UInt64 = 1_000_000
         /// Bytes of these.
@@ -49,6 +55,8 @@ package actor MemberDesk {
     // BOUNDED: by `Limits.issuersMax`.
     private var known: [DID: KnownIssuer] = [:]
     private var isLoaded = false
+    /// Whether a statement or an audit is made: each may take much memory, so that one at a time has it.
+    private var isChecking = false
 
     init(identity: Identity, host: any StreamHost, own: IssuerDesk, limits: Limits = Limits()) {
         (self.identity, store, self.own, self.limits) = (identity, own.store, own, limits)
@@ -116,7 +124,7 @@ package actor MemberDesk {
         throw refusal(text)
     }
 
-    private func refusal(_ text: String) -> NodeServiceError {
+    func refusal(_ text: String) -> NodeServiceError {
         NodeServiceError(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
     }
 
@@ -150,8 +158,37 @@ package actor MemberDesk {
         }
     }
 
+    /// Makes a statement or an audit, one at a time.
+    func checking<Value>(
+        _ body: () async throws(NodeServiceError) -> Value
+    ) async throws(NodeServiceError) -> Value {
+        guard !isChecking else {
+            throw NodeServiceError(
+                .overloaded, "Another statement or audit is made at the moment.", hint: "Try again when it is done.")
+        }
+        isChecking = true
+        defer { isChecking = false }
+        return try await body()
+    }
+
+    /// What is known of an issuer that told two histories; nil of all others.
+    func convicted(_ issuer: DID) async throws(NodeServiceError) -> KnownIssuer? {
+        try await load()
+        return known[issuer].flatMap { $0.fault.isEmpty ? nil : $0 }
+    }
+
     /// Asks for the head, holds it against the last one, and asks whoever is met first for its charter.
     func meet(_ issuer: DID) async throws(NodeServiceError) -> KnownIssuer {
+        for _ in 0..<limits.meetsMax {
+            if let found = try await metOnce(issuer) { return found }
+        }
+        throw NodeServiceError(
+            .overloaded, "Too many questions to that issuer are under way.", hint: "Try again in a few seconds.")
+    }
+
+    /// The same, or nil where another question changed meanwhile what is known: then what it showed is not held
+    /// against what is known now, but for two heads of one size.
+    private func metOnce(_ issuer: DID) async throws(NodeServiceError) -> KnownIssuer? {
         try await load()
         let before = known[issuer]
         guard before?.fault.isEmpty ?? true else {
@@ -163,7 +200,12 @@ package actor MemberDesk {
         let (note, head, proof) = try await self.head(of: issuer, since: before?.head.size ?? 0)
         guard var found = before else {
             let charter = try await charter(of: issuer, under: head)
+            guard known[issuer] == nil, known.count < limits.issuersMax else { return nil }
             return try await keep(KnownIssuer(charter: charter, note: note, head: head))
+        }
+        if let now = known[issuer], now.head != found.head || !now.fault.isEmpty {
+            if now.head.size == head.size, now.head.root != head.root { return try await convict(now, note) }
+            return nil
         }
         if head.size == found.head.size, head.root != found.head.root { return try await convict(found, note) }
         guard head.size >= found.head.size else {
@@ -234,6 +276,7 @@ package actor MemberDesk {
     /// Asks for this node's lines, and keeps them.
     func lines(at issuer: DID) async throws(NodeServiceError) -> (lines: [LineState], size: UInt64) {
         guard case .lines(let lines, let size) = try await ask(issuer, .lines),
+            lines.count <= limits.linesMax,
             lines.allSatisfy({ $0.line.did == identity.did && $0.line.unit.isPossible })
         else { throw Self.faulty("it tells other lines than this node's") }
         if var found = known[issuer] {
@@ -253,7 +296,7 @@ package actor MemberDesk {
     func entries(
         at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil
     ) async throws(NodeServiceError) -> [BookEntry] {
-        var (entries, next, isMore, pages) = ([BookEntry](), start, true, 0)
+        var (entries, next, isMore, pages, bytes) = ([BookEntry](), start, true, 0, 0)
         while isMore, next < issuer.head.size, entries.count < limit ?? .max {
             await pace(&pages)
             let question = CreditQuestion.statement(from: next, size: issuer.head.size)
@@ -266,10 +309,14 @@ package actor MemberDesk {
                 }
                 entries.append(entry)
                 next = opened.number + 1
+                bytes += opened.opening.entry.count
             }
             isMore = more && !page.isEmpty
-            guard entries.count <= limits.statementEntriesMax else {
-                throw NodeServiceError(.tooLarge, "A statement has at most \(limits.statementEntriesMax) entries.")
+            guard entries.count <= limits.statementEntriesMax, bytes <= limits.statementBytesMax else {
+                throw NodeServiceError(
+                    .tooLarge,
+                    "A statement has up to \(limits.statementEntriesMax) entries of \(limits.statementBytesMax) bytes."
+                )
             }
         }
         return entries

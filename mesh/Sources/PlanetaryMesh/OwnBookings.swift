@@ -26,6 +26,10 @@ struct OwnBookings: Sendable {
     private(set) var hasHolds = false
     private(set) var views: [BookingView] = []
     private var payments: [UInt64: [LineID: Int128]] = [:]
+    /// The orders that were booked: each is booked once.
+    private var booked: Set<CID> = []
+    /// The number of the officers' last order.
+    private var lastOrder: UInt64 = 0
 
     init(of did: DID, at charter: SignedObject<IssuerCharter>) {
         (self.did, self.charter, charterCID) = (did, charter.body, charter.bodyCID)
@@ -47,7 +51,11 @@ struct OwnBookings: Sendable {
             try check(order, approvals, in: entry)
             (view.kind, view.note) = (order.action.name, order.action.note)
             changes = self.changes(order.action).filter { $0.key.did == did }
-        default: hasHolds = true
+        case .opened, .caughtUp:
+            throw Unjustified(number: entry.number, reason: "it is shown as this node's, and concerns nobody's line")
+        case .holdGranted, .holdSettled, .holdReleased, .holdExpired, .claimLodged, .claimDisputed, .claimDecided,
+            .claimPaid:
+            hasHolds = true
         }
         if let (line, amount) = changes.first {
             (view.amount, view.unit, view.decimals) = (Int64(clamping: amount), line.unit.name, line.unit.decimals)
@@ -57,14 +65,20 @@ struct OwnBookings: Sendable {
         for (line, amount) in changes { sums[line, default: 0] += amount }
     }
 
-    private func read(_ block: [UInt8], in entry: BookEntry) throws(Unjustified) -> PaymentOrder {
-        guard let order = try? SignedObject<PaymentOrder>(reading: block).body,
-            order.issuerDID == charter.issuerDID, order.charterCID == charterCID
+    private mutating func read(_ block: [UInt8], in entry: BookEntry) throws(Unjustified) -> PaymentOrder {
+        guard let signed = try? SignedObject<PaymentOrder>(reading: block), signed.body.hold == nil,
+            signed.body.issuerDID == charter.issuerDID, signed.body.charterCID == charterCID
         else { throw Unjustified(number: entry.number, reason: "it pays without an order that its debtor signed") }
-        return order
+        guard booked.insert(signed.bodyCID).inserted else {
+            throw Unjustified(number: entry.number, reason: "its order was booked before")
+        }
+        guard entry.at <= signed.body.validUntil else {
+            throw Unjustified(number: entry.number, reason: "its order was over by then")
+        }
+        return signed.body
     }
 
-    private func check(
+    private mutating func check(
         _ order: OfficerOrder, _ approvals: [[UInt8]], in entry: BookEntry
     ) throws(Unjustified) {
         var approvers: Set<DID> = []
@@ -74,12 +88,28 @@ struct OwnBookings: Sendable {
             else { continue }
             approvers.insert(approval.did)
         }
-        let officers = charter.officers.count { approvers.contains($0) }
-        guard order.charterCID == charterCID, officers >= charter.approvals else {
-            throw Unjustified(number: entry.number, reason: "\(officers) officers approve it, which is too few")
+        // About its own line an officer has no say.
+        let officers = charter.officers.count { approvers.contains($0) && $0 != Self.owner(of: order) }
+        guard order.issuerDID == charter.issuerDID, order.charterCID == charterCID, order.isPossible,
+            officers >= charter.approvals
+        else { throw Unjustified(number: entry.number, reason: "\(officers) officers approve it, which is too few") }
+        guard order.number > lastOrder else {
+            throw Unjustified(number: entry.number, reason: "its order was booked before")
         }
+        lastOrder = order.number
         if let owner = order.countersigner, !approvers.contains(owner) {
             throw Unjustified(number: entry.number, reason: "the owner of the line does not approve it")
+        }
+    }
+
+    /// Whose line an order of officers is about.
+    private static func owner(of order: OfficerOrder) -> DID? {
+        switch order.action {
+        case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
+            .withdraw(let line, _, _):
+            line.did
+        case .auditor(let did, _): did
+        case .rate, .reverse: nil
         }
     }
 

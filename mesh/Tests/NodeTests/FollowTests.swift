@@ -527,7 +527,7 @@ import Testing
         let (did, identity) = (author.identity.did, author.identity)
         let (blamed, blame) = AsyncStream.makeStream(of: PeerID.self, bufferingPolicy: .bufferingNewest(8))
         try await FollowerStand.run(in: folder, following: [did.text], limits) { stand in
-            let (giver, server) = (LogGiver(author), stand.follower.identity.peerID)
+            let (giver, server) = (LogGiver(author), await stand.follower.identity.peerID)
             try await stand.meeting(identity) { peer in
                 await giver.serve(on: peer)
                 await stand.follower.fetch(did)

@@ -205,9 +205,10 @@ import Testing
                 #expect(try await desk.statement(at: did).isComplete == true)
                 liar.set(other)
                 for _ in 0..<2 {
-                    let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.issuer(did) }
+                    let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.statement(at: did) }
                     #expect(error?.code == .issuerFaulty && error?.message.contains("two histories") == true)
                 }
+                #expect(try await desk.issuer(did).fault != nil, "the proof is shown")
                 liar.set(stand.desk)
                 let again = MemberDesk(
                     identity: member, host: swarm, own: IssuerDesk(identity: member, store: await desk.store))
@@ -217,8 +218,18 @@ import Testing
                     notes.count == 2
                         && IssuerFault.twoHistories(notes[0], notes[1]).holds(against: stand.issuer.publicKey))
                 #expect(known.view.fault?.contains(Issuer.logName(of: stand.issuer.did)) == true)
-                let error = await #expect(throws: NodeServiceError.self) { _ = try await again.issuer(did) }
-                #expect(error?.code == .issuerFaulty, "it is not asked any more")
+                let event = try DAGCBOREncoder().encode(BookEvent.transferred(order: order.bytes))
+                for question in ["statement", "event"] {
+                    let error = await #expect(throws: NodeServiceError.self) {
+                        if question == "event" {
+                            _ = try await again.enter(event, at: did)
+                        } else {
+                            _ = try await again.statement(at: did)
+                        }
+                    }
+                    #expect(error?.code == .issuerFaulty, "it is not asked any more")
+                }
+                #expect(try await again.issuer(did).fault == known.view.fault)
             }
         }
     }

@@ -130,6 +130,11 @@ struct IssuerGroup: AsyncParsableCommand {
                 console.note("The bookings that the issuer shows do not come to the balances that it tells.")
                 return ExitCode(ExitStatus.verificationFailed.rawValue)
             }
+            if statement.isComplete == nil {
+                console.note(
+                    "Holds or claims are among the bookings, so whether they come to the balances was not checked.")
+                return ExitCode(ExitStatus.verificationIncomplete.rawValue)
+            }
             return .success
         }
     }

@@ -28,10 +28,11 @@ struct Pay: MeshCommand {
         let node = global.node
         let issuer = try await at.unit(node)
         let units = try CreditWords.units(amount, at: issuer)
+        let key = idempotencyKey ?? UUID().uuidString.lowercased()
+        // Whoever loses the answer, by Ctrl-C or a crash, has it still.
+        if idempotencyKey == nil { console.note("The key of this payment is \(key); --idempotency-key asks again.") }
         let paid = try await node.pay(
-            CreditPayment(
-                issuer: issuer.did, creditor: creditor, amount: units,
-                idempotencyKey: idempotencyKey ?? UUID().uuidString.lowercased()))
+            CreditPayment(issuer: issuer.did, creditor: creditor, amount: units, idempotencyKey: key))
         if global.json {
             try console.json(paid)
         } else {
