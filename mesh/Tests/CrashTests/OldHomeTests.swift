@@ -12,15 +12,17 @@ import Testing
 final class OldHome {
     /// The folder of homes in the repository.
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("OldHomes/ea6c709")
+        .appendingPathComponent("OldHomes")
+    /// The commits whose binaries wrote homes.
+    static let commits = ["ea6c709", "486526a"]
 
     let source: URL
     let folder: URL
     let home: URL
     let owner: String
 
-    init(_ name: String) throws {
-        source = Self.root.appendingPathComponent(name)
+    init(of commit: String, _ name: String) throws {
+        source = Self.root.appendingPathComponent("\(commit)/\(name)")
         folder = URL(fileURLWithPath: "/tmp/mc-\(UUID().uuidString.prefix(8))")
         home = folder.appendingPathComponent(name)
         try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
@@ -72,14 +74,24 @@ final class OldHome {
 /// Homes written by earlier releases open with all that they hold.
 @Suite("Old homes", .serialized)
 struct OldHomeTests {
-    private static let blockCounts = ["originator": 22, "executor": 21]
-    private static let eventCounts = ["originator": 43, "executor": 25]
+    private static let blockCounts = [
+        "ea6c709": ["originator": 22, "executor": 21], "486526a": ["originator": 21, "executor": 21],
+    ]
+    private static let eventCounts = [
+        "ea6c709": ["originator": 43, "executor": 25], "486526a": ["originator": 43, "executor": 25],
+    ]
+
+    @Test("Each home of the repository is tried")
+    func homes() throws {
+        let folders = try FileManager.default.contentsOfDirectory(atPath: OldHome.root.path)
+        #expect(Set(folders).subtracting(["README.md"]) == Set(OldHome.commits))
+    }
 
     @Test(
         "The store has every block, event, job, movement, receipt, peer and setting",
-        arguments: ["originator", "executor"])
-    func store(name: String) async throws {
-        let old = try OldHome(name)
+        arguments: OldHome.commits, ["originator", "executor"])
+    func store(commit: String, name: String) async throws {
+        let old = try OldHome(of: commit, name)
         let blocks = try old.written { db in
             try Row.fetchAll(db, sql: "SELECT cid, bytes FROM blocks").map { ($0["cid"] as Data, $0["bytes"] as Data) }
         }
@@ -97,8 +109,8 @@ struct OldHomeTests {
         let heads = try old.written {
             try Data.fetchOne($0, sql: "SELECT value FROM settings WHERE key = 'anchor_heads'")
         }
-        #expect(blocks.count == Self.blockCounts[name])
-        #expect(events.count == Self.eventCounts[name])
+        #expect(blocks.count == Self.blockCounts[commit]?[name])
+        #expect(events.count == Self.eventCounts[commit]?[name])
         #expect(receipts.count == 2)
         #expect(peers.count == 1)
 
@@ -169,9 +181,11 @@ struct OldHomeTests {
         }
     }
 
-    @Test("The originator's node lists, explains and verifies what it had, and ends what was open without losing money")
-    func originator() throws {
-        let old = try OldHome("originator")
+    @Test(
+        "The originator's node lists, explains and verifies what it had, and ends what was open without losing money",
+        arguments: OldHome.commits)
+    func originator(commit: String) throws {
+        let old = try OldHome(of: commit, "originator")
         let node = NodeProcess(home: old.home)
         try node.start()
         try node.waitUntilUp()
@@ -228,9 +242,11 @@ struct OldHomeTests {
         node.kill()
     }
 
-    @Test("The executor's node keeps its income and receipts, and ends the run that was cut off with one more receipt")
-    func executor() async throws {
-        let old = try OldHome("executor")
+    @Test(
+        "The executor's node keeps its income and receipts, and ends the run that was cut off with one more receipt",
+        arguments: OldHome.commits)
+    func executor(commit: String) async throws {
+        let old = try OldHome(of: commit, "executor")
         let node = NodeProcess(home: old.home)
         try node.start()
         try node.waitUntilUp()
