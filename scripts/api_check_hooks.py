@@ -18,9 +18,16 @@ schemathesis.openapi.media_type(
 )
 
 
-@schemathesis.serializer("application/vnd.ipld.car")
-def car(context, value):
-    """The bytes of an archive, as they are."""
+# An event of an issuer's book that no book takes, and things that are none: {"opened": {"charter": h'01'}}.
+OPENED = bytes.fromhex("a1666f70656e6564a167636861727465724101")
+schemathesis.openapi.media_type(
+    "application/vnd.ipld.dag-cbor", st.one_of(st.just(OPENED), st.binary(max_size=200))
+)
+
+
+@schemathesis.serializer("application/vnd.ipld.car", "application/vnd.ipld.dag-cbor")
+def as_it_is(context, value):
+    """The bytes of an archive or a block, as they are."""
     return value if isinstance(value, bytes) else str(value).encode()
 
 
