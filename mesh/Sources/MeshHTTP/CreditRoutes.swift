@@ -2,7 +2,8 @@ import Hummingbird
 import Multiformats
 import NodeAPI
 
-/// The routes of credit: this node as an issuer, and at issuers.
+/// The routes of credit: this node as an issuer, and at issuers. Whatever asks an issuer changes something: this node
+/// keeps the newest head that it showed.
 struct CreditRoutes: Sendable {
     /// What reads requests and writes answers.
     let routes: NodeRoutes
@@ -12,9 +13,9 @@ struct CreditRoutes: Sendable {
     /// Adds them.
     func add(to table: inout APITable) {
         addIssuers(to: &table)
-        let issuer = APIOperation.Parameter("issuer", .text)
+        let issuer = APIOperation.Parameter("issuer", .text, isRequired: true)
         table.get(
-            "/v1/credit/orders", "The officers' orders that wait at an issuer", query: [issuer],
+            "/v1/credit/orders", "The officers' orders that wait at an issuer", for: .change, query: [issuer],
             answer: .json([OfficerOrderView].self)
         ) { request, _ in try routes.json(await service.officerOrders(at: named(request))) }
         table.post(
@@ -48,7 +49,7 @@ struct CreditRoutes: Sendable {
     }
 
     private func addIssuers(to table: inout APITable) {
-        let issuer = APIOperation.Parameter("issuer", .text)
+        let issuer = APIOperation.Parameter("issuer", .text, isRequired: true)
         table.get(
             "/v1/credit/own", "This node's own book, if it is an issuer", answer: .json(IssuerView.self)
         ) { _, _ in try routes.json(await service.ownIssuer()) }
@@ -61,14 +62,14 @@ struct CreditRoutes: Sendable {
         ) { _, _ in try routes.json(await service.issuers()) }
         table.get(
             "/v1/credit/issuer", "Asks an issuer for its charter, its head, this node's lines and the sums",
-            query: [issuer], answer: .json(IssuerView.self)
+            for: .change, query: [issuer], answer: .json(IssuerView.self)
         ) { request, _ in try routes.json(await service.issuer(named(request))) }
         table.get(
             "/v1/credit/statement", "Asks an issuer for this node's bookings, and holds each against the log",
-            query: [issuer], answer: .json(StatementView.self)
+            for: .change, query: [issuer], answer: .json(StatementView.self)
         ) { request, _ in try routes.json(await service.statement(at: named(request))) }
         table.post(
-            "/v1/credit/audit", "Holds an issuer's head, commitments and entries against each other", for: .read,
+            "/v1/credit/audit", "Holds an issuer's head, commitments and entries against each other",
             query: [issuer], answer: .json(IssuerAuditView.self)
         ) { request, _ in try routes.json(await service.audit(named(request))) }
     }

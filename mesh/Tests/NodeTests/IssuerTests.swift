@@ -155,7 +155,8 @@ import Testing
 
     /// A member's desk over a swarm of its own, connected to the issuer of a stand, for which a liar answers.
     private func meeting(
-        _ stand: CreditStand, as identity: Identity, _ body: (MemberDesk, Liar, Swarm) async throws -> Void
+        _ stand: CreditStand, as identity: Identity, _ limits: MemberDesk.Limits = MemberDesk.Limits(),
+        _ body: (MemberDesk, Liar, Swarm) async throws -> Void
     ) async throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -175,7 +176,7 @@ import Testing
             defer { group.cancelAll() }
             try await swarm.connect(to: stand.issuer.peerID, addresses: await issuer.listenAddresses())
             let member = MemberDesk(
-                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store))
+                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store), limits: limits)
             try await body(member, liar, swarm)
         }
         try store.close()
@@ -332,6 +333,109 @@ import Testing
             #expect(unpaid?.code == .issuerFaulty, "a payment that it says it made and does not show")
             liar.set()
             #expect(try await desk.statement(at: did).isComplete == true)
+        }
+    }
+
+    /// Holds one question back until it is opened.
+    private final class Gate: Sendable {
+        private let asked = Mutex(0)
+        private let stream: AsyncStream<Void>
+        private let continuation: AsyncStream<Void>.Continuation
+
+        init() { (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1)) }
+
+        var isReached: Bool { asked.withLock { $0 > 0 } }
+
+        /// Whether this is the first to come, who has waited then.
+        func waited() async -> Bool {
+            let isFirst = asked.withLock { asked in
+                asked += 1
+                return asked == 1
+            }
+            if isFirst { for await _ in stream { break } }
+            return isFirst
+        }
+
+        func open() { continuation.finish() }
+    }
+
+    /// How something is refused; nil if it is not.
+    private static func refusal(_ body: @Sendable () async throws -> Void) async -> NodeServiceError? {
+        do {
+            try await body()
+            return nil
+        } catch {
+            return error as? NodeServiceError
+        }
+    }
+
+    @Test("Of two heads that arrive together neither takes the other's place unseen")
+    func together() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        let (member, did) = (stand.members[0], stand.issuer.did.text)
+        let copy = try CreditStand.copied(stand)
+        let other = IssuerDesk(identity: stand.issuer, store: copy.store)
+        try await other.load()
+        let gate = Gate()
+        try await meeting(stand, as: member) { (desk: MemberDesk, liar: Liar, _: Swarm) async throws in
+            _ = try await desk.issuer(did)
+            try await stand.pay(250)
+            try await Self.pay(4, at: other, stand)
+            liar.set(nil) { question, answer in
+                guard case .head = question else { return answer }
+                return await gate.waited() ? answer : await other.answer(question, for: member.did)
+            }
+            async let held = Self.refusal { _ = try await desk.issuer(did) }
+            try await eventually("the first question is asked") { gate.isReached }
+            _ = try await desk.issuer(did)
+            gate.open()
+            let error = await held
+            #expect(error?.code == .issuerFaulty && error?.message.contains("two histories") == true)
+            let fault = try #require(try await desk.all().first).fault
+            #expect(
+                fault.count == 2
+                    && IssuerFault.twoHistories(fault[0], fault[1]).holds(against: stand.issuer.publicKey))
+        }
+    }
+
+    @Test("Statements have a length, lines a number, and one statement is made at a time")
+    func bounds() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        try await stand.pay(250)
+        let (member, did) = (stand.members[0], stand.issuer.did.text)
+        var limits = MemberDesk.Limits()
+        (limits.linesMax, limits.statementBytesMax) = (1, 1_000)
+        try await meeting(stand, as: member, limits) { (desk: MemberDesk, liar: Liar, _: Swarm) async throws in
+            let long = await #expect(throws: NodeServiceError.self) { _ = try await desk.statement(at: did) }
+            #expect(long?.code == .tooLarge)
+            let own = await #expect(throws: NodeServiceError.self) { _ = try await desk.audit(did) }
+            #expect(own?.code == .tooLarge)
+            #expect(try await desk.issuer(did).lines.count == 1)
+            liar.set(nil) { _, answer in
+                guard case .lines(let lines, let size) = answer else { return answer }
+                return .lines(lines: lines + lines, size: size)
+            }
+            let many = await #expect(throws: NodeServiceError.self) { _ = try await desk.issuer(did) }
+            #expect(many?.code == .issuerFaulty)
+            let gate = Gate()
+            liar.set(nil) { question, answer in
+                if case .lines = question { _ = await gate.waited() }
+                return answer
+            }
+            async let held = Self.refusal { _ = try await desk.statement(at: did) }
+            try await eventually("a statement is under way") { gate.isReached }
+            let second = await #expect(throws: NodeServiceError.self) { _ = try await desk.audit(did) }
+            #expect(second?.code == .overloaded)
+            gate.open()
+            #expect(await held?.code == .tooLarge)
+        }
+        limits = MemberDesk.Limits()
+        limits.meetsMax = 0
+        try await meeting(stand, as: member, limits) { (desk: MemberDesk, _: Liar, _: Swarm) async throws in
+            let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.issuer(did) }
+            #expect(error?.code == .overloaded)
         }
     }
 

@@ -142,8 +142,10 @@ function map(offers, peers, did) {
     isExecutor: true }]));
   for (const peer of peers) known.set(peer.did, { ...known.get(peer.did), did: peer.did, connected: peer
       .connected });
-  const all = [...known.values()].sort((a, b) => `${a.region ?? "~"} ${a.did}`.localeCompare(
-    `${b.region ?? "~"} ${b.did}`)).slice(0, 60);
+  const everyone = [...known.values()].sort((a, b) => `${a.region ?? "~"} ${a.did}`.localeCompare(
+    `${b.region ?? "~"} ${b.did}`));
+  const all = everyone.slice(0, 60);
+  const rest = everyone.length - all.length;
   if (all.length === 0) return h("p", { class: "empty" }, "This node knows no other yet.");
   const [size, middle] = [380, 190];
   const groups = new Map();
@@ -187,7 +189,8 @@ function map(offers, peers, did) {
           region);
       })),
     h("p", { class: "legend" }, h("span", {},
-      "Green rings are executors; lines are connections; distance is the time of a round trip.")));
+      "Green rings are executors; lines are connections; distance is the time of a round trip.")),
+    rest > 0 ? h("p", { class: "small muted" }, `${number(rest)} more are known here and not drawn.`) : null);
 }
 
 // MARK: The executor
@@ -239,10 +242,11 @@ export async function executor({ container, signal }) {
         ["Longest run", offer ? duration((limit(offer, "timeout_seconds") ?? 0) * 1000) : ""],
       ])));
   });
-  const drawDays = panel(parts[1], (activity) => card("Earned by day", bars("Tokens earned by day",
+  const drawDays = panel(parts[1], (activity) => card("Earned by day", [bars("Tokens earned by day",
     parted(activity, dayOf, ["earned"]), [
       ["a", "tokens"]
-    ], { label: (bin, index) => (index % 4 === 1 ? dayOf(bin.at) : null) })));
+    ], { label: (bin, index) => (index % 4 === 1 ? dayOf(bin.at) : null) }), activity.whole ? null :
+    h("p", { class: "small muted" }, "There was so much that only the newest is counted.")]));
   const drawLost = panel(parts[2], (lost) => card("Bids that were lost", table("Lost bids", [
     { title: "Job", cell: jobLink }, { title: "Own bid", num: true, cell: (job) => tokens(job.price) },
     { title: "Winner's", num: true, cell: (job) => tokens(job.winner_price) }, { title: "Why", wide: true,
