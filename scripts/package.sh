@@ -73,7 +73,8 @@ packed --experimental-dump-help |
     packaging/man.py --version "$version" --epoch "$SOURCE_DATE_EPOCH" "$stage/share/man/man1"
 if command -v man >/dev/null; then
     for page in "$stage"/share/man/man1/*; do
-        faults=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+        faults=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) ||
+            fail "man cannot read $page: $faults"
         [ -z "$faults" ] || fail "man says of $page: $faults"
     done
 else

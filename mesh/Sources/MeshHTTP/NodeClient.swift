@@ -169,7 +169,7 @@ package struct NodeClient: NodeService {
         try decode(
             await exchange.answer(
                 .DELETE, "/v1/dag/logs?author=\(JobQueryItems.encoded(author))", bytesMax: bounds.responseBytesMax,
-                seconds: bounds.answerSeconds))
+                seconds: bounds.longAnswerSeconds))
     }
 
     package func peers() async throws(NodeServiceError) -> [PeerView] { try await get("/v1/peers") }

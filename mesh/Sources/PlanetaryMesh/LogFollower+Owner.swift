@@ -95,8 +95,9 @@ extension LogFollower {
             let after = share.kept(of: author)
             views.append(
                 LogSyncView(
-                    log: view(of: author, isFollowed: true), newEntries: after.entries - before.entries,
-                    newBytes: after.bytes - before.bytes,
+                    log: view(of: author, isFollowed: true),
+                    newEntries: after.entries - min(before.entries, after.entries),
+                    newBytes: after.bytes - min(before.bytes, after.bytes),
                     milliseconds: UInt64(max(0, NodeClock.now.milliseconds(since: begunAt)))))
         }
         return views

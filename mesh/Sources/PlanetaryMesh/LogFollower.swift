@@ -190,14 +190,12 @@ package actor LogFollower {
         // Somebody else may have read it meanwhile.
         guard !isLoaded else { return }
         isLoaded = true
-        for fork in proofs {
-            forks[fork.author] = fork
-            await desk.witness.renounce(fork.author)
-        }
+        for fork in proofs { forks[fork.author] = fork }
         for (log, amount) in kept {
             put(log)
             share.add(amount, of: log.name.author)
         }
+        for fork in proofs { await desk.witness.renounce(fork.author) }
     }
 
     private func stored(_ row: FollowedRow) async throws(MeshStoreError) -> FollowedLog? {
@@ -219,6 +217,9 @@ package actor LogFollower {
 
     /// Removes what is kept of an author's logs, from the disk first.
     func drop(_ author: DID) async throws(MeshStoreError) {
+        // Nothing is fetched of it meanwhile.
+        fetching[author] = []
+        defer { for waiter in fetching.removeValue(forKey: author) ?? [] { waiter.resume() } }
         let origins = logs.values.filter { $0.name.author == author }.map(\.origin)
         try await store.commit(origins.map { .forgetFollowed(origin: $0.text) })
         for origin in origins { logs[origin] = nil }
@@ -402,18 +403,22 @@ package actor LogFollower {
         _ = try? await gossip.publish(bytes, topic: Self.forksTopic)
     }
 
-    /// Whether a proof is about this node, about whom the owner names, or about whose log something is kept.
+    /// Whether a proof is about this node, about whom the owner names, to be followed or witnessed, or about whose log
+    /// something is kept.
     private func isOwnConcern(_ author: DID) -> Bool {
         author == identity.did || newest[author] != nil || named.contains(author)
+            || desk.witness.authors.contains(author)
     }
 
     /// Keeps a proof. Those against strangers, of whom anybody can make as many as keys, have a part of the room.
     private func keep(_ fork: LogFork) async {
-        await desk.witness.renounce(fork.author)
         let strangers = isOwnConcern(fork.author) ? 0 : forks.keys.count { !isOwnConcern($0) }
-        guard forks.count < LogForkRow.countMax, strangers < limits.strangersForksMax else { return }
+        guard forks.count < LogForkRow.countMax, strangers < limits.strangersForksMax else {
+            return await desk.witness.renounce(fork.author)
+        }
         forks[fork.author] = fork
         heads.forget(fork.author)
+        await desk.witness.renounce(fork.author)
         let row = LogForkRow(
             origin: fork.origin.text, author: fork.author.text, proof: fork.bytes, foundAt: NodeClock.wallClock.value)
         if fork.author == identity.did {

@@ -220,7 +220,8 @@ struct Neighbourhood: Sendable {
         // none: it is connected all the same if another gets through, or if it is not gone soon.
         return await withTaskGroup(of: Bool?.self) { group in
             group.addTask {
-                for await case .disconnected(peer) in events { return false }
+                // An earlier connection may have ended while this one was made.
+                for await case .disconnected(peer) in events where !self.parts.swarm.isConnected(peer) { return false }
                 return nil
             }
             group.addTask { await self.answers(peer) ? true : nil }

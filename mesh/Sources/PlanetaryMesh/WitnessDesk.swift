@@ -38,7 +38,8 @@ actor WitnessDesk {
 
     private let identity: Identity
     private let store: MeshStore
-    private let authors: Set<DID>
+    /// Whose logs it cosigns.
+    nonisolated let authors: Set<DID>
     private let limits: Limits
     private let clock: @Sendable () -> UInt64
     private let warn: @Sendable (String) -> Void

@@ -21,13 +21,15 @@ import Testing
 /// Nodes that keep the logs of others, over sockets.
 @Suite("Logs of others", .serialized) struct FollowTests {
     private let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
-    private let identities = (0..<3).map { _ in Identity.generate() }
+    private let identities = (0..<4).map { _ in Identity.generate() }
 
     /// A node of a home that goes by its number, as often as it is opened.
     private func open(
-        _ number: Int, following authors: [String] = [], by entrance: MeshNode? = nil
+        _ number: Int, following authors: [String] = [], witnessing witnessed: [String] = [],
+        by entrance: MeshNode? = nil
     ) async throws -> MeshNode {
         var configuration = try NodeMesh.loopback()
+        configuration.witness.authors = witnessed
         configuration.log.follow = authors
         configuration.executor.isEnabled = false
         if let entrance {
@@ -205,8 +207,11 @@ import Testing
                 for history in both { try await publish(history, by: peer, to: [node]) }
                 try await eventually("the two heads are a proof") { try await hasProof(node, did) }
             }
-            // The one follows the author and never heard a head; the other has the author's key.
-            let latecomers = [try await open(1, following: [did.text], by: node), try await open(2, by: node)]
+            // The one follows the author, the next is its witness, and neither heard a head; the last has its key.
+            let latecomers = [
+                try await open(1, following: [did.text], by: node),
+                try await open(3, witnessing: [did.text], by: node), try await open(2, by: node),
+            ]
             try await NodeMesh.running(latecomers) {
                 for each in latecomers {
                     try await eventually("it has the proof", within: 60) { try await hasProof(each, did) }
