@@ -36,8 +36,8 @@ struct WitnessTests {
         return file.path
     }
 
-    /// Asks a witness to cosign another history of an author than the one that it has cosigned, and then that one again:
-    /// of an author of two it cosigns neither.
+    /// Asks a witness to cosign another history of an author than the one that it has cosigned, and then that one
+    /// again: of an author of two it cosigns neither.
     private func offerAnotherHistory(_ address: String, of author: NodeProcess) throws {
         let identity = try KeyStore(path: author.home.appendingPathComponent("identity.key").path).load()
         let origin = AnchorEntry.logName(of: identity.did, scope: AnchorEntry.globalScope, openedAt: nil)
