@@ -31,7 +31,7 @@ struct TLSCommandTests {
         let made = try ran(
             Tools.openssl,
             [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "60",
                 "-keyout", key, "-out", certificate, "-subj", "/CN=\(Self.name)", "-addext",
                 "subjectAltName=DNS:\(Self.name)",
             ])
