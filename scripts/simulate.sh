@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
 # jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
-# a core; SEEDS rounds of two cooperatives with issuers; and a round of 1,000 jobs against each strategy of a liar (`make
+# a core, and one with fifty; SEEDS rounds of two cooperatives with issuers; and a round of 1,000 jobs against each strategy of a liar (`make
 # strategies` plays five, and asks for their means). A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,6 +38,7 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
     echo "strategy 1 1 --strategies --jobs 1000"
     parts composite "$seeds" --composite 50 --silent
     parts issuers "$seeds"
+    echo "fifty 20 1 --nodes 50 --jobs 6 --pauses 3"
     parts rounds "$rounds" --nodes 16 --jobs 6 --pauses 3
 } | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||
     { echo "FAILED: the simulator found something, in $SECONDS s"; exit 1; }

@@ -31,7 +31,7 @@ struct LogCommandTests {
             receipts.append(try #require((ended["result"] as? [String: Any])?["receipt_cid"] as? String))
             return watching.outputSoFar.contains("\n")
         }
-        watching.signal(SIGINT)
+        watching.signal(SIGTERM)
         let watched = try watching.finish()
         let printed = try #require(try lines(watched.output).first)
         #expect(printed["author"] as? String == author && printed["block"] is String)

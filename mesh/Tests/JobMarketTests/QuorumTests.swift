@@ -202,19 +202,24 @@ struct QuorumTests {
         #expect(members(world, id).allSatisfy(\.isClosed) && world.totalTokens == 1_000_000)
     }
 
+    /// A step of a world; whether the jobs of a quorum are still open after it.
+    private func goesOn(_ world: inout MarketWorld, _ id: JobID) -> Bool {
+        world.step(until: .distantFuture) && !members(world, id).allSatisfy(\.isClosed)
+    }
+
     @Test("A kill at every point of a quorum whose own job failed: the user has the result, and nobody is paid twice")
     func crashesOfFailed() throws {
-        var step = 0
-        while true {
-            var world = world()
-            world.losesLazyEvents = step % 2 == 1
+        var undisturbed = try [false, true].map { losesLazyEvents in
+            var world = self.world()
+            world.losesLazyEvents = losesLazyEvents
             world.parties[1].run = .end(.nodeFailed(reason: "no power"), fuel: 0)
-            let id = try world.submit(once(2, of: 3))
-            var isOver = false
-            for _ in 0..<step where !isOver {
-                isOver = !world.step(until: .distantFuture) || members(world, id).allSatisfy(\.isClosed)
-            }
-            if isOver { break }
+            return (id: try world.submit(once(2, of: 3)), world: world)
+        }
+        var (step, isOver) = (0, false)
+        while !isOver {
+            // A copy of the world as it is after so many steps.
+            let id = undisturbed[step % 2].id
+            var world = undisturbed[step % 2].world
             try world.restart(0, afterMilliseconds: 50)
             let isClosed = world.run(milliseconds: 1_200_000) { members($0, id).allSatisfy(\.isClosed) }
             #expect(isClosed, "killed after \(step) steps")
@@ -228,6 +233,10 @@ struct QuorumTests {
                 #expect(other.result != nil, "killed after \(step) steps")
             }
             step += 1
+            for index in undisturbed.indices where !isOver {
+                let id = undisturbed[index].id
+                isOver = !goesOn(&undisturbed[index].world, id)
+            }
         }
         #expect(step > 50)
     }
@@ -534,17 +543,13 @@ struct QuorumTests {
     @Test("A kill at every point of a quorum with a cheat loses nothing, pays nobody twice, and finds the cheat")
     func crashes() throws {
         for losesLazyEvents in [false, true] {
-            var step = 0
-            while true {
-                var world = world()
-                world.losesLazyEvents = losesLazyEvents
-                world.parties[1].run = .succeed(fuel: 2_000_000)
-                let id = try world.submit(request())
-                var isOver = false
-                for _ in 0..<step where !isOver {
-                    isOver = !world.step(until: .distantFuture) || members(world, id).allSatisfy(\.isClosed)
-                }
-                if isOver { break }
+            var undisturbed = world()
+            undisturbed.losesLazyEvents = losesLazyEvents
+            undisturbed.parties[1].run = .succeed(fuel: 2_000_000)
+            let id = try undisturbed.submit(request())
+            var (step, isOver) = (0, false)
+            while !isOver {
+                var world = undisturbed
                 try world.restart(0, afterMilliseconds: 50)
                 world.run(milliseconds: 1_200_000)
                 let job = try #require(world.job(id))
@@ -558,6 +563,7 @@ struct QuorumTests {
                 }
                 // Every third step: the whole of it lasts some hundred, and most are alike.
                 step += 3
+                for _ in 0..<3 where !isOver { isOver = !goesOn(&undisturbed, id) }
             }
             #expect(step > 60)
         }

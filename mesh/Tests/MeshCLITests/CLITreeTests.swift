@@ -101,8 +101,8 @@ import Testing
         "A file that the node reads itself has the CID that it has when it is sent",
         arguments: [1, 1 << 20, (1 << 20) + 1, 8 << 20, (8 << 20) + 1, (24 << 20) - 1, 33 << 20])
     func filesAreHandedOver(size: Int) async throws {
-        let chunks = (0...(size >> 20)).map { [UInt8](repeating: UInt8($0), count: min(1 << 20, size - $0 << 20)) }
-        try write("in/large", Array(chunks.joined()))
+        let large = (0...(size >> 20)).flatMap { [UInt8](repeating: UInt8($0), count: min(1 << 20, size - $0 << 20)) }
+        try write("in/large", large)
         let sent = try await send("in")
         let other = KeptBlocks()
         var script = ScriptedNode.Script()

@@ -6,8 +6,9 @@ import Testing
 /// conserved, nobody is paid twice, and the same seed gives the same trace.
 @Suite("Market simulation")
 struct MarketSimulationTests {
-    /// Fifty nodes with the last seed, and sixteen with the others: a round of fifty takes ten times as long.
-    @Test(arguments: Seeds.some([1, 2, 3, 4, 5, 6, 20], of: 1...20))
+    /// Fifty nodes with the last seed, and sixteen with the others: a round of fifty takes ten times as long, so it is
+    /// `make simulate` that plays it, optimised.
+    @Test(arguments: Seeds.some([1, 2, 3, 4], of: 1...20))
     func everyJobEndsAndMoneyIsConserved(seed: UInt64) throws {
         var scenario = MarketScenario(seed: seed)
         scenario.nodes = seed == 20 ? 50 : 16
@@ -23,7 +24,7 @@ struct MarketSimulationTests {
         let lostOnLinks = statistics.lost - statistics.lostInConnections
         let sentOnLinks = statistics.sent - statistics.controls - statistics.lostInConnections
         #expect(lostOnLinks * 100 >= sentOnLinks * 8, "the links lost too little")
-        guard seed % 5 == 1 else { return }
+        guard seed % 10 == 1 else { return }
         let again = try scenario.run()
         #expect(again.trace == report.trace, "seed \(seed) gave two traces")
         #expect(again == report, "seed \(seed) gave two reports")
@@ -56,7 +57,7 @@ struct MarketSimulationTests {
 
     /// Few nodes and much that goes wrong with their connections, also unseen: afterwards the mesh is whole again, and
     /// what was handed in is done.
-    @Test(arguments: Seeds.some([101, 102, 103, 104, 105, 106], of: 101...108))
+    @Test(arguments: Seeds.some([101, 102, 103, 104], of: 101...108))
     func aMeshWhoseConnectionsDieIsWholeAgain(seed: UInt64) throws {
         var scenario = MarketScenario(seed: seed, lossPermille: 20)
         scenario.nodes = 12
