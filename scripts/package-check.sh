@@ -143,13 +143,16 @@ job=$(mesh jobs --json | sed -n 's/.*"job_id" *: *"\([^"]*\)".*/\1/p' | head -n 
 [ -n "$job" ] || fail 'the job has no name'
 check 'the node stops' down
 
-# 4. An upgrade: the same package under a higher version, with a changed setting there before.
+# 4. An upgrade: the same package under a higher version and with another default, over a changed setting.
 sed -i 's/"region" : null/"region" : "here"/' "$root/etc/mesh/config.json"
 inside sh -c "dpkg-deb -R /packages/$deb /srv/next && sed -i 's/^\(Version: .*\)/\1.1/' /srv/next/DEBIAN/control &&
+    sed -i 's/\"drain_seconds\" : 10/\"drain_seconds\" : 12/' /srv/next/usr/share/planetary-mesh/config.json &&
+    grep -q ': 12' /srv/next/usr/share/planetary-mesh/config.json &&
     dpkg-deb --root-owner-group -Zgzip -z1 --build /srv/next /packages/next.deb" >/dev/null
 check 'an upgrade installs' inside apt-get install -y /packages/next.deb
 check 'it keeps the key' inside cmp /srv/key $home/identity.key
-check 'and the settings' grep -q '"region" : "here"' "$root/etc/mesh/config.json"
+check 'and the settings, whatever the newer defaults are' inside sh -c \
+    "grep -q '\"region\" : \"here\"' /etc/mesh/config.json && grep -q '\"drain_seconds\" : 10,' /etc/mesh/config.json"
 check 'the node starts again' up
 check 'and still has the job' sh -c "env -i PATH=$PATH chroot $root mesh --home $home describe $job"
 down || fail 'the node stops'

@@ -33,13 +33,9 @@ version=$("$release/mesh" --version)
 schema=$(sed -n 's/^ *static let version = \([0-9]*\)$/\1/p' mesh/Sources/MeshStore/StoreSchema.swift)
 [ -n "$schema" ] || fail "StoreSchema.swift does not say the version of the tables"
 # How exposed the service is, from 0 to 10, by its unit alone: at most 3.0.
-if command -v systemd-analyze >/dev/null; then
-    exposure=$(systemd-analyze security --offline=true --no-pager --threshold=30 packaging/deb/mesh.service) ||
-        fail "systemd-analyze security: $(tail -n 1 <<<"$exposure")"
-    tail -n 1 <<<"$exposure"
-else
-    printf 'package: there is no systemd-analyze here to rate the unit\n'
-fi
+exposure=$(systemd-analyze security --offline=true --no-pager --threshold=30 packaging/deb/mesh.service) ||
+    fail "systemd-analyze security: $(tail -n 1 <<<"$exposure")"
+tail -n 1 <<<"$exposure"
 name=mesh-$version-$platform
 rm -rf "$out"
 mkdir -p "$work"
@@ -71,15 +67,11 @@ packed() { env -i HOME=/nonexistent PATH=/usr/bin:/bin "$stage/bin/mesh" "$@"; }
 # 2. What the program says of itself: man pages and completions.
 packed --experimental-dump-help |
     packaging/man.py --version "$version" --epoch "$SOURCE_DATE_EPOCH" "$stage/share/man/man1"
-if command -v man >/dev/null; then
-    for page in "$stage"/share/man/man1/*; do
-        faults=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) ||
-            fail "man cannot read $page: $faults"
-        [ -z "$faults" ] || fail "man says of $page: $faults"
-    done
-else
-    printf 'package: there is no man here to read the pages\n'
-fi
+for page in "$stage"/share/man/man1/*; do
+    faults=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) ||
+        fail "man cannot read $page: $faults"
+    [ -z "$faults" ] || fail "man says of $page: $faults"
+done
 complete() { # complete SHELL FILE
     mkdir -p "$(dirname "$stage/share/$2")"
     packed completions "$1" >"$stage/share/$2"
@@ -111,7 +103,7 @@ tar --create --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --dire
 
 # 5. The .deb: the same below /usr/lib/mesh, with the system's SQLite.
 deb=$work/deb
-mkdir -p "$deb/DEBIAN" "$deb/usr/bin" "$deb/usr/lib" "$deb/etc/mesh" "$deb/lib/systemd/system"
+mkdir -p "$deb/DEBIAN" "$deb/usr/bin" "$deb/usr/lib" "$deb/lib/systemd/system"
 cp -R "$stage" "$deb/usr/lib/mesh"
 rm -rf "$deb/usr/lib/mesh/lib/libsqlite3.so.0" "$deb/usr/lib/mesh/share/doc"
 sbom "$deb/usr/lib/mesh"
@@ -124,8 +116,7 @@ ln -s ../lib/mesh/bin/mesh "$deb/usr/bin/mesh"
 install -m 0644 packaging/deb/mesh.service "$deb/lib/systemd/system/mesh.service"
 # Every key with its default, as `mesh init` writes it for the usual port.
 packed init --home "$PWD/$work/home" --listen /ip4/0.0.0.0/tcp/4001 --listen /ip6/::/tcp/4001 --json >/dev/null 2>&1
-install -m 0644 "$work/home/config.json" "$deb/etc/mesh/config.json"
-echo /etc/mesh/config.json >"$deb/DEBIAN/conffiles"
+install -D -m 0644 "$work/home/config.json" "$deb/usr/share/planetary-mesh/config.json"
 debian_version=$version-$revision
 date=$(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
 printf 'planetary-mesh (%s) unstable; urgency=medium\n\n  * Built from commit %s.\n\n -- %s  %s\n' \

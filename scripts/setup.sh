@@ -56,6 +56,9 @@ missing_packages() {
         command -v chrpath >/dev/null || echo chrpath
         command -v strip >/dev/null || echo binutils
         command -v dpkg-deb >/dev/null || echo dpkg
+        # What rates the unit, and what reads the pages.
+        command -v systemd-analyze >/dev/null || echo systemd
+        command -v man >/dev/null || echo man-db
     fi
     if [ "$want_dashboard" = yes ]; then
         command -v chromium >/dev/null || echo chromium

@@ -1,6 +1,6 @@
 """Peers on two machines of one link find each other by mDNS: ours and kubo's, each in a network namespace of its own,
 with a pair of interfaces between them. Loopback is no link to kubo. Where there are no namespaces to be had, as for
-whoever is not root, the checks are skipped.
+whoever is not root, the checks are skipped, and fail in CI.
 """
 import functools
 import os
@@ -87,7 +87,8 @@ async def run_all(runner):
     ):
         if not runner.wants(name):
             continue
-        if obstacle():
+        # A machine of CI has them; whoever works without root hears what was left out.
+        if obstacle() and not os.environ.get("CI"):
             print(f"SKIP {name}: {obstacle()}", flush=True)
             continue
         await runner.check(name, functools.partial(on_a_link, runner, order, listen, dialer))
