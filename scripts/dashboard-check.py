@@ -8,11 +8,12 @@ It needs Debian's `chromium`, a built mesh (`make build guests cheat`) and Pytho
     python3 scripts/dashboard-check.py --pictures    # also writes docs/pictures/dashboard-*.png
 
 It starts a devnet of its own in a temporary folder, signs in by the link of `mesh dashboard`, and ends it. Its parts are in
-dashboard_jobs.py (jobs and workflows) and dashboard_nodes.py (the node, its peers, its executor); what they are made of is in
+dashboard_jobs.py (jobs and workflows), dashboard_nodes.py (the node, its peers, its executor) and dashboard_credit.py; what they are made of is in
 dashboard_steps.py, what is asked of every page in dashboard_probes.py.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -26,6 +27,7 @@ from dashboard_net import within_venv  # noqa: E402
 
 if __name__ == "__main__":
     within_venv()
+from dashboard_credit import CreditParts  # noqa: E402
 from dashboard_crowd import crowd  # noqa: E402
 from dashboard_jobs import JobParts, guests  # noqa: E402
 from dashboard_nodes import NodeParts  # noqa: E402
@@ -33,7 +35,10 @@ from dashboard_probes import INTRUDERS, TAMPER, corpus  # noqa: E402
 from dashboard_steps import Steps  # noqa: E402
 
 
-class Check(JobParts, NodeParts, Steps):
+class Check(JobParts, NodeParts, CreditParts, Steps):
+    # The pages that ask the node for something at once.
+    TOP = ("", "jobs", "submit", "workflows", "mesh", "executor", "reputation", "money", "credit", "settings")
+
     def actions(self):
         browser, expect = self.browser, self.failures.expect
         self.go("#/audit")
@@ -51,6 +56,8 @@ class Check(JobParts, NodeParts, Steps):
             browser.run("document.querySelector('main').textContent.includes('The object itself')"),
             "audit: a receipt by its CID alone",
         )
+        self.click("Replay")
+        self.says("The job ran again here", "audit: a receipt is replayed")
         self.go("#/audit/bafyreidykglsfhoixmivffc5uwhcgshx4j465xwqntbmu43nb2dzqwfvae")
         browser.wait(
             "document.querySelector('main [role=alert]') !== null", "what audit says of an unknown CID", 120
@@ -60,6 +67,23 @@ class Check(JobParts, NodeParts, Steps):
             r"bafyreidykg\w+ (is neither on this node nor found in the mesh|cannot be had)", browser.run(alert)
         )
         expect(said is not None, "audit: an unknown CID is said to be so")
+        receipt = self.told(f"/v1/workflows/{self.workflow}")["receipt_cid"]
+        folder = self.net.mesh("add", "-r", str(self.work / "pages")).split()[0]
+        file = self.net.mesh("add", str(self.work / "a text.txt")).split()[0]
+        for name, words, more in (
+            (self.job, "A job", "Its story, bids and outputs"),
+            (self.workflow, "A workflow", "Its stages and items"),
+            (receipt, "A workflow's receipt", "count, portraits, spread, portrait, gallery"),
+            (folder, "A file or folder", "A folder: mesh get fetches it"),
+            (file, "A file or folder", "Download"),
+        ):
+            self.go(f"#/audit/{name}")
+            self.shows(more)
+            titles = browser.run("[...document.querySelectorAll('main section.card h2')].map((each) => each.textContent)")
+            expect(words in titles, f"audit: {words.lower()} by its CID")
+        self.search(self.job[-8:])
+        self.shows("Jobs of this name")
+        expect("portrait of a text" in self.rows("Jobs")[0][0], f"the search, by the end of an ID {self.rows('Jobs')}")
         self.submitted()
         self.go("#/jobs")
         self.fill("State", "failed")
@@ -114,6 +138,10 @@ class Check(JobParts, NodeParts, Steps):
         """A page whose node does not answer, and tries again when it is told to."""
         browser = self.browser
         browser.run("window.asked = window.fetch; window.fetch = () => Promise.reject(new TypeError('no way'))")
+        for name in [*self.TOP, f"workflow/{self.workflow}", f"job/{self.job}", f"credit/{self.issuer}"]:
+            self.go(f"#/{name}")
+            self.shows("The node is out of reach")
+            self.glance(f"error of {name.split('/')[0] or 'overview'}")
         self.go("#/workflows")
         self.shows("The node is out of reach")
         for theme, width, _ in self.shaped():
@@ -144,7 +172,7 @@ class Check(JobParts, NodeParts, Steps):
         browser, expect = self.browser, self.failures.expect
         folder = self.work / "many"
         folder.mkdir()
-        for count in range(48):
+        for count in range(101):
             (folder / f"{count}.txt").write_text(f"{count}\n")
         self.net.mesh("map", str(guests / "Sum.wasm"), "--each", str(folder / "*"))
         first = "document.querySelector('main tbody tr a').href"
@@ -164,6 +192,38 @@ class Check(JobParts, NodeParts, Steps):
         expect(browser.run(row) != before, "money: older movements")
         self.click("Newest")
         self.shows("Page 1")
+        self.go(f"#/workflow/{self.told('/v1/workflows')[0]['workflow_id']}")
+        self.click("Next")
+        self.shows("Page 2, 1 item")
+        expect(len(self.rows("Items")) == 1, "workflow: the items behind the first hundred")
+        self.click("First")
+        self.shows("Page 1, 100 items")
+        expect(len(self.rows("Items")) == 100, "workflow: back to the first")
+        self.plans_of_nothing(50)
+        self.go("#/workflows")
+        newest = browser.run(first)
+        self.click("Older")
+        self.shows("Page 2")
+        expect(
+            browser.run(first) not in (newest, None) and self.rows("Workflows")[0][0].startswith("Sum"),
+            f"workflows: older ones {self.rows('Workflows')[0]}",
+        )
+        self.click("Newest")
+        self.shows("Page 1")
+        expect(browser.run(first) == newest, "workflows: back to the newest")
+
+    def plans_of_nothing(self, count):
+        """Workflows over a folder without files, which have no job and end at once."""
+        folder = self.work / "nothing"
+        folder.mkdir()
+        plan = self.work / "nothing.json"
+        stage = {"id": "sum", "module": str(guests / "Sum.wasm"), "for_each": {"folder": "inputs.files"}, "stdin": "item"}
+        plan.write_text(json.dumps({
+            "version": 1, "name": "nothing to do", "budget": 1_000, "inputs": {"files": {"folder": str(folder)}},
+            "stages": [{**stage, "job_budget": 100, "limits": {"fuel": 1_000_000}}],
+        }))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: self.net.mesh("workflow", "run", "--quiet", str(plan)), range(count)))
 
     def keyboard(self):
         browser = self.browser
@@ -219,6 +279,8 @@ class Check(JobParts, NodeParts, Steps):
             ("executor", "#/executor"),
             ("reputation", "#/reputation"),
             ("money", "#/money"),
+            ("credit", "#/credit"),
+            ("issuer", f"#/credit/{self.issuer}"),
             ("audit", f"#/audit/{self.receipt}"),
             ("settings", "#/settings"),
             ("failed", "#/jobs?status=failed&label=too%20small%20a%20budget"),
@@ -261,7 +323,16 @@ class Check(JobParts, NodeParts, Steps):
         for name, text in (("jobs", "No jobs yet"), ("workflows", "No workflows yet"), ("money", "Nothing is held")):
             self.go(f"#/{name}")
             self.says(text, f"{name}: that there are none")
+        for name in (*self.TOP, "audit"):
+            self.go(f"#/{name}")
+            self.glance(f"{name or 'overview'} of a new node")
         browser.run("window.asked = window.fetch; window.fetch = () => new Promise(() => {})")
+        for name in self.TOP:
+            browser.run(f"location.hash = '#/{name}'")
+            browser.wait(
+                f"location.hash === '#/{name}' && document.querySelector('main .wait') !== null", "the page to wait"
+            )
+            self.glance(f"loading of {name or 'overview'}")
         for theme, width, _ in self.shaped():
             browser.run("location.hash = location.hash === '#/jobs' ? '#/money' : '#/jobs'")
             browser.wait("document.querySelector('main .wait') !== null", "the page to wait")
@@ -366,13 +437,14 @@ class Check(JobParts, NodeParts, Steps):
         found = re.search(r"status of (\d{3})", complaint)
         if not found:
             return "ERR_" in complaint
-        is_settings = re.search(r"/v1/settings$", complaint.strip()) is not None
-        return found[1] in ("401", "404", "422", "502", "504") or (found[1] == "400" and is_settings)
+        is_asked_for = re.search(r"/v1/(settings|credit/own)$", complaint.strip()) is not None
+        return found[1] in ("401", "404", "422", "502", "504") or (found[1] == "400" and is_asked_for)
 
     def run(self):
         browser = self.browser
+        needed = (self.sign_in, self.life_of_a_job, self.others)
         try:
-            for part in (
+            for part in (*needed, *(getattr(self, name) for name in self.options.only)) if self.options.only else (
                 self.states,
                 self.life_of_a_job,
                 self.cancel,
@@ -386,7 +458,9 @@ class Check(JobParts, NodeParts, Steps):
                 self.settings,
                 self.gateway,
                 self.peers,
+                self.credit,
                 self.live,
+                self.bids_come,
                 self.looks,
                 self.failing,
                 self.phone,
@@ -403,6 +477,8 @@ class Check(JobParts, NodeParts, Steps):
             # Failures that a page asked for itself are told in the console by the browser.
             bad = [each for each in browser.complaints if not self.is_wanted(each)]
             self.failures.expect(not bad, f"the console has no errors {bad[:4]}")
+            if self.options.only:
+                return 1 if self.failures else 0
             self.executor()
             self.names()
             self.sessions()
@@ -431,4 +507,5 @@ if __name__ == "__main__":
     parser.add_argument("--chromium", default="chromium")
     parser.add_argument("--crowd", type=int, default=1_000, help="the jobs of a node that has had many; 10000 takes minutes")
     parser.add_argument("--pictures", action="store_true")
+    parser.add_argument("--only", nargs="+", default=[], help="parts by their names, such as credit or form, and what they need")
     sys.exit(Check(parser.parse_args()).run())

@@ -142,6 +142,7 @@ class JobParts:
         self.shows("would take it")
         able = {row[0][-8:] for row in self.rows("Offers for this job") if row[-1] == "yes"}
         expect(able == {did[-8:] for did in dids[2:]}, f"submit: who may not run it would not {able}")
+        self.glance("submit with a job")
         self.click("Run the job")
         browser.wait("location.hash.startsWith('#/job/')", "the job's page")
         self.shows("Succeeded")
@@ -199,10 +200,29 @@ class JobParts:
             rows[0][0].endswith(first[-8:]) and not rows[1][0].endswith(first[-8:]) and rows[0][3] != rows[1][3],
             f"job: by two executors, and why the first one ended: {rows[0][3]}",
         )
+        self.glance("attempts")
         self.click("Cancel")
         self.click("Cancel the job", within="dialog")
         self.shows("Cancelled")
         self.net.mesh("peers", "allow", dids[0], node=index)
+
+    def bids_come(self):
+        """Bids are seen while the node still waits for others."""
+        job = self.net.mesh(
+            "run", str(guests / "Sum.wasm"), "--stdin", str(self.work / "a text.txt"), "--bid-window", "20s",
+            "--sufficient-bids", "9", "--label", "waits for bids", "--detach",
+        ).split()[-1]
+        self.go(f"#/job/{job}")
+        self.becomes(lambda: len(self.rows("Bids")) == 3, "job: bids are shown as they come", 15)
+        told = self.told(f"/v1/jobs/{job}/description")
+        self.failures.expect(
+            not told["attempts"] and all(row[2].endswith(" tk") and row[3] == "acceptable" for row in self.rows("Bids")),
+            f"job: each with its price, before one is taken {self.rows('Bids')}",
+        )
+        self.glance("bids")
+        self.click("Cancel")
+        self.click("Cancel the job", within="dialog")
+        self.shows("Cancelled")
 
     def cancel(self):
         loop = self.work / "loop.wasm"
@@ -231,6 +251,7 @@ class JobParts:
         self.shows("Running")
         self.click("Cancel")
         self.browser.wait("document.querySelector('dialog[open]') !== null", "the question")
+        self.glance("question")
         self.key("Escape")
         self.holds("document.querySelector('dialog') === null", "a question is left with Escape")
         self.shows("Running")
@@ -362,6 +383,13 @@ class JobParts:
             )
         self.click("Verify")
         self.says("All checks hold", "workflow: its receipt verified")
+        self.clicked("main table td:nth-child(4) a[href^='#/job/']")
+        self.shows("A job of a workflow")
+        self.click("a workflow")
+        self.shows("words of some pages")
+        self.is_true(
+            f"location.hash === '#/workflow/{self.workflow}'", "workflow: a job of it leads back to it"
+        )
         self.go(f"#/workflow/{self.named}")
         self.shows("onerror")
         intruders = browser.run(INTRUDERS)
@@ -374,6 +402,12 @@ class JobParts:
         self.go(f"#/job/{jobs['three must agree']}")
         said = self.facts("Result")
         expect(said.get("Check") == "Several executors gave the same", f"job: that several executors agree {said}")
+        others = self.told(f"/v1/jobs/{jobs['three must agree']}/description")["replicas"]
+        rows = self.rows("Jobs")
+        expect(
+            len(rows) >= 1 and sorted(row[0][-8:] for row in rows) == sorted(each["job_id"][-8:] for each in others),
+            f"job: the others that did its work {[row[0] for row in rows]}",
+        )
         self.go(f"#/job/{jobs['too small a budget']}")
         self.shows("No acceptable bid")
         rows = self.rows("Bids in the order")
@@ -411,9 +445,11 @@ class JobParts:
             follower.wait(60)
             self.click("Resume")
             self.holds(f"{head}.includes('Running')", "workflow: resumed", 60)
+            self.glance("workflow under way")
             self.click("Cancel")
             self.click("Cancel the workflow", within="dialog")
             browser.wait(f"{head}.includes('Cancelled')", "the workflow to end", 60)
+            self.glance("workflow cancelled")
         finally:
             follower.kill()
             follower.wait()
@@ -458,8 +494,10 @@ class JobParts:
         self.shows("A proof against a receipt")
         self.click("Verify by running the job again")
         self.says("The proof holds", "audit: a proof of fraud holds")
+        self.glance("proof")
         self.go(f"#/audit/{proof['receipt_cid']}")
         self.says("The receipt says what is not so", "audit: a receipt names the proof against it")
+        self.glance("receipt with a proof")
 
     def outputs(self):
         """The corpus as a real job wrote it: its label, its standard output, and the names of its outputs."""

@@ -217,6 +217,15 @@ class Steps:
         if self.options.pictures and is_kept:
             self.keep(f"dashboard-{name}-{theme}-{width}", browser.picture())
 
+    def glance(self, name):
+        """The same at a moment, in two shapes, without a picture that is kept."""
+        for theme, width, height in (SHAPES[0], SHAPES[-1]):
+            self.browser.theme(theme)
+            self.browser.size(width, height)
+            self.look(name, theme, width, is_kept=False)
+        self.browser.theme("light")
+        self.browser.size(1440, 900)
+
     def by_axe(self):
         browser = self.browser
         if not browser.run("typeof window.axe === 'object'"):

@@ -19,6 +19,9 @@ static const uint8_t cbor_js[] = {
 static const uint8_t charts_js[] = {
 #embed "files/charts.js"
 };
+static const uint8_t credit_js[] = {
+#embed "files/credit.js"
+};
 static const uint8_t dom_js[] = {
 #embed "files/dom.js"
 };
@@ -63,6 +66,7 @@ static const dashboard_file files[] = {
     FILE_NAMED("audit.js", audit_js),
     FILE_NAMED("cbor.js", cbor_js),
     FILE_NAMED("charts.js", charts_js),
+    FILE_NAMED("credit.js", credit_js),
     FILE_NAMED("dom.js", dom_js),
     FILE_NAMED("formats.js", formats_js),
     FILE_NAMED("icon.svg", icon_svg),

@@ -313,6 +313,8 @@ package struct OfficerOrderView: Hashable, Sendable, Codable {
     package var text: String
     /// The DIDs of who approves it.
     package var approvers: [String]
+    /// How many of them count: officers, but one about whom it is.
+    package var counted: UInt64 = 0
     /// How many officers have to.
     package var needed: UInt64
     /// Who has to approve besides, as the owner of the line; nil if nobody has to.
@@ -326,7 +328,7 @@ package struct OfficerOrderView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case issuer, number, text, approvers, needed, countersigner, entry
+        case issuer, number, text, approvers, counted, needed, countersigner, entry
         case orderCID = "order_cid"
     }
 }

@@ -84,7 +84,11 @@ extension Samples {
     }()
 
     /// An order that one officer approves.
-    package static let officerOrder = OfficerOrderView(
-        issuer: issuer.did, orderCID: receiptCID.text, number: 1, text: "may owe 10.00 hours",
-        approvers: [issuer.did], needed: 2)
+    package static let officerOrder: OfficerOrderView = {
+        var order = OfficerOrderView(
+            issuer: issuer.did, orderCID: receiptCID.text, number: 1, text: "may owe 10.00 hours",
+            approvers: [issuer.did], needed: 2)
+        order.counted = 1
+        return order
+    }()
 }

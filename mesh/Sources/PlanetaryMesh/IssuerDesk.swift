@@ -189,7 +189,7 @@ package actor IssuerDesk {
         }
         if let field = charter.fieldOutOfBounds {
             throw NodeServiceError(
-                .invalidRequest, "The charter is impossible: its \(field) is out of bounds.",
+                .invalidRequest, "The charter is impossible: its field \(field) is out of bounds.",
                 hint: "Officers are 2 to 16 others, each named once; of them at least 2 approve.")
         }
         isFounding = true

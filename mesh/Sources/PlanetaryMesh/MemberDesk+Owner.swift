@@ -152,7 +152,7 @@ extension MemberDesk {
             validUntil: NodeClock.wallClock.advanced(milliseconds: limits.paymentMilliseconds))
         if let field = body.fieldOutOfBounds {
             throw NodeServiceError(
-                .invalidRequest, "The payment is impossible: its \(field) is out of bounds.",
+                .invalidRequest, "The payment is impossible: its field \(field) is out of bounds.",
                 hint: "One member pays another, neither the issuer nor itself, and more than nothing.")
         }
         guard let order = try? SignedObject.sign(body, with: identity) else {
@@ -242,6 +242,10 @@ extension MemberDesk {
         var view = OfficerOrderView(
             issuer: issuer.charter.did.text, orderCID: cid?.text ?? "", number: waiting.order.number,
             text: waiting.order.action.text, approvers: approvers.map(\.text), needed: issuer.charter.body.approvals)
+        view.counted = UInt64(
+            Set(approvers).count {
+                issuer.charter.body.officers.contains($0) && $0 != OwnBookings.subject(of: waiting.order)
+            })
         view.countersigner = waiting.order.countersigner?.text
         return view
     }

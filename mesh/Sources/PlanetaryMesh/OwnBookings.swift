@@ -89,7 +89,7 @@ struct OwnBookings: Sendable {
             approvers.insert(approval.did)
         }
         // About its own line an officer has no say.
-        let officers = charter.officers.count { approvers.contains($0) && $0 != Self.owner(of: order) }
+        let officers = charter.officers.count { approvers.contains($0) && $0 != Self.subject(of: order) }
         guard order.issuerDID == charter.issuerDID, order.charterCID == charterCID, order.isPossible,
             officers >= charter.approvals
         else { throw Unjustified(number: entry.number, reason: "\(officers) officers approve it, which is too few") }
@@ -102,8 +102,8 @@ struct OwnBookings: Sendable {
         }
     }
 
-    /// Whose line an order of officers is about.
-    private static func owner(of order: OfficerOrder) -> DID? {
+    /// Whose line, or who, an order of officers is about.
+    static func subject(of order: OfficerOrder) -> DID? {
         switch order.action {
         case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
             .withdraw(let line, _, _):

@@ -43,6 +43,7 @@ import Testing
         let own = try await first.propose(appointed)
         let alone = await #expect(throws: NodeServiceError.self) {
             let view = try await second.approve(own.orderCID, at: issuer)
+            #expect(view.approvers.count == 2 && view.counted == 1)
             if view.entry == nil { throw NodeServiceError(.issuerRefused, "it waits") }
         }
         #expect(alone?.code == .issuerRefused)
@@ -76,7 +77,7 @@ import Testing
         }
         func carryOut(_ proposal: OfficerProposal) async throws -> OfficerOrderView {
             let waiting = try await first.propose(proposal)
-            #expect(waiting.entry == nil && waiting.approvers == [dids[1]])
+            #expect(waiting.entry == nil && waiting.approvers == [dids[1]] && waiting.counted == 1)
             let shown = try #require(try await second.officerOrders(at: dids[0]).first)
             #expect(shown == waiting)
             return try await second.approve(shown.orderCID, at: dids[0])

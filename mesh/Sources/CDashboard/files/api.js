@@ -50,10 +50,10 @@ export function onSignedOut(action) {
   signedOut = action;
 }
 
-async function request(method, path, { body, type, signal } = {}) {
+async function request(method, path, { body, type, signal, changes = method !== "GET" } = {}) {
   let answer;
   const headers = type ? { "content-type": type } : {};
-  const secret = method === "GET" ? null : localStorage.getItem("page-secret");
+  const secret = !changes ? null : localStorage.getItem("page-secret");
   if (secret) headers["mesh-page-secret"] = secret;
   try {
     answer = await fetch(path, {
@@ -76,6 +76,9 @@ async function request(method, path, { body, type, signal } = {}) {
 }
 
 export const get = async (path, signal) => (await request("GET", path, { signal })).json();
+
+/** A question that changes something, as whatever an issuer is asked: this node keeps what it was shown. */
+export const ask = async (path, signal) => (await request("GET", path, { signal, changes: true })).json();
 
 /** A change; what it carries is JSON. */
 export async function post(path, value, signal) {

@@ -7,6 +7,7 @@ import { submit } from "./submit.js";
 import { mesh, executor, reputation } from "./mesh.js";
 import { workflows, workflow } from "./workflows.js";
 import { audit } from "./audit.js";
+import { credit } from "./credit.js";
 
 const pages = [
   ["", "Overview", overview, "M2 9l6-6 6 6M4 8v6h8V8"],
@@ -17,6 +18,7 @@ const pages = [
   ["executor", "Executor", executor, "M3 3h10v10H3zM6 1v2M10 1v2M6 13v2M10 13v2M1 6h2M1 10h2M13 6h2M13 10h2"],
   ["reputation", "Reputation", reputation, "M8 2l1.8 3.8 4.2.5-3.1 2.9.8 4.1L8 11.3l-3.7 2 .8-4.1L2 6.3l4.2-.5z"],
   ["money", "Money", money, "M8 2.5a5.5 5.5 0 100 11 5.5 5.5 0 000-11zM8 5v6M6 6.5h3a1 1 0 010 3H6"],
+  ["credit", "Credit", credit, "M2 4.5h12v7H2zM2 7h12M4 9.5h3"],
   ["audit", "Audit", audit, "M7 2.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9zM10.5 10.5L14 14", true],
   ["settings", "Settings", settings, "M2 5h7M12 5h2M2 11h2M7 11h7M10.5 3.5v3M5.5 9.5v3"],
 ];

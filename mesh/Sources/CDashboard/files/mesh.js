@@ -88,6 +88,8 @@ const topicWords = [
   [/^\/icn\/mesh\/receipts\//, "receipts that there are"],
   [/^\/icn\/mesh\/reputation\//, "proofs of fraud"],
   [/^\/icn\/mesh\/dag\/.*\/heads\//, "heads of logs"],
+  [/^\/icn\/mesh\/dag\/.*\/checkpoints\//, "signed heads of logs, as trees"],
+  [/^\/icn\/mesh\/dag\/.*\/forks\//, "proofs of two histories"],
   [/^\/icn\/mesh\/job\/.*\/bids\//, "bids on one job"],
   [/^\/icn\/mesh\/job\/.*\/status\//, "the state of one job"],
 ];

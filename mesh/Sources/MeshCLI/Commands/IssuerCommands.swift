@@ -260,7 +260,8 @@ struct IssuerGroup: AsyncParsableCommand {
         facts.append(
             (
                 "state",
-                order.entry.map { "carried out, entry \($0)" } ?? "waits: \(order.needed) officers have to approve"
+                order.entry.map { "carried out, entry \($0)" }
+                    ?? "waits: \(order.counted) of \(order.needed) officers approve it"
             ))
         return Table.facts(facts)
     }

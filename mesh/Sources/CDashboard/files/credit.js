@@ -1,0 +1,318 @@
+// A cooperative's own credit: the issuers that this node knows, its lines there, payments, officers' orders, audits.
+import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, field, choice, waiting, note }
+from "./dom.js";
+import { ask, get, post, session } from "./api.js";
+import { head } from "./pages.js";
+import { number, tame, plural, short } from "./formats.js";
+import { node, at } from "./words.js";
+
+const about = "Among the members of a cooperative one owes what another is owed. An issuer keeps that book, its " +
+  "officers set the limits, and this node checks what it says.";
+
+/** An amount of a unit's smallest parts as people write it: 250 with 2 decimals is 2.50. */
+export function amount(parts, { unit, decimals }) {
+  const digits = String(Math.abs(parts)).padStart(decimals + 1, "0");
+  const whole = number(Number(digits.slice(0, digits.length - decimals)));
+  const rest = decimals > 0 ? `.${digits.slice(digits.length - decimals)}` : "";
+  return `${parts < 0 ? "−" : ""}${whole}${rest}${unit === undefined ? "" : ` ${tame(unit, 16)}`}`;
+}
+
+/** The smallest parts of what somebody wrote; it says so where that is no amount. */
+export function parsed(text, decimals) {
+  const found = /^(\d+)(?:\.(\d+))?$/.exec(text.trim());
+  const rest = found?.[2] ?? "";
+  const parts = found && rest.length <= decimals ? Number(found[1] + rest.padEnd(decimals, "0")) : NaN;
+  if (Number.isSafeInteger(parts)) return parts;
+  throw Error(`“${tame(text, 40)}” is no amount: digits, with at most ${plural(decimals, "decimal")}.`);
+}
+
+const owed = (line) => (line.balance < 0 ? "owes " : "is owed ") + amount(Math.abs(line.balance), line);
+
+const lineTable = (lines, empty) => table("Lines", [
+  { title: "Member", cell: (line) => node(line.did, line.is_issuer ? "an issuer" : null) },
+  { title: "Balance", cell: owed },
+  { title: "May owe", num: true, cell: (line) => amount(line.owed_max, line) },
+  { title: "May be owed", num: true, cell: (line) => amount(line.owing_max, line) },
+  { title: "Held", num: true, cell: (line) => (line.leaving ? amount(line.leaving, line) : "") },
+  { title: "State", cell: (line) => (line.is_frozen ? h("span", { class: "pill bad" }, "frozen") : "") },
+], lines, empty);
+
+const faulty = (it) => (it.fault ? h("div", { class: "box bad" }, h("strong", {}, "It signed two histories."),
+  h("p", {}, "Both heads are kept, and prove it to anybody: mesh issuer show --json prints them.")) : null);
+
+// MARK: All issuers
+
+export async function credit({ container, rest: [did], signal }) {
+  if (did) return issuer({ container, did, signal });
+  const [known, own] = await Promise.all([get("/v1/credit/issuers", signal), ownBook(signal)]);
+  const others = known.filter((each) => each.did !== own?.did);
+  const wanted = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…", size: 40 });
+  show(container, head("Credit", about), h("div", { class: "stack" },
+    own ? card("This node's own book", [charter(own), lineTable(own.lines, "It has no members yet.")]) : null,
+    card("Issuers", table("Issuers", [
+      { title: "Issuer", cell: (each) => h("a", { href: `#/credit/${each.did}` }, node(each.did)) },
+      { title: "Unit", cell: (each) => tame(each.unit, 16) },
+      { title: "This node", cell: (each) => each.lines.filter((line) => !line.is_issuer).map((line) =>
+          h("div", {}, owed(line))) },
+      { title: "Told", num: true, cell: (each) => at(each.told_at) },
+      { title: "Entries", num: true, cell: (each) => number(each.entries) },
+      { title: "Fault", cell: (each) => (each.fault ? h("span", { class: "pill bad" }, "two histories") : "") },
+    ], others, "This node has asked no issuer yet."), { flush: true }),
+    session.mayChange ? card("Ask an issuer", h("form", {
+      class: "row",
+      submit: (event) => {
+        event.preventDefault();
+        if (wanted.value.trim()) location.hash = `#/credit/${encodeURIComponent(wanted.value.trim())}`;
+      }
+    }, field("DID of the issuer", wanted, "It has to be connected, or findable in the mesh."), h("button", {
+      class: "primary" }, "Ask"))) : null,
+    own || !session.mayChange ? null : founding()));
+}
+
+async function ownBook(signal) {
+  try {
+    return await get("/v1/credit/own", signal);
+  } catch (error) {
+    if (error.code === "no_issuer") return null;
+    throw error;
+  }
+}
+
+const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { class: "box warn" }, tame(it.obstacle,
+  400)) : null, facts([
+  ["Issuer", node(it.did)],
+  ["Unit", `${tame(it.unit, 16)}, with ${plural(it.decimals, "decimal")}`],
+  ["Officers", h("div", {}, it.officers.map((each) => h("div", {}, node(each))))],
+  ["Have to approve", `${it.approvals} of them`],
+  ["Decide disputes", it.arbiters.length ? h("div", {}, it.arbiters.map((each) => h("div", {}, node(each)))) : ""],
+  ["Book opened", at(it.opened_at)],
+  ["Entries", number(it.entries)],
+]));
+
+/** Goes to this page anew. */
+const again = () => dispatchEvent(new HashChangeEvent("hashchange"));
+
+function founding() {
+  const text = (attributes) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
+  const [unit, decimals, approvals] = [text({ maxlength: 16, placeholder: "hours" }),
+    text({ type: "number", min: 0, max: 9, value: 2 }), text({ type: "number", min: 2, max: 16, value: 2 })
+  ];
+  const officers = h("textarea", { rows: 3, spellcheck: "false", placeholder: "did:key:z6Mk…" });
+  return card("A book of this node's own", h("details", { class: "further", "data-key": "found" }, h("summary", {},
+      "Make this node an issuer"), h("div", { class: "stack" },
+      h("p", { class: "muted" }, "It keeps the book of a cooperative from then on. Unit, officers and approvals stay " +
+        "as they are for good: docs/issuers.md says what to think of before."),
+      h("div", { class: "fields" }, field("Name of the unit", unit), field("Decimals", decimals),
+        field("Officers who have to approve", approvals)),
+      field("DIDs of the officers", officers, "One a line, two at the least, and none of them this node."),
+      h("p", {}, action("Found the issuer", async () => {
+        if (!await confirmed("Make this node an issuer?",
+            "Its unit and its officers cannot be changed afterwards.", "Found the issuer")) return;
+        await post("/v1/credit/own", { unit: unit.value.trim(), decimals: Number(decimals.value),
+          approvals: Number(approvals.value), officers: officers.value.split(/\s+/).filter(Boolean) });
+        note("This node is an issuer.");
+        again();
+      }, { kind: "primary" })))));
+}
+
+// MARK: One issuer
+
+async function issuer({ container, did, signal }) {
+  const asked = `issuer=${encodeURIComponent(did)}`;
+  const asIssuerSays = async () => {
+    if (session.mayChange) return ask(`/v1/credit/issuer?${asked}`, signal);
+    const known = (await get("/v1/credit/issuers", signal)).find((each) => each.did === did);
+    if (!known) throw Error("This session only looks, and this node has not asked that issuer.");
+    return known;
+  };
+  const parts = Object.fromEntries(["tiles", "fault", "charter", "sums", "statement", "orders", "audit"].map((name) =>
+    [name, h("div", { "aria-live": "polite" })]));
+  const draw = {
+    tiles: panel(parts.tiles, (it) => tiles(it.lines.filter((line) => !line.is_issuer).flatMap((line) => [
+      [line.balance < 0 ? "This node owes" : "This node is owed", amount(Math.abs(line.balance)
+        , { decimals: line.decimals }), tame(line.unit, 16)],
+      ["It can pay", amount(line.spendable, { decimals: line.decimals }), tame(line.unit, 16)],
+      ["It may owe", amount(line.owed_max, { decimals: line.decimals }), tame(line.unit, 16)],
+      ["It may be owed", amount(line.owing_max, { decimals: line.decimals }), tame(line.unit, 16)],
+    ]))),
+    fault: panel(parts.fault, faulty),
+    charter: panel(parts.charter, (it) => card("Charter", charter(it))),
+    sums: panel(parts.sums, (it) => (it.totals.length === 0 ? null : card("All lines together", table("Sums", [
+      { title: "Unit", cell: (each) => tame(each.unit, 16) },
+      { title: "Lines", num: true, cell: (each) => number(each.lines) },
+      { title: "It owes", num: true, cell: (each) => amount(each.owed, each) },
+      { title: "It is owed", num: true, cell: (each) => amount(each.owing, each) },
+      { title: "May be owed to it", num: true, cell: (each) => amount(each.owed_max, each) },
+    ], it.totals, ""), { flush: true }))),
+  };
+  let told = await asIssuerSays();
+  const refresh = async () => {
+    told = await asIssuerSays();
+    for (const each of Object.values(draw)) each(told);
+  };
+  for (const each of Object.values(draw)) each(told);
+  const isMember = told.lines.some((line) => !line.is_issuer);
+  show(container, head(`Issuer ${short(did)}`, about, action("Ask again", again)), parts.fault, parts.tiles,
+    h("div", { class: "columns" },
+      h("div", { class: "stack" }, isMember ? statement(parts.statement, asked, signal) : h("div", { class: "box" },
+        "This node has no line there. An officer opens one: mesh issuer order limit."), session.mayChange ?
+        orders(parts.orders, () => told, did, asked, refresh, signal) : null),
+      h("div", { class: "stack" }, isMember && session.mayChange ? payment(() => told, did, refresh) : null,
+        parts.charter, parts.sums, audit(parts.audit, asked, signal))));
+}
+
+function payment(told, did, refresh) {
+  const unit = () => ({ unit: told().unit, decimals: told().decimals });
+  let key = crypto.randomUUID();
+  // Another payment has another key; the same one, asked for again, is paid once.
+  const changed = () => {
+    key = crypto.randomUUID();
+  };
+  const to = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…", input: changed });
+  const sum = h("input", { autocomplete: "off", inputmode: "decimal", placeholder: "0", input: changed });
+  return card("Pay", h("div", { class: "stack" }, field("Whom", to), field(`How much, in ${tame(unit().unit, 16)}`,
+    sum), h("p", {}, action("Pay", async () => {
+    const parts = parsed(sum.value, unit().decimals);
+    const creditor = to.value.trim();
+    if (!await confirmed(`Pay ${amount(parts, unit())}?`, `To ${creditor}. What is paid is booked for good.`,
+        "Pay it")) return;
+    const paid = await post("/v1/credit/payments", { issuer: did, creditor, amount: parts, idempotency_key: key });
+    note(`Paid ${amount(paid.amount, paid)}, entry ${paid.entry} of the book, whose place in the log was checked.`);
+    changed();
+    sum.value = "";
+    await refresh();
+  }, { kind: "primary" }))));
+}
+
+const bookings = {
+  transferred: "Paid",
+  hold_granted: "Held for a job",
+  hold_settled: "A hold was settled",
+  hold_released: "A hold was released",
+  hold_expired: "A hold expired",
+  claim_lodged: "Claimed",
+  claim_disputed: "Disputed",
+  claim_decided: "Decided",
+  claim_paid: "A claim was paid",
+  limit: "Limits",
+  freeze: "Frozen, or free again",
+  rate: "A rate",
+  reverse: "Reversed",
+  write_off: "Written off",
+  deposit: "Paid in elsewhere",
+  withdraw: "Paid out elsewhere",
+  auditor: "An auditor named, or dismissed",
+};
+
+function statement(place, asked, signal) {
+  const result = (it) => h("div", { class: "stack" }, h("div", {
+      class: `box ${it.is_complete === false ? "bad" : "good"}`
+    }, it.is_complete === false ? "The bookings do not come to the balance that the issuer tells." :
+    it.is_complete ? "Every booking is proved and justified, and together they come to the balance." :
+    "Every booking is proved. Holds are among them, which are not added up here."), table("Bookings, the newest first", [
+    { title: "Entry", num: true, cell: (each) => number(each.number) },
+    { title: "When", nowrap: true, cell: (each) => at(each.at) },
+    { title: "What", cell: (each) => bookings[each.kind] ?? tame(each.kind.replaceAll("_", " "), 40) },
+    { title: "With", nowrap: true, cell: (each) => node(each.other) },
+    { title: "Amount", num: true, cell: (each) => (each.amount === undefined ? "" :
+        `${each.amount > 0 ? "+" : ""}${amount(each.amount, each)}`) },
+    { title: "Note", wide: true, cell: (each) => (each.note ? tame(each.note, 240) : "") },
+  ], it.bookings.toReversed().slice(0, 200), "Nothing is booked yet."), it.bookings.length > 200 ? h("p", {
+    class: "small muted" }, "The newest 200 are shown; mesh issuer statement lists all.") : null);
+  return card("Statement", h("div", { class: "stack" }, h("p", { class: "row" }, action("Check my bookings", asking(
+    place, () => ask(`/v1/credit/statement?${asked}`, signal), result, signal), { kind: "primary" })), place));
+}
+
+/** What shows in a place what an answer says, or why there is none. */
+const asking = (place, question, draw, signal) => async () => {
+  show(place, waiting());
+  try {
+    show(place, draw(await question()));
+  } catch (error) {
+    if (!signal.aborted) show(place, failure(error));
+  }
+};
+
+function audit(place, asked, signal) {
+  const result = (it) => h("div", { class: "stack" }, h("div", { class: `box ${it.finding ? "bad" : "good"}` }, it
+    .finding ? `The first line that does not agree: ${tame(it.finding, 400)}.` : it.is_whole ?
+    `All ${plural(it.entries, "entry").replace("entrys", "entries")} were replayed with every signature, and agree.` :
+    `The log agrees, and ${number(it.opened)} of its ${number(it.entries)} entries are this node's.`), it.lines
+    .length ? lineTable(it.lines, "") : null);
+  return session.mayChange ? card("Audit", h("div", { class: "stack" }, h("p", { class: "muted" },
+      "Holds the issuer's head, its log and what it shows this node against each other; an appointed auditor replays " +
+      "the whole book."), h("p", {}, action("Audit the book", asking(place, () => post(`/v1/credit/audit?${asked}`,
+      undefined, signal), result, signal))), place)) : null;
+}
+
+// MARK: Officers
+
+/** What officers order: its name, its words, and its fields. */
+const actions = [
+  ["limit", "Open a line, or change its limits", ["did", "owed", "owing"]],
+  ["freeze", "Freeze a line", ["did"]],
+  ["unfreeze", "Unfreeze a line", ["did"]],
+  ["reverse", "Reverse a payment", ["entry", "note"]],
+  ["write_off", "Write off a part of a debt", ["did", "amount", "note"]],
+  ["deposit", "Book what was paid in elsewhere", ["did", "amount", "note"]],
+  ["withdraw", "Book what was paid out elsewhere", ["did", "amount", "note"]],
+  ["appoint", "Appoint an auditor", ["did"]],
+  ["dismiss", "Dismiss an auditor", ["did"]],
+];
+const fieldNames = { did: "DID", owed: "It may owe", owing: "It may be owed", amount: "Amount", entry: "Entry",
+  note: "Why" };
+
+function orders(place, told, did, asked, refresh, signal) {
+  const list = h("div", { "aria-live": "polite" });
+  const waitingOrders = (all) => table("Orders that wait", [
+    { title: "Order", wide: true, cell: (each) => tame(each.text, 300) },
+    { title: "Approved by", cell: (each) => h("div", {}, each.approvers.map((who) => h("div", {}, node(who))),
+        h("span", { class: "small muted" }, `${each.counted} of ${each.needed} count`)) },
+    { title: "Its owner", cell: (each) => node(each.countersigner) },
+    { title: "Do", quiet: true, num: true, cell: (each) => action("Approve", async () => {
+        if (!await confirmed("Approve this order?", each.text, "Approve it")) return;
+        const done = await post("/v1/credit/approvals", { issuer: did, order_cid: each.order_cid });
+        note(done.entry === undefined ? "Approved; it waits for others." : `Carried out, as entry ${done.entry}.`);
+        await Promise.all([load(), refresh()]);
+      }, { key: `approve ${each.order_cid}` }) },
+  ], all, "No order waits for this node.");
+  const load = asking(list, () => ask(`/v1/credit/orders?${asked}`, signal), waitingOrders, signal);
+  place.className = "stack";
+  show(place, card("Officers' orders", list, { flush: true }));
+  load();
+  get("/v1/status", signal).then((status) => {
+    if (told().officers.includes(status.did)) place.append(proposal(told, did, async () => {
+      await Promise.all([load(), refresh()]);
+    }));
+  }).catch(() => null);
+  return place;
+}
+
+function proposal(told, did, after) {
+  const place = h("div", { class: "fields" });
+  let [chosen, inputs] = ["limit", {}];
+  const drawn = () => {
+    const names = actions.find(([name]) => name === chosen)[2];
+    inputs = Object.fromEntries(names.map((name) => [name, h("input", { autocomplete: "off", spellcheck: "false" })]));
+    show(place, names.map((name) => field(fieldNames[name], inputs[name])));
+  };
+  const select = choice(actions.map(([name, words]) => [name, words]), chosen, (value) => {
+    chosen = value;
+    drawn();
+  });
+  drawn();
+  return card("Propose an order", h("div", { class: "stack" }, field("What to order", select), place, h("p", {}, action(
+    "Propose it", async () => {
+      const order = { issuer: did, action: chosen };
+      for (const [name, input] of Object.entries(inputs)) {
+        const text = input.value.trim();
+        if (["owed", "owing", "amount"].includes(name)) order[name] = parsed(text, told().decimals);
+        else if (name === "entry") order[name] = parsed(text, 0);
+        else if (text) order[name] = text;
+      }
+      const made = await post("/v1/credit/orders", order);
+      note(made.entry === undefined ? "Proposed, and approved by this node." : `Carried out, as entry ${made.entry}.`);
+      drawn();
+      await after();
+    }, { kind: "primary" }))));
+}
