@@ -38,7 +38,7 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     /// How long it keeps each, in milliseconds: much shorter than the node waits for a request.
     package var clientIdleMilliseconds: Int64 = 1_000
     /// Connections at once over TCP, plus a few that come at the same instant; the next waits until one is closed.
-    package var webConnectionsMax = 128
+    package var webConnectionsMax = 320
     /// Seconds that a connection over TCP has from its beginning, or from the end of an answer, until the head of a
     /// request is whole; then it is closed.
     package var webIdleSeconds = 30

@@ -14,8 +14,8 @@ package struct DescriptorPlan: Hashable, Sendable {
     /// Connections of the owner's programs.
     static let apiConnectionsMax = 512
 
-    /// Connections to the API over TCP, where it listens there.
-    package static let webConnectionsMax = 128
+    /// Connections to the API over TCP, where it listens there: a browser keeps up to six, so fifty dashboards fit.
+    package static let webConnectionsMax = 320
 
     /// What all of the configuration may use.
     package let wanted: Int
