@@ -270,7 +270,7 @@ function orders(place, told, did, asked, refresh, signal) {
         h("span", { class: "small muted" }, `${each.counted} of ${each.needed} count`)) },
     { title: "Its owner", cell: (each) => node(each.countersigner) },
     { title: "Do", quiet: true, num: true, cell: (each) => action("Approve", async () => {
-        if (!await confirmed("Approve this order?", each.text, "Approve it")) return;
+        if (!await confirmed("Approve this order?", tame(each.text, 300), "Approve it")) return;
         const done = await post("/v1/credit/approvals", { issuer: did, order_cid: each.order_cid });
         note(done.entry === undefined ? "Approved; it waits for others." : `Carried out, as entry ${done.entry}.`);
         await Promise.all([load(), refresh()]);
