@@ -225,6 +225,10 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: self.net.mesh("workflow", "run", "--quiet", str(plan)), range(count)))
 
+    def thousands(self):
+        """What a node shows that has had very many jobs."""
+        crowd(self, root, self.options.crowd)
+
     def keyboard(self):
         browser = self.browser
         self.go("#/")
@@ -469,7 +473,7 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
                 self.plans,
                 self.fraud,
                 self.lists,
-                lambda: crowd(self, root, self.options.crowd),
+                self.thousands,
                 self.keyboard,
                 self.weight,
             ):
