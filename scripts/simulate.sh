@@ -30,7 +30,8 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
     local name=$1 total=$2 first
     shift 2
     for ((first = 1; first <= total; first += 10)); do
-        echo "$name $first $((first + 9 <= total ? 10 : total - first + 1)) $*"
+        # No blank at the end, by which xargs would take the next line along.
+        echo "$name $first $((first + 9 <= total ? 10 : total - first + 1))${*:+ $*}"
     done
 }
 
