@@ -15,7 +15,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench sim simulate strategies guests clean bench-data
+.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -141,16 +141,16 @@ bench: release ## the figures of docs/performance.md, optimised; ARGS=jobs or AR
 bench-data: release ## data beside kubo 0.22, which has to be in .build/kubo (scripts/bench-data.py says how); ARGS="--times 1 add"
 	@.build/kubo/bin/python scripts/bench-data.py $(ARGS)
 
-sim: setup ## a simulated mesh under faults; SEED=7 for another one, ARGS="--nodes 80" for more
+simulator: setup
 	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
+
+sim: simulator ## a simulated mesh under faults; SEED=7 for another one, ARGS="--nodes 80" for more
 	@.build/release/mesh-sim --seed $(SEED) $(ARGS)
 
-simulate: setup ## what CI simulates: 10,000 composite jobs among cheats over 200 seeds, and 20 rounds; ARGS="20 2" for a tenth
-	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
+simulate: simulator ## what CI simulates: 10,000 composite jobs among cheats over 200 seeds, and 20 rounds; ARGS="20 2" for a tenth
 	@scripts/simulate.sh $(ARGS)
 
-strategies: setup ## five rounds of 1,000 jobs against each strategy of a liar, and their means: half an hour of one processor
-	@$(QUIETLY) "Building mesh-sim (release)" sim.log $(SWIFT_BUILD) -c release --product mesh-sim
+strategies: simulator ## five rounds of 1,000 jobs against each strategy of a liar, and their means: half an hour of one processor
 	@.build/release/mesh-sim --seed $(SEED) --seeds 5 --strategies --jobs 1000
 
 guests: setup ## the example jobs as WebAssembly, from their sources

@@ -10,7 +10,7 @@ const about = "Among the members of a cooperative one owes what another is owed.
   "officers set the limits, and this node checks what it says.";
 
 /** An amount of a unit's smallest parts as people write it: 250 with 2 decimals is 2.50. */
-export function amount(parts, { unit, decimals }) {
+function amount(parts, { unit, decimals }) {
   const digits = String(Math.abs(parts)).padStart(decimals + 1, "0");
   const whole = number(Number(digits.slice(0, digits.length - decimals)));
   const rest = decimals > 0 ? `.${digits.slice(digits.length - decimals)}` : "";
@@ -18,7 +18,7 @@ export function amount(parts, { unit, decimals }) {
 }
 
 /** The smallest parts of what somebody wrote; it says so where that is no amount. */
-export function parsed(text, decimals) {
+function parsed(text, decimals) {
   const found = /^(\d+)(?:\.(\d+))?$/.exec(text.trim());
   const rest = found?.[2] ?? "";
   const parts = found && rest.length <= decimals ? Number(found[1] + rest.padEnd(decimals, "0")) : NaN;
@@ -236,7 +236,7 @@ const asking = (place, question, draw, signal) => async () => {
 function audit(place, asked, signal) {
   const result = (it) => h("div", { class: "stack" }, h("div", { class: `box ${it.finding ? "bad" : "good"}` }, it
     .finding ? `The first line that does not agree: ${tame(it.finding, 400)}.` : it.is_whole ?
-    `All ${plural(it.entries, "entry").replace("entrys", "entries")} were replayed with every signature, and agree.` :
+    `All ${number(it.entries)} entries were replayed with every signature, and agree.` :
     `The log agrees, and ${number(it.opened)} of its ${number(it.entries)} entries are this node's.`), it.lines
     .length ? lineTable(it.lines, "") : null);
   return session.mayChange ? card("Audit", h("div", { class: "stack" }, h("p", { class: "muted" },
