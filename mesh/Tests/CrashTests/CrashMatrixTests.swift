@@ -70,8 +70,12 @@ struct CrashMatrixTests {
 
     /// Lets a node die at one write in each life, before and after it by turns, until all is over.
     ///
+    /// A job may wait for bids as long as a configuration allows: the default of 30 s goes on while its node is dead,
+    /// and on a busy machine some ten lives of one job take more.
+    ///
     /// - Parameter step: goes on with what the node is to do while it is up; whether all is over.
     private func sweep(_ node: NodeProcess, _ step: (_ life: Int) throws -> Bool) throws {
+        try node.configure("originator", "bidding_deadline_ms", 600_000)
         for life in 1... {
             let deaths = CrashPlace.all(in: node.log)
             try #require(life < 1_000, "no end; it died at \(deaths.suffix(20))")

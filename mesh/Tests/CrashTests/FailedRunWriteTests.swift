@@ -66,7 +66,7 @@ extension CrashMatrixTests {
         @Test("An originator that refutes a liar pays nothing, and keeps the proof, whenever it dies meanwhile")
         func lying() throws {
             let mesh = try CrashMesh()
-            try mesh.originator.configure("originator", "bidding_deadline_ms", 8_000)
+            try mesh.originator.configure("originator", "bidding_deadline_ms", 15_000)
             let module = try mesh.module("short.wasm", CountdownModule.bytes(rounds: 1_000))
             let program = NodeProcess.mesh.deletingLastPathComponent().appendingPathComponent("mesh-cheat")
             let bootstrap = ["--bootstrap", try mesh.executors[0].address()]

@@ -175,7 +175,7 @@ extension CrashMatrixTests {
         func rareWrites() throws {
             let mesh = try CrashMesh()
             let node = mesh.originator
-            try node.configure("originator", "bidding_deadline_ms", 8_000)
+            try node.configure("originator", "bidding_deadline_ms", 15_000)
             let short = try mesh.module("short.wasm", CountdownModule.bytes(rounds: 1_000))
             let long = try mesh.module("long.wasm", CountdownModule.bytes(rounds: 100_000_000_000))
             _ = try mesh.module("three.wasm", GuestModules.command("(call $exit (i32.const 3))"))
