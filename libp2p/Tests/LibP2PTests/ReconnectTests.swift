@@ -83,7 +83,10 @@ struct ReconnectTests {
 
     @Test("Every connection is identified, and what it says holds for it alone")
     func identified() async throws {
-        try await withSwarms(2, configure: Self.unwatched) { swarms in
+        // Both connections live, so neither may be taken for dead, however busy the machine is.
+        try await withSwarms(2) {
+            $0.limits.waitForEver()
+        } _: { swarms in
             let (near, far) = (swarms[0], swarms[1])
             let peer = try await near.dial(far.dialAddress())
             try await eventually { await !near.protocols(of: peer).isEmpty }
