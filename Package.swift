@@ -154,12 +154,13 @@ let meshCores: [Target] = [
         "JobMarket",
         [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
-            "Economics", "Reputation", "Receipts", External.collections, External.crypto,
+            "Economics", "Credit", "Reputation", "Receipts", External.collections, External.crypto,
         ]),
     mesh(
         "NodeCore",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "JobMarket",
+            "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "Credit",
+            "JobMarket",
             External.collections,
         ]),
     mesh("Workflows", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
@@ -251,7 +252,7 @@ let apps: [Target] = [
         [
             "Multiformats", "PeerIdentity", "GossipSub", "Kademlia", "LibP2P", "P2PServices", "IPLD", "SignedObjects",
             "MerkleLog", "MeshTypes", "Receipts", "CWasmtime", "CoVM", "NodeAPI", "NodeSetup", "PlanetaryMesh",
-            "LogTesting", External.argumentParser, External.logging, External.nioCore,
+            "MeshStore", "Credit", "LogTesting", External.argumentParser, External.logging, External.nioCore,
         ], path: "Benchmarks"),
 ]
 
@@ -290,7 +291,7 @@ let tests: [Target] = [
         "JobMarketTests",
         [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
-            "Economics", "Reputation", "Receipts", "JobMarket",
+            "Economics", "Credit", "Reputation", "Receipts", "JobMarket",
         ]),
     meshTests(
         "MeshCLITests",
@@ -322,7 +323,10 @@ let tests: [Target] = [
         ]),
     meshTests(
         "NodeSetupTests",
-        ["Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "NodeAPI", "NodeSetup"]),
+        [
+            "Multiformats", "PeerIdentity", "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "NodeAPI",
+            "NodeSetup",
+        ]),
     meshTests(
         "NodeTests",
         [

@@ -1,4 +1,4 @@
-import MeshTypes
+package import MeshTypes
 
 /// The lines of a book and the accounts of its issuer: what moves is taken from one and added to another, so that all
 /// of a unit always add up to zero.

@@ -46,6 +46,16 @@ package enum BookEvent: Hashable, Sendable, Codable {
         }
     }
 
+    /// The hold that it changes; nil if it changes none that was there before.
+    package var hold: CID? {
+        switch self {
+        case .holdSettled(let id, _, _, _), .holdReleased(let id, _), .holdExpired(let id),
+            .claimLodged(let id, _, _), .claimDisputed(let id, _, _), .claimDecided(let id, _, _), .claimPaid(let id):
+            id
+        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: nil
+        }
+    }
+
     enum CodingKeys: String, CodingKey {
         case opened
         case ordered

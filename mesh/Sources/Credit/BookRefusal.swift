@@ -83,6 +83,20 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case nothingNew
     /// A report names an object that is neither in the book nor refused by it.
     case notTaken(CID)
+    /// A member is shown an order twice.
+    case bookedBefore
+    /// A member is shown an entry that concerns nobody's line.
+    case entryOfNobody
+}
+
+extension BookRefusal {
+    /// Whether the same may be taken later, as other holds end, days pass and the issuer catches up.
+    package var isPassing: Bool {
+        switch self {
+        case .insufficient, .tooMany, .notCaughtUp, .notYet: true
+        default: false
+        }
+    }
 }
 
 extension BookRefusal: CustomStringConvertible {
@@ -130,6 +144,8 @@ extension BookRefusal: CustomStringConvertible {
         case .exposed: "the line owes or reserves more than that"
         case .notReversible: "that entry is no payment that can be undone"
         case .nothingNew: "the reports show nothing new"
+        case .bookedBefore: "its order was booked before"
+        case .entryOfNobody: "it is shown as this node's, and concerns nobody's line"
         case .notTaken(let object): "a witness has \(object), which the book has not taken"
         }
     }

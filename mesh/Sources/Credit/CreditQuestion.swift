@@ -63,6 +63,8 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
     package enum Reason: String, Hashable, Sendable, Codable {
         /// The book does not take the event.
         case book
+        /// The book does not take the event now, and may take it later: something else has to end first.
+        case later
         /// The asker may not see or do that.
         case notForYou = "not_for_you"
         /// There is no such entry, size or order.

@@ -51,30 +51,10 @@ extension IssuerBook {
         guard hold.isLive else { throw .holdEnded }
         guard hold.state == .open else { throw .notNow }
         guard try date(of: claim.cid, for: hold, lodging, at, origin) <= hold.terms.claimBy else { throw .late }
-        let due = try due(claim, of: hold, origin)
+        let due = try hold.due(claim, under: charter, origin)
         change(hold, to: .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: at)))
         keep(claim, of: hold, at)
         return nil
-    }
-
-    /// What is due to a claim, if its evidence is complete and belongs to the hold.
-    private func due(
-        _ claim: SignedObject<HoldClaim>, of hold: Hold, _ origin: BlockOrigin
-    ) throws(BookRefusal) -> UInt64 {
-        guard claim.did == hold.terms.executorDID else { throw .wrongSigner }
-        let work = try DoneWork(
-            receipt: claim.body.receipt, assignment: claim.body.assignment, of: hold.terms, origin)
-        let delivery: SignedObject<DeliveryStatement> = try read(claim.body.delivery, origin)
-        // The originator's word is against itself; a witness that is a party has none.
-        let isKeeper =
-            [hold.terms.originatorDID, hold.terms.arbiterDID].contains(delivery.did)
-            || charter.witnesses.contains(delivery.did) && !hold.isParty(delivery.did)
-        guard isKeeper else { throw .wrongSigner }
-        guard delivery.body.receiptCID == work.receipt.cid else { throw .notOfThisHold }
-        guard delivery.body.deliveredAt <= hold.terms.deliverBy else { throw .notDelivered }
-        let due = min(work.price.units, hold.amount)
-        guard due > 0 else { throw .nothingDue }
-        return due
     }
 
     mutating func payClaim(_ id: CID, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
@@ -116,11 +96,8 @@ extension IssuerBook {
         if case .ended(.decided(_, decision.bodyCID), let entry) = hold.state { return entry }
         guard hold.isLive else { throw .holdEnded }
         guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { throw .notNow }
-        guard decision.did == hold.terms.arbiterDID else { throw .wrongSigner }
-        guard decision.body.claimCID == claim.cid else { throw .notOfThisHold }
-        guard decision.body.payable.units <= claim.due else { throw .notDue(due: claim.due) }
+        let payable = try hold.decided(decision, of: claim)
         guard try date(of: decision.cid, for: hold, lodging, at, origin) <= end else { throw .late }
-        let payable = decision.body.payable.units
         self.end(hold, .decided(payable, decision: decision.bodyCID), at)
         chargeLoser(of: hold, isDebtor: payable == claim.due)
         keep(decision, of: hold, at)
@@ -190,7 +167,7 @@ extension IssuerBook {
             return objects[claim.bodyCID] == nil
                 && holds.contains { hold in
                     hold.state == .open && hold.terms.executorDID == claim.did && lodgedAt <= hold.terms.claimBy
-                        && (try? due(claim, of: hold, .arrived)) != nil
+                        && (try? hold.due(claim, under: charter, .arrived)) != nil
                 }
         }
         if let dispute = try? SignedObject<HoldDispute>(reading: block) {

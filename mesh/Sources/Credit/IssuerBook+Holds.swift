@@ -158,16 +158,7 @@ extension IssuerBook {
             if case .settled = end { return entry }
             throw .holdEnded
         }
-        let work = try DoneWork(receipt: receipt, assignment: assignment, of: hold.terms, origin)
-        let settled: SignedObject<Settlement> = try DoneWork.read(settlement, origin)
-        guard settled.did == hold.terms.originatorDID else { throw .wrongSigner }
-        guard settled.body.receiptCID == work.receipt.cid, settled.body.jobID == hold.terms.jobID,
-            settled.body.executorDID == hold.terms.executorDID
-        else { throw .notOfThisHold }
-        let due = min(work.price.units, hold.amount)
-        guard settled.body.amountPaid.units == due else { throw .notDue(due: due) }
-        // Whatever else the executor signed: what it claims is owed.
-        if let claim = hold.claim, due < claim.due { throw .notDue(due: claim.due) }
+        let due = try hold.settled(settlement, receipt, assignment, origin)
         end(hold, .settled(due), at)
         if hold.isDisputed { chargeLoser(of: hold, isDebtor: true) }
         return nil

@@ -63,6 +63,17 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
     /// What officers sign: the CID of the order's DAG-CBOR; `nil` if it has none.
     package var cid: CID? { (try? DAGCBOREncoder().encode(self)).map { CID.hashing($0, codec: .dagCBOR) } }
 
+    /// Whose line, or who, it is about.
+    package var subject: DID? {
+        switch action {
+        case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
+            .withdraw(let line, _, _):
+            line.did
+        case .auditor(let did, _): did
+        case .rate, .reverse: nil
+        }
+    }
+
     /// The line's owner, where it has to approve as well.
     package var countersigner: DID? {
         switch action {

@@ -76,7 +76,8 @@ struct Announcements: Sendable {
         if recentDeclines.count > context.limits.recentDecisionsMax { recentDeclines.removeFirst() }
         switch reason {
         case .atCapacity, .tooManyOpenBids, .shareUsedUp, .manifestUnavailable, .notAccepting, .paused,
-            .draining, .outOfHours, .storageFull, .diskFull, .storageLocked, .jobRefused, .expired:
+            .draining, .outOfHours, .storageFull, .diskFull, .storageLocked, .jobRefused, .expired,
+            .noIssuer:
             break
         default: judged(job, context.limits)
         }

@@ -1,3 +1,4 @@
+import Credit
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -7,6 +8,8 @@ struct AssignmentChain: Sendable {
     let manifest: SignedObject<JobManifest>
     let bid: SignedObject<Bid>
     let assignment: SignedObject<Assignment>
+    /// The hold by which it is paid; `nil` where it costs tokens.
+    var hold: SignedObject<HoldCertificate>?
     var id: JobID { JobID(manifest.cid) }
     /// The leases that an executor accepts: a longer one would outlast what it means, a shorter one no report could
     /// renew.

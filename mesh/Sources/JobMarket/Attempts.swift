@@ -139,6 +139,8 @@ package struct Attempt: Hashable, Sendable {
     package var cid: CID { signed.cid }
     /// What it says.
     package var assignment: Assignment { signed.body }
+    /// Whether it is paid by the credit of an issuer, and not by tokens.
+    package var isCredited: Bool { assignment.terms.payment != nil }
     /// The executor's peer.
     package var executorPeerID: PeerID { assignment.executorDID.peerID }
 

@@ -29,6 +29,7 @@ extension BidDecline {
         case .limitTooLarge: Refusal(.limitTooLarge, description)
         case .moduleBeyondLimits: Refusal(.moduleBeyondLimits, description)
         case .moduleCrashed: Refusal(.moduleCrashed, description)
+        case .noIssuer: Refusal(.noIssuer, description)
         case .atCapacity: Refusal(.atCapacity, description)
         case .storageFull, .diskFull, .storageLocked: Refusal(.noRoom, "this node has no room for new work now")
         case .manifestUnavailable: Refusal(.manifestUnavailable, description)

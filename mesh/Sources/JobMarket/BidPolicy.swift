@@ -17,10 +17,13 @@ struct BidPolicy: Sendable {
         case .diskFull: return .diskFull
         case .locked: return .storageLocked
         }
-        if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs { return .ownJob }
+        if manifest.originatorDID == context.did, !configuration.bidsOnOwnJobs || manifest.policy.payBy != nil {
+            return .ownJob
+        }
         if let refusal = context.configuration.rules.refusal(of: manifest, wallClock: context.wallClock) {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
+        if let payBy = manifest.policy.payBy, configuration.issuer(for: payBy) == nil { return .noIssuer }
         return limitBeyond(manifest.params)
     }
 
@@ -54,19 +57,21 @@ struct BidPolicy: Sendable {
         on signed: SignedObject<JobManifest>, _ runs: ExecutorRuns, fuelPerSecond: UInt64, _ context: MarketContext
     ) -> Bid {
         let params = signed.body.params
-        let worst = BidTerms.uncapped(
-            basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
-            fuel: params.maxFuel)
-        let price = max(configuration.basePrice, min(worst, configuration.priceMax ?? .max))
+        let issuer = signed.body.policy.payBy.flatMap(configuration.issuer(for:))
+        let base = issuer?.basePrice ?? configuration.basePrice
+        let perMillion = issuer?.pricePerMillionFuel ?? configuration.pricePerMillionFuel
+        let worst = BidTerms.uncapped(basePrice: base, pricePerMillionFuel: perMillion, fuel: params.maxFuel)
+        let price = issuer == nil ? max(base, min(worst, configuration.priceMax ?? .max)) : worst
         let queue = runs.places.queueMilliseconds(configuration)
         let promised = queue + configuration.preparationMilliseconds + params.timeoutSeconds * 1000
         var guarantees = params.resourcesRequired
         guarantees[.fuelPerSecond] = fuelPerSecond
-        let terms = BidTerms(
-            price: price, basePrice: configuration.basePrice, pricePerMillionFuel: configuration.pricePerMillionFuel,
+        var terms = BidTerms(
+            price: price, basePrice: base, pricePerMillionFuel: perMillion,
             earliestStart: context.calendarDate(inMilliseconds: queue),
             deadline: context.calendarDate(inMilliseconds: promised),
             resourceGuarantees: guarantees)
+        terms.payment = issuer?.payment
         return Bid(
             jobID: JobID(signed.cid), originatorPeerID: signed.body.originatorPeerID, bidderDID: context.did,
             bidderPeerID: context.peerID, terms: terms, region: configuration.region, features: configuration.features,

@@ -1,3 +1,4 @@
+package import Credit
 import Economics
 package import MeshTypes
 package import Multiformats
@@ -73,6 +74,9 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
             status = .preparingExecution
         case .executionProgressed(let reported):
             status = reported
+        case .holdTaken(let certificate):
+            run.hold = certificate
+            stage = .run(run)
         case .stopRequested(let reason, let byOriginator):
             run.stopReason = reason
             run.isStoppedHere = !byOriginator
@@ -126,6 +130,8 @@ extension ExecutedJob {
     package var receipt: ExecutionReceipt? { receiptDelivery?.signed.body }
     /// How its delivery ended.
     package var delivery: DeliveryEnd? { receiptDelivery?.end }
+    /// The hold by which its run is paid; `nil` where it costs tokens.
+    package var hold: SignedObject<HoldCertificate>? { run?.hold }
     /// What was earned, once the settlement came.
     package var earned: TokenAmount? {
         if case .received(let amount, _) = receiptDelivery?.settlement { amount } else { nil }
@@ -154,6 +160,8 @@ extension ExecutedJob {
 struct ExecutedRun: Hashable, Sendable {
     /// The assignment as its originator signed it.
     let signed: SignedObject<Assignment>
+    /// The hold by which it is paid; `nil` where it costs tokens.
+    fileprivate(set) var hold: SignedObject<HoldCertificate>?
     /// Whether the run was ordered.
     fileprivate(set) var isStarted = false
     /// Why the run was asked to stop.
@@ -184,6 +192,8 @@ struct ReceiptDelivery: Hashable, Sendable {
     private(set) var end: DeliveryEnd?
     /// What the originator paid for it.
     private(set) var settlement = Payment.awaited
+    /// The originator's word that it was delivered, where it is paid by a hold.
+    private(set) var statement: SignedObject<DeliveryStatement>?
     /// The anchoring of it.
     private(set) var anchor = AnchorState.none
     private let until: UnixMilliseconds
@@ -219,6 +229,8 @@ struct ReceiptDelivery: Hashable, Sendable {
             settlement = .received(signed.body.amountPaid, signed.body.verdict)
         case .settlementOverdue:
             settlement = .overdue
+        case .deliveryProved(let statement):
+            self.statement = statement
         case .anchored(let entry, let until):
             anchor = .pending(entry.cid, until: until)
         case .anchorPublished(let inTime):

@@ -1,3 +1,4 @@
+import Credit
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -242,8 +243,10 @@ extension ExecutorMarket {
             context.counters.duplicates += 1
             return .accepted(assignmentCID: taken)
         }
-        switch check(message, from: peer, known, context) {
+        var held: SignedObject<HoldCertificate>?
+        switch check(message, from: peer, known, &held, context) {
         case .failure(let refusal):
+            if let held, let configuration = context.configuration.executor { giveUp(held, configuration, &context) }
             context.counters.refused("assignment_\(refusal.name.rawValue)")
             return .declined(refusal.refusal)
         case .success(let chain):
@@ -254,18 +257,32 @@ extension ExecutorMarket {
                 .assignmentAccepted(
                     manifest: chain.manifest, bid: chain.bid, assignment: chain.assignment),
                 of: chain.id, &context)
+            if let hold = chain.hold {
+                context.keep(hold, of: chain.id)
+                record(.holdTaken(certificate: hold), of: chain.id, &context)
+            }
             startNext(&context)
             return .accepted(assignmentCID: chain.assignment.cid)
         }
     }
 
-    /// Whether an assignment is taken: its chain holds, and there is a place for it.
+    /// Whether an assignment is taken: its chain holds, it is paid, and there is a place for it.
+    ///
+    /// - Parameter held: receives the hold of an assignment that is declined for another reason, unless it pays a run.
     private func check(
-        _ message: AssignJobV1, from peer: PeerID, _ known: ExecutedJob?, _ context: MarketContext
+        _ message: AssignJobV1, from peer: PeerID, _ known: ExecutedJob?,
+        _ held: inout SignedObject<HoldCertificate>?, _ context: MarketContext
     ) -> Result<AssignmentChain, AssignmentRefusal> {
         guard let configuration = context.configuration.executor else { return .failure(.notAccepting) }
         let verified = AssignmentChain.verified(message, from: peer, known: known, context)
-        guard case .success(let chain) = verified else { return verified }
+        guard case .success(var chain) = verified else { return verified }
+        let accepted = hold(of: chain, message.hold, configuration, &held, context)
+        // What pays a run is never given up.
+        if held?.body.holdCID == known?.hold?.body.holdCID { held = nil }
+        switch accepted {
+        case .failure(let refusal): return .failure(refusal)
+        case .success(let hold): chain.hold = hold
+        }
         let manifest = chain.manifest.body
         if known?.assignment != nil { return .failure(.otherAttemptHere) }
         guard configuration.takesJobs else { return .failure(.notAccepting) }
@@ -275,6 +292,6 @@ extension ExecutorMarket {
         let hasRoom = runs.places.hasRoom(for: manifest.originatorDID, configuration, context)
         if !hasRoom || openCount >= context.limits.executedJobsMax { return .failure(.atCapacity) }
         if let refusal = chain.ruleRefusal(known: known, context) { return .failure(.jobRefused(refusal)) }
-        return verified
+        return .success(chain)
     }
 }

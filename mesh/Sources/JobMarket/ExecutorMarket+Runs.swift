@@ -176,6 +176,7 @@ extension ExecutorMarket {
             .receiptSigned(receipt: signed, deliverUntil: context.date(inMilliseconds: milliseconds)), of: job.id,
             &context)
         anchor(signed.cid, of: job.id, &context)
+        if receipt.price == .zero, let hold = job.run?.hold { release(hold, &context) }
     }
 
     mutating func anchor(_ receipt: CID, of id: JobID, _ context: inout MarketContext) {
@@ -300,14 +301,15 @@ extension ExecutorMarket {
         }
         let income = LedgerEntry.income(
             body.amountPaid, receipt: body.receiptCID, payer: body.originatorDID, at: context.wallClock)
-        if let refusal = context.ledger.refusal(of: income) {
+        if job.run?.hold == nil, let refusal = context.ledger.refusal(of: income) {
             context.counters.refused("settlement_not_bookable")
             return .refused(Refusal(.notBookable, "\(refusal)"))
         }
         context.keep(signed, of: job.id)
         record(
-            .settlementReceived(settlement: signed), of: job.id, ledger: body.amountPaid == .zero ? [] : [income],
-            &context)
+            .settlementReceived(settlement: signed), of: job.id,
+            ledger: body.amountPaid == .zero || job.run?.hold != nil ? [] : [income], &context)
+        bookSettlement(signed, of: job, &context)
         if job.delivery == nil { receiptDelivered(job.id, body.receiptCID, .acknowledged, &context) }
         closeIfDone(job.id, &context)
         return .ack

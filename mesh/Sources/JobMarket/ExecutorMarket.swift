@@ -14,7 +14,7 @@ import SignedObjects
 /// The restart rule: a run that a restart interrupted begins again if its lease, counted from the last event of its
 /// journal, is not over; otherwise its executor signs a receipt that says that the node failed, so that nobody waits
 /// for it. Either way the assignment ends in one receipt, because a run with a receipt never starts again.
-package struct ExecutorMarket: MarketHalf, Sendable {
+package struct ExecutorMarket: CreditedHalf, Sendable {
     static let role = JobRole.executor
 
     var jobs = JobTable<ExecutedJob>()
@@ -32,6 +32,8 @@ package struct ExecutorMarket: MarketHalf, Sendable {
     var pace = RunPace()
     /// How often each originator asks why there is no bid.
     var inquiryRates = AnnouncementRates()
+    /// Holds that were given up with their assignments.
+    var released = ReleasedHolds()
     /// How often each originator is told why there is no bid now.
     var interestRates = AnnouncementRates()
 

@@ -26,8 +26,8 @@ struct GossipRules: Sendable {
         // Those of jobs are judged by topic (`JobTopics`), those of logs by who follows logs.
         case .logHead, .logFork, .jobBid, .jobBidCommitment, .jobBidsSealed, .jobStatusUpdate:
             return .ignore(reason: "not followed here")
-        case .jobInterest, .jobInquiry, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobInteractiveInput,
-            .jobInteractiveOutput, .jobAnnouncement:
+        case .jobInterest, .jobInquiry, .jobBidRefused, .assignJob, .cancelJob, .jobSettled, .jobDelivered,
+            .jobInteractiveInput, .jobInteractiveOutput, .jobAnnouncement:
             return .reject(reason: "\(message.variant.rawValue) is not a gossip message")
         }
     }

@@ -1,3 +1,4 @@
+import Credit
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -34,6 +35,7 @@ extension JobEvent {
         case .biddingClosed(let cause, let ranking): closing(cause, ranking)
         case .fundsAwaited(let needed, let available, _):
             "\(needed) tokens must be held, \(available) are there; what other jobs hold may come back."
+        case .holdAwaited, .holdDelayed, .holdFailed, .holdGiven: creditExplanation
         case .assignmentMade(let assignment, _): assignmentLine(assignment.body)
         case .assignmentConfirmed: "The executor took the assignment."
         case .attemptResumed: "The other executor gave no result; the slow run is waited for again."
@@ -96,6 +98,27 @@ extension JobEvent {
         }
     }
 
+    private var creditExplanation: String {
+        switch kind {
+        case .holdAwaited(let wish, let until):
+            "The issuer \(wish.issuerDID.short) is asked to hold \(wish.amount.counted(in: wish.unit)) for attempt "
+                + "\(wish.attempt) with \(wish.executorDID.short), whose bid stands for "
+                + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s more."
+        case .holdDelayed(let reason):
+            "The job waits for its issuer, which is asked again: \(PlainText.sanitized(reason, bytesMax: 512))"
+        case .holdFailed(let executor, let reason, let end):
+            (end == .unanswered ? "There is no hold" : "The issuer refuses the hold") + " for \(executor.short): "
+                + PlainText.sanitized(reason, bytesMax: 512)
+        case .holdGiven(let certificate), .holdTaken(let certificate):
+            "The issuer \(certificate.body.issuerDID.short) holds "
+                + "\(certificate.body.amount.counted(in: certificate.body.unit)) for the attempt, by entry "
+                + "\(certificate.body.entry) of its book."
+        case .deliveryProved:
+            "The originator says that it has the receipt and its outputs; if it does not pay, they are claimed."
+        default: "\(kindName)."
+        }
+    }
+
     private static func words(_ finding: VerificationFinding, _ proof: CID?) -> String {
         switch finding {
         case .agreed: "the result agrees with enough others"
@@ -119,6 +142,7 @@ extension JobEvent {
         case .receiptSigned(let receipt, _): receiptLine(receipt, "The receipt is signed")
         case .receiptDelivered(let end, _): "The receipt's delivery ended: \(end)."
         case .settlementReceived(let settlement): settlementLine(settlement.body)
+        case .holdTaken, .deliveryProved: creditExplanation
         case .settlementOverdue: "The originator did not settle the receipt in time."
         default: sharedExplanation
         }
@@ -160,7 +184,10 @@ extension JobEvent {
     }
 
     private func submission(_ manifest: JobManifest, _ requester: DID) -> String {
-        let ceiling = manifest.params.priceCeiling.map { ", at most \($0.counted)" } ?? ""
+        let ceiling =
+            manifest.params.priceCeiling.map {
+                ", at most \($0.counted(in: manifest.policy.payBy?.unit))"
+            } ?? ""
         let words = manifest.params.description.map { " \"\(PlainText.sanitized($0, bytesMax: 80))\"" } ?? ""
         return "Submitted by \(requester.short)\(words): module \(ShortName.of(manifest.params.wasmCID.text)), "
             + "\(GroupedNumber.of(manifest.params.maxFuel)) fuel, \(manifest.params.timeoutSeconds) s\(ceiling)."
@@ -184,7 +211,8 @@ extension JobEvent {
     private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
         let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
         let offer =
-            "at most \(bid.terms.price.counted) (\(bid.terms.basePrice) + \(bid.terms.pricePerMillionFuel) per "
+            "at most \(bid.terms.price.counted(in: bid.terms.payment?.unit)) (\(bid.terms.basePrice) + "
+            + "\(bid.terms.pricePerMillionFuel) per "
             + "million fuel)\(region), load \(bid.loadPermille / 10) %"
             + (bid.queueMilliseconds > 0 ? ", its turn within \(bid.queueMilliseconds / 1_000) s" : "")
         if own { return "Bid \(offer)." }
@@ -226,7 +254,9 @@ extension JobEvent {
         let executor =
             assignment.executorDID == assignment.originatorDID ? "this node itself" : assignment.executorDID.short
         return "Attempt \(assignment.attempt) goes to \(executor) for at most "
-            + "\(assignment.terms.price) tokens, which are held; its lease is \(assignment.leaseMilliseconds) ms."
+            + (assignment.terms.payment.map { assignment.terms.price.counted(in: $0.unit) }
+                ?? "\(assignment.terms.price) tokens")
+            + ", which are held; its lease is \(assignment.leaseMilliseconds) ms."
     }
 
     private func receiptLine(_ signed: SignedObject<ExecutionReceipt>, _ what: String) -> String {
@@ -240,6 +270,10 @@ extension JobEvent {
 
     private func settlementLine(_ settlement: Settlement) -> String {
         let (paid, executor) = (settlement.amountPaid, settlement.executorDID.short)
+        if let unit = settlement.unit, [.paid, .paidCancelled].contains(settlement.verdict) {
+            return "Settled: \(paid.counted(in: unit)) are due to \(executor). The issuer books that if it is what the "
+                + "receipt asks for: mesh describe says what became of the hold."
+        }
         let rest = "\(settlement.amountRefunded) of the tokens held went back"
         return switch settlement.verdict {
         case .paid: "Settled: \(paid) tokens paid to \(executor), \(rest)."
@@ -277,7 +311,7 @@ extension BidEnd: CustomStringConvertible {
         switch self {
         case .refused(let code, let reason, let winner):
             (isLost ? "" : "refused: ") + (reason.isEmpty ? code.words : reason)
-                + (winner.map { "; \($0.did.short) has the job for at most \($0.price.counted)" } ?? "")
+                + (winner.map { "; \($0.did.short) has the job for at most \($0.price.counted())" } ?? "")
         case .lapsed: "it was not taken up in time"
         case .notDelivered(let reason): reason
         case .declinedAssignment(let code, let reason):
@@ -304,9 +338,4 @@ extension DeliveryEnd: CustomStringConvertible {
         case .expired: "the originator could not be reached in time"
         }
     }
-}
-
-extension TokenAmount {
-    /// The amount with what it counts: `1 token`, `1,200 tokens`.
-    fileprivate var counted: String { units == 1 ? "1 token" : "\(self) tokens" }
 }

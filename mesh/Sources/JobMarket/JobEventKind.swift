@@ -1,3 +1,4 @@
+package import Credit
 package import MeshTypes
 package import Multiformats
 package import SignedObjects
@@ -109,6 +110,20 @@ package enum JobEventKind: Hashable, Sendable {
     /// That run came to an end, so that others have the job as long as it has attempts; or it did not, and why.
     case trialEnded(isRunnable: Bool, reason: String)
 
+    // MARK: Jobs that are paid by credit
+    /// An issuer is asked to hold the price of a bid, which can be taken up until then.
+    case holdAwaited(wish: HoldWish, until: UnixMilliseconds)
+    /// The issuer has not answered, and why; it goes on being asked.
+    case holdDelayed(reason: String)
+    /// There is no hold for the executor, and why: the issuer refuses it, or the bid expired.
+    case holdFailed(executor: DID, reason: String, end: HoldEnd)
+    /// The issuer holds the price.
+    case holdGiven(certificate: SignedObject<HoldCertificate>)
+    /// The accepted assignment is paid by this hold; the executor's.
+    case holdTaken(certificate: SignedObject<HoldCertificate>)
+    /// The originator says that the receipt was delivered.
+    case deliveryProved(statement: SignedObject<DeliveryStatement>)
+
     // MARK: Second copies of slow runs
     /// The second executor came to nothing: the slow one's run is waited for again.
     case attemptResumed(assignment: CID, until: UnixMilliseconds)
@@ -178,6 +193,14 @@ extension JobEventKind {
         case settlementDelivered = "settlement_delivered"
         /// The second executor came to nothing: the slow one's run is waited for again.
         case attemptResumed = "attempt_resumed"
+        /// An issuer is asked to hold the price of a bid.
+        case holdAwaited = "hold_awaited"
+        /// The issuer has not answered, and why.
+        case holdDelayed = "hold_delayed"
+        /// There is no hold for the executor, and why.
+        case holdFailed = "hold_failed"
+        /// The issuer holds the price.
+        case holdGiven = "hold_given"
         /// No other executor checks the job's result, and why; so this node does.
         case checkerMissing = "checker_missing"
         /// So many executors failed the job that this node runs it itself before it ends.
@@ -212,6 +235,10 @@ extension JobEventKind {
         case settlementReceived = "settlement_received"
         /// The settlement did not come in time.
         case settlementOverdue = "settlement_overdue"
+        /// The accepted assignment is paid by a hold.
+        case holdTaken = "hold_taken"
+        /// The originator says that the receipt was delivered.
+        case deliveryProved = "delivery_proved"
 
         /// Whose journals can hold it.
         package var roles: [JobRole] {
@@ -219,14 +246,16 @@ extension JobEventKind {
             case .anchored, .anchorPublished, .closed:
                 [.originator, .executor]
             case .bidMade, .bidClosed, .assignmentAccepted, .executionStarted, .executionProgressed,
-                .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived, .settlementOverdue:
+                .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived, .settlementOverdue, .holdTaken,
+                .deliveryProved:
                 [.executor]
             case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused,
                 .replicasMade, .replicaOf, .replicaJudged, .announced, .bidReceived, .bidDisplaced, .bidCommitted,
                 .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited, .assignmentMade,
                 .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
                 .lateReceipt, .cancellationRequested, .resultReached, .settled, .failed, .cancelled,
-                .settlementDelivered, .attemptResumed, .checkerMissing, .trialBegan, .trialEnded:
+                .settlementDelivered, .attemptResumed, .checkerMissing, .trialBegan, .trialEnded, .holdAwaited,
+                .holdDelayed, .holdFailed, .holdGiven:
                 [.originator]
             }
         }
@@ -284,6 +313,12 @@ extension JobEventKind {
         case .checkerMissing: .checkerMissing
         case .trialBegan: .trialBegan
         case .trialEnded: .trialEnded
+        case .holdAwaited: .holdAwaited
+        case .holdDelayed: .holdDelayed
+        case .holdFailed: .holdFailed
+        case .holdGiven: .holdGiven
+        case .holdTaken: .holdTaken
+        case .deliveryProved: .deliveryProved
         }
     }
 
@@ -306,13 +341,13 @@ extension JobEventKind {
             .paymentRefused, .assignmentMade, .attemptEnded,
             .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
-            .settlementReceived, .attemptResumed:
+            .settlementReceived, .attemptResumed, .holdAwaited, .holdGiven, .holdTaken, .deliveryProved:
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
             .checkerMissing, .trialBegan, .trialEnded, .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
-            .receiptDelivered, .settlementOverdue:
+            .receiptDelivered, .settlementOverdue, .holdDelayed, .holdFailed:
             false
         }
     }

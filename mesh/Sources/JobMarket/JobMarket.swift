@@ -170,6 +170,9 @@ package struct JobMarket: Sendable {
             originator.executorsJudged(id, outlook, patienceMilliseconds: milliseconds, &context) {
                 executor.isDone(with: $0)
             }
+        case .holdAnswered(let id, let attempt, let answer):
+            originator.holdAnswered(id, attempt: attempt, answer, &context)
+        case .issuerTold(let standing): context.configuration.executor?.told(standing)
         case .runsMayBegin: executor.startNext(&context)
         case .runsGivenUp(let reason): executor.giveUpAll(reason: reason, &context)
         case .deadlineReached: break
@@ -231,6 +234,7 @@ package struct JobMarket: Sendable {
                 .refused(Refusal(.receiptMissing, "a direct notice must carry the receipt"))
             }
         case .jobSettled(let settlement): executor.settled(settlement, from: peer, &context)
+        case .jobDelivered(let statement): executor.delivered(statement, from: peer, &context)
         case .jobInquiry(let inquiry): executor.inquired(inquiry, from: peer, &context)
         case .jobInterest(let interest): interestArrived(interest, from: peer)
         case .jobAnnouncement(let announcement): executor.invited(announcement, from: peer, &context)
@@ -277,7 +281,7 @@ package struct JobMarket: Sendable {
         case .status:
             executor.reportAnswered(id.jobID, &context)
             executor.statusAnswered(id, reply, &context)
-        case .bidRefusal, .interest, .invitation, .bidsSealed: break
+        case .bidRefusal, .interest, .invitation, .bidsSealed, .delivery: break
         case .bid where waited, .bidCommitment where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
         case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)

@@ -15,6 +15,7 @@ extension BidRefusal {
         case .bidderDenied: .bidderDenied
         case .bidderFailedBefore: .bidderFailedBefore
         case .deadlineTooLate: .deadlineTooLate
+        case .paymentNotAccepted: .paymentNotAccepted
         case .bidExpired: .bidExpired
         case .termsInvalid: .termsInvalid
         case .biddingClosed: .biddingClosed
@@ -48,6 +49,7 @@ extension BidRefusal: CustomStringConvertible {
         case .bidderFailedBefore: "the bidder had this job before and did not deliver"
         case .deadlineTooLate(let promised, let needed):
             "the result is promised \(promised.milliseconds(since: needed)) ms after the deadline"
+        case .paymentNotAccepted: "the job is paid in another way, or by other issuers"
         case .bidExpired: "the bid cannot be taken up any more"
         case .termsInvalid(let reason): "the terms contradict themselves: \(reason)"
         case .biddingClosed: "the bidding is over"
@@ -93,6 +95,7 @@ extension JobFailure {
         case .unverified: "unverified"
         case .expired: "expired"
         case .cannotHold: "cannot_hold"
+        case .holdRefused: "hold_refused"
         case .originatorFailed: "originator_failed"
         }
     }
@@ -121,6 +124,8 @@ extension JobFailure: CustomStringConvertible {
                 + "\(PlainText.sanitized(reason)); its receipt is \(receipt.text)"
         case .expired(let status): "the job's time was over; it was still \(status.words)"
         case .cannotHold(let needed, let available, _): "\(needed) tokens must be held, \(available) are there"
+        case .holdRefused(let reason):
+            "the issuer does not hold the price: \(PlainText.sanitized(reason, bytesMax: 512))"
         case .originatorFailed(let reason): reason
         }
     }
@@ -143,6 +148,9 @@ extension JobFailure {
         case .attemptsExhausted(_, .nodeFailed(_, let outcome)) where StarvedRun.isReason(outcome):
             return "The executor's machine is busy: raise --timeout, or run it again later."
         case .crashesEngine: return Self.crashesEngine
+        case .holdRefused:
+            return "mesh wallet shows what is left of the line; --budget bounds what an executor may ask, and --pay-by "
+                + "names other issuers."
         case .unverified(let receipt, _):
             return "Check it later with mesh receipt replay \(receipt.text), or run the job again with --verify none "
                 + "or with smaller limits."
@@ -253,6 +261,8 @@ extension AssignmentRefusal {
         case .notOwnBid: .notOwnBid
         case .termsChanged: .termsChanged
         case .expired: .expired
+        case .holdMissing: .holdMissing
+        case .holdNotAccepted: .holdNotAccepted
         case .moduleBeyondLimits: .moduleBeyondLimits
         case .moduleCrashed: .moduleCrashed
         case .atCapacity: .atCapacity
@@ -275,6 +285,8 @@ extension AssignmentRefusal: CustomStringConvertible {
         case .notOwnBid: "the bid is not this node's"
         case .termsChanged: "the terms are not those of the bid"
         case .expired: "the bid cannot be taken up any more"
+        case .holdMissing: "the job is paid by credit, and no hold came with the assignment"
+        case .holdNotAccepted(let reason): "the hold is no pay for the job: \(reason)"
         case .moduleBeyondLimits: "this node cannot compile or hold the module within its limits"
         case .moduleCrashed: "the module crashed the engine of this node lately"
         case .atCapacity: "all places and the queue are full"
@@ -308,6 +320,7 @@ extension BidDecline {
         case .diskFull: "disk_full"
         case .storageLocked: "storage_locked"
         case .manifestUnavailable: "manifest_unavailable"
+        case .noIssuer: "no_issuer"
         case .refusedBefore: "refused_before"
         case .cannotSign: "cannot_sign"
         }
@@ -337,6 +350,7 @@ extension BidDecline: CustomStringConvertible {
         case .diskFull: "the disk has less left than is kept for what is under way"
         case .storageLocked: "another program has the database locked"
         case .manifestUnavailable: "the manifest could not be fetched"
+        case .noIssuer: "this node lets itself be paid by none of the job's issuers, or has no line there"
         case .refusedBefore: "an earlier bid on the job was refused"
         case .cannotSign: "this node cannot sign"
         }

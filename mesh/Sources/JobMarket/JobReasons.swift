@@ -25,6 +25,8 @@ package enum JobFailure: Hashable, Sendable, Codable {
     case expired(during: JobStatus)
     /// The price could not be held; `fuel` is the most for which the tokens would do, if any would.
     case cannotHold(needed: TokenAmount, available: TokenAmount, fuel: UInt64? = nil)
+    /// An issuer refuses to hold the price, and says why.
+    case holdRefused(reason: String)
     /// This node could not do its part.
     case originatorFailed(reason: String)
 }
@@ -74,6 +76,8 @@ package enum BidRefusal: Error, Hashable, Sendable, Codable {
     case bidderFailedBefore
     /// It promises the result too late.
     case deadlineTooLate(promised: UnixMilliseconds, needed: UnixMilliseconds)
+    /// It wants to be paid in another way than the job is.
+    case paymentNotAccepted
     /// It has expired.
     case bidExpired
     /// Its terms contradict themselves.
@@ -257,6 +261,8 @@ package enum BidDecline: Hashable, Sendable {
     case storageLocked
     /// The manifest was not available.
     case manifestUnavailable
+    /// The job is paid by issuers of which this node trusts none, or where it has no line.
+    case noIssuer
     /// An earlier bid on this job was refused for good.
     case refusedBefore
     /// This node cannot sign.
@@ -275,6 +281,10 @@ package enum AssignmentRefusal: Error, Hashable, Sendable {
     case termsChanged
     /// The bid cannot be taken up any more.
     case expired
+    /// The bid is to be paid by credit, and no hold came with the assignment.
+    case holdMissing
+    /// The hold that came with it is no pay for it, and why.
+    case holdNotAccepted(reason: String)
     /// The module is more than this node compiles or holds, as an earlier run showed.
     case moduleBeyondLimits
     /// The module crashed the engine here lately.

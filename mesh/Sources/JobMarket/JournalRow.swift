@@ -1,3 +1,4 @@
+import Credit
 import Economics
 import IPLD
 import MeshTypes
@@ -91,6 +92,12 @@ enum JournalRowKind: Codable {
     case checkerMissing(reason: String)
     case trialBegan(assignment: CID, until: UnixMilliseconds)
     case trialEnded(isRunnable: Bool, reason: String)
+    case holdAwaited(wish: HoldWish, until: UnixMilliseconds)
+    case holdDelayed(reason: String)
+    case holdFailed(executor: DID, reason: String, end: HoldEnd)
+    case holdGiven(certificate: [UInt8])
+    case holdTaken(certificate: [UInt8])
+    case deliveryProved(statement: [UInt8])
 }
 
 extension JournalRowKind {
@@ -132,6 +139,7 @@ extension JournalRowKind {
             case .settlementDelivered(let receipt, let acknowledged):
                 .settlementDelivered(receipt: receipt, acknowledged: acknowledged)
             case .attemptResumed(let assignment, let until): .attemptResumed(assignment: assignment, until: until)
+            case .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved: Self.credit(kind)
             case .anchored, .anchorPublished, .closed, .bidMade, .bidClosed, .assignmentAccepted, .executionStarted,
                 .executionProgressed, .stopRequested, .receiptSigned, .receiptDelivered, .settlementReceived,
                 .settlementOverdue:
@@ -157,6 +165,33 @@ extension JournalRowKind {
         case .trialBegan(let assignment, let until): .trialBegan(assignment: assignment, until: until)
         case .trialEnded(let isRunnable, let reason): .trialEnded(isRunnable: isRunnable, reason: reason)
         default: preconditionFailure("\(kind.name) is no row about a check")
+        }
+    }
+
+    /// Rows about jobs that are paid by credit.
+    private static func credit(_ kind: JobEventKind) -> Self {
+        switch kind {
+        case .holdAwaited(let wish, let until): .holdAwaited(wish: wish, until: until)
+        case .holdDelayed(let reason): .holdDelayed(reason: reason)
+        case .holdFailed(let executor, let reason, let end):
+            .holdFailed(executor: executor, reason: reason, end: end)
+        case .holdGiven(let certificate): .holdGiven(certificate: certificate.bytes)
+        case .holdTaken(let certificate): .holdTaken(certificate: certificate.bytes)
+        case .deliveryProved(let statement): .deliveryProved(statement: statement.bytes)
+        default: preconditionFailure("\(kind.name) is no row about credit")
+        }
+    }
+
+    private func creditEvent() throws(JobEventError) -> JobEventKind {
+        switch self {
+        case .holdAwaited(let wish, let until): .holdAwaited(wish: wish, until: until)
+        case .holdDelayed(let reason): .holdDelayed(reason: reason)
+        case .holdFailed(let executor, let reason, let end):
+            .holdFailed(executor: executor, reason: reason, end: end)
+        case .holdGiven(let certificate): .holdGiven(certificate: try Self.signed(certificate))
+        case .holdTaken(let certificate): .holdTaken(certificate: try Self.signed(certificate))
+        case .deliveryProved(let statement): .deliveryProved(statement: try Self.signed(statement))
+        default: preconditionFailure("\(self) is no row about credit")
         }
     }
 
@@ -203,7 +238,7 @@ extension JournalRowKind {
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
-            .attemptResumed:
+            .attemptResumed, .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved:
             preconditionFailure("\(kind.name) is a row of the originator")
         }
     }
@@ -216,6 +251,7 @@ extension JournalRowKind {
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicasMade, .replicaOf,
             .replicaJudged, .checkerMissing, .trialBegan, .trialEnded:
             try verificationEvent()
+        case .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved: try creditEvent()
         case .announced(let round, let window, let until):
             .announced(round: round, windowUntil: window, biddingUntil: until)
         case .bidReceived(let bid, let refusal): .bidReceived(bid: try Self.signed(bid), refusal: refusal)
@@ -277,7 +313,7 @@ extension JournalRowKind {
             .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
             .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
-            .attemptResumed:
+            .attemptResumed, .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved:
             preconditionFailure("\(self) is a row of the originator")
         }
     }

@@ -1,3 +1,4 @@
+package import Credit
 package import MeshTypes
 package import Multiformats
 package import SignedObjects
@@ -34,6 +35,8 @@ package enum MarketAction: Sendable, Hashable {
     case stopCheck(receipt: CID)
     /// Put the proof of a fraud into the DHT under `MeshTopics.proofKey`.
     case publishProof(JobID, proof: CID, block: [UInt8])
+    /// Have the price of a bid held by an issuer; report `holdAnswered`. The same wish again is the same hold.
+    case orderHold(HoldWish)
     /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
 }
@@ -83,6 +86,8 @@ package struct DeliveryID: Hashable, Sendable {
         case receipt
         /// A settlement.
         case settlement
+        /// That a receipt was delivered.
+        case delivery
     }
 
     /// The job.

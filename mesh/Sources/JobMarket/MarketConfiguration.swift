@@ -113,6 +113,19 @@ package struct OriginatorConfiguration: Sendable {
     package var engine: EngineDescription?
     /// Executors that get none of its jobs, whatever they bid.
     package var deniedExecutors: Set<DID> = []
+    /// How long a job waits for the hold of one bid.
+    package var holdWaitMilliseconds: UInt64 = 30_000
+    /// How much later than its executor promises a result may be delivered that is paid by a hold, besides the time of
+    /// a check.
+    package var holdSlackMilliseconds: UInt64 = 600_000
+    /// Of how many runs as long as the job's a check may have the time.
+    package var holdCheckTimesMax: UInt64 = 4
+    /// How long after that an executor may claim a hold.
+    package var holdGraceMilliseconds: UInt64 = 3_600_000
+    /// How long a claim can be disputed.
+    package var holdWindowMilliseconds: UInt64 = 600_000
+    /// How much longer a dispute may take.
+    package var holdExtensionMilliseconds: UInt64 = 3_600_000
 
     /// The standard settings.
     package init() {}
@@ -183,6 +196,8 @@ package struct ExecutorConfiguration: Sendable {
     package var basePrice = TokenAmount(1)
     /// Due per million fuel.
     package var pricePerMillionFuel = TokenAmount(0)
+    /// The issuers by which it lets itself be paid, the preferred ones first, at most `CreditJob.Limits.trustedMax`.
+    package var issuers: [TrustedIssuer] = []
     /// The price cap it offers on any one job; absent means what `max_fuel` can cost.
     package var priceMax: TokenAmount?
     /// Modules that run at once.

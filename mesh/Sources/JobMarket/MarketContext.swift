@@ -1,3 +1,4 @@
+import Credit
 import Determinism
 import Economics
 import MerkleLog
@@ -88,6 +89,11 @@ struct MarketContext: Sendable {
     mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID, isContradiction: Bool = false) {
         guard !isReplaying, !transition.blocks.contains(where: { $0.cid == signed.cid }) else { return }
         transition.blocks.append(EvidenceBlock(signed, of: job, isContradiction: isContradiction))
+    }
+
+    /// Has something booked at an issuer.
+    mutating func book(_ booking: HoldBooking) {
+        if !isReplaying { transition.bookings.append(booking) }
     }
 
     /// A date of this node's own.

@@ -65,6 +65,10 @@ package enum MarketInput: Sendable {
     case runsMayBegin
     /// The owner's pause lasts longer than accepted jobs wait: others are to run them.
     case runsGivenUp(reason: String)
+    /// What came of `MarketAction.orderHold`, for this attempt.
+    case holdAnswered(JobID, attempt: UInt64, HoldAnswer)
+    /// What an issuer that this executor trusts says of it.
+    case issuerTold(IssuerStanding)
     /// `nextDeadline` was reached.
     case deadlineReached
 }

@@ -1,3 +1,4 @@
+package import Credit
 package import Determinism
 package import MeshTypes
 package import Multiformats
@@ -16,6 +17,8 @@ package struct MarketTransition: Sendable {
     package var blocks: [EvidenceBlock] = []
     /// What became part of this node's log, in order.
     package internal(set) var logged: [LoggedEntry] = []
+    /// What is to be booked at issuers, in the same transaction as the events.
+    package internal(set) var bookings: [HoldBooking] = []
     /// What to do once the events are durable.
     package var actions: [MarketAction] = []
     /// Jobs on which this node does not bid, where `MarketConfiguration.tellsDeclines` asks for them.

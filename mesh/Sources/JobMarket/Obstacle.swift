@@ -50,7 +50,7 @@ package enum Obstacle: Hashable, Sendable, Codable {
     private static let lastingAnswers: Set<RefusalCode> = Set(
         [
             RefusalName.limitTooLarge, .moduleBeyondLimits, .moduleCrashed, .jobRefused, .regionNotAccepted,
-            .featureMissing, .resourceMissing, .bidderNotAllowed, .bidderDenied,
+            .featureMissing, .resourceMissing, .bidderNotAllowed, .bidderDenied, .noIssuer,
         ].map { .known($0) })
 
     /// What obstacles of one kind have in common; a stable name, for programs too.
@@ -174,7 +174,7 @@ extension Obstacle {
         case .bidderNotAllowed, .bidderDenied: self = .excluded
         case .deadlineTooLate: self = .late
         case .bidderFailedBefore, .bidExpired, .termsInvalid, .biddingClosed, .notCommitted, .tooManyBids,
-            .otherBidTaken, .jobNotOpen, .notVerified:
+            .otherBidTaken, .jobNotOpen, .notVerified, .paymentNotAccepted:
             return nil
         }
     }

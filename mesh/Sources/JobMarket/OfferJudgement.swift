@@ -63,7 +63,8 @@ package struct OfferJudgement: Sendable {
 
     /// What a job would cost at most by an offer's prices, if that is above its budget.
     package func price(by offer: NodeCapability) -> Obstacle? {
-        guard let budget = manifest.params.priceCeiling else { return nil }
+        // Offers tell prices in tokens alone.
+        guard manifest.policy.payBy == nil, let budget = manifest.params.priceCeiling else { return nil }
         let price = BidTerms.uncapped(
             basePrice: offer.basePrice, pricePerMillionFuel: offer.pricePerMillionFuel, fuel: manifest.params.maxFuel)
         guard price > budget else { return nil }

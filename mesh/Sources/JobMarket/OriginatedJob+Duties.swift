@@ -1,3 +1,4 @@
+import Credit
 import MeshTypes
 import Multiformats
 import Receipts
@@ -97,6 +98,7 @@ extension OriginatedJob {
         case .announced(let round, _, _):
             if round > 1 { announce(&context) }
         case .bidsSealed: askToShowAll(&context)
+        case .holdAwaited(let wish, _): context.emit(.orderHold(wish))
         case .assignmentMade: oweAssignment(&context)
         case .assignmentConfirmed(let cid, _):
             context.dropDelivery(.assignment, job: id, subject: cid)
@@ -113,7 +115,11 @@ extension OriginatedJob {
 
     /// After a restart: what the node owes whether there is a result or not.
     func oweAgain(_ context: inout MarketContext) {
-        for notice in settlements.notices { owe(notice, &context) }
+        if isOpen, let awaited = holds.awaited { context.emit(.orderHold(awaited.wish)) }
+        for notice in settlements.notices {
+            owe(notice, &context)
+            oweDelivery(notice, &context)
+        }
         if anchor.isPending { context.publishHeads(anchorOf: id) }
     }
 
@@ -134,7 +140,8 @@ extension OriginatedJob {
             let bid = bidding.bid(live.assignment.bidCID)
         else { return }
         let message = AssignJobV1(
-            manifest: signedManifest.bytes, bid: bid.signed.bytes, assignment: live.signed.bytes)
+            manifest: signedManifest.bytes, bid: bid.signed.bytes, assignment: live.signed.bytes,
+            hold: holds.certificate(of: live.assignment)?.bytes)
         context.deliver(
             .assignJob(message), .assignment, job: id, subject: live.cid, to: live.executorPeerID, until: until)
     }
@@ -173,6 +180,30 @@ extension OriginatedJob {
             .fetchOutputs(
                 id, receipt: candidate.accepted.cid, from: receipt.executorDID.peerID, blocks: receipt.owedBlocks,
                 deadlineMilliseconds: Int64(clamping: candidate.outputsUntil.milliseconds(since: context.steady))))
+    }
+
+    /// Where a settlement pays by credit, its executor is told that the receipt was delivered, so that it can claim.
+    func oweDelivery(_ notice: SettlementNotice, _ context: inout MarketContext) {
+        guard let settled = credited(notice.signed.body) else { return }
+        let statement = DeliveryStatement(
+            keeperDID: context.did, receiptCID: notice.receiptCID, deliveredAt: notice.signed.body.settledAt)
+        guard let signed = context.sign(statement) else { return }
+        context.deliver(
+            .jobDelivered(JobDeliveredV1(jobID: id, statement: signed.bytes)), .delivery, job: id,
+            subject: notice.receiptCID, to: settled.attempt.executorPeerID, until: notice.until)
+    }
+
+    /// What a settlement pays by credit: the receipt, its attempt and its hold; nil where it pays tokens, or less than
+    /// is due, which no book takes.
+    func credited(
+        _ settlement: Settlement
+    ) -> (accepted: AcceptedReceipt, attempt: Attempt, hold: HoldCertificate)? {
+        guard let accepted = receipts.chosen, accepted.cid == settlement.receiptCID,
+            let attempt = assignments[accepted.assignmentCID],
+            let hold = holds.certificate(of: attempt.assignment)?.body, settlement.amountPaid > .zero,
+            settlement.amountPaid == min(accepted.receipt.price, hold.amount)
+        else { return nil }
+        return (accepted, attempt, hold)
     }
 
     private func owe(_ notice: SettlementNotice, _ context: inout MarketContext) {

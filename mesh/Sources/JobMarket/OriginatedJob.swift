@@ -11,6 +11,8 @@ package enum JobPhase: String, Hashable, Sendable, CaseIterable {
     case bidding
     /// Waiting for tokens that other jobs hold, because the price cannot be held yet.
     case funds
+    /// Waiting for an issuer to hold the price.
+    case hold
     /// Waiting for an executor to confirm its assignment.
     case confirmation
     /// The executor fetches and compiles.
@@ -81,6 +83,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// What the check of the receipt that counts found, and the fuel of this node's own run where only that is known.
     package private(set) var finding: VerificationFinding?
     private(set) var foundFuel: UInt64?
+    /// What issuers hold for it.
+    package private(set) var holds = JobHolds()
     /// This node's own run of it, after executors failed it.
     private(set) var trial: JobTrial?
     /// The job of which it is a replica.
@@ -122,6 +126,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         switch event.kind {
         case .announced(let round, let windowUntil, let biddingUntil):
             bidding.opened(round: round, windowUntil: windowUntil)
+            holds.fold(event.kind)
             enter(.bidding, until: biddingUntil, status: .announced)
         case .bidReceived(let signed, let refusal):
             bidding.received(signed, refusal: refusal, at: event.at)
@@ -139,6 +144,10 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
             outlookCount += 1
         case .biddingClosed: status = .biddingClosed
         case .fundsAwaited(_, _, let until): enter(.funds, until: until, status: .biddingClosed)
+        case .holdAwaited(_, let until):
+            holds.fold(event.kind)
+            enter(.hold, until: until, status: .biddingClosed)
+        case .holdDelayed, .holdFailed, .holdGiven: holds.fold(event.kind)
         case .cancellationRequested(let reason, let until):
             enter(.cancellation, until: until, status: status)
             if case .open(var opening) = stage {
@@ -383,7 +392,7 @@ extension OriginatedJob {
     }
 
     /// Executors that had the job and did not deliver.
-    func isExcluded(_ did: DID) -> Bool { assignments.isExcluded(did) }
+    func isExcluded(_ did: DID) -> Bool { assignments.isExcluded(did) || holds.isExcluded(did) }
 
     /// Acceptable bids that can still be taken up; none of executors that the owner banned since they came.
     func candidates(_ context: MarketContext) -> [ReceivedBid] {
@@ -415,6 +424,7 @@ extension JobEventKind {
         case .bidReceived(let bid, _): bid.bytes.count
         case .bidCommitted(let commitment): commitment.bytes.count
         case .assignmentMade(let assignment, _): assignment.bytes.count
+        case .holdGiven(let certificate): certificate.bytes.count
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
         case .settled(let settlement, _), .paymentRefused(let settlement, _): settlement.bytes.count
         case .anchored(let entry, _): entry.bytes.count

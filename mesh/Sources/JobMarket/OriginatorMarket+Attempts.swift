@@ -129,6 +129,7 @@ extension OriginatorMarket {
         if waitsForRivals(id, &context) { return beginBidding(id, &context) }
         if job.assignments.isEmpty, bidTimes.widens(id) { return beginBidding(id, &context) }
         if job.assignments.isEmpty {
+            if let refusal = job.holds.lastRefusal { return fail(id, .holdRefused(reason: refusal.reason), &context) }
             let count = job.bidCount &+ bids.unwritten(of: id)
             fail(id, job.left(bids: count) ?? .noAcceptableBid(bids: count, refusals: job.refusedBids), &context)
         } else {
@@ -188,7 +189,7 @@ extension OriginatorMarket {
     /// round, or the end.
     mutating func assignNext(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.isOpen, !job.assignments.hasLive, job.receipt == nil, !job.isDelivered,
-            job.trial?.assignment == nil
+            job.trial?.assignment == nil, job.holds.awaited == nil
         else { return }
         if job.phase == .bidding, job.status != .biddingClosed {
             if !job.manifest.policy.hasPublicBids, endsBidding(of: job, context) {
@@ -214,8 +215,8 @@ extension OriginatorMarket {
         }
         if job.endsAt <= context.steady { return fail(id, .expired(during: job.status), &context) }
         let candidates = takers(of: job, context)
-        if candidates.isEmpty { return beginBidding(id, &context) }
-        let available = FundsQueue.available(for: id, context.ledger)
+        if candidates.isEmpty { return bidAgain(id, &context) }
+        let available = available(for: job, context)
         let ranked = bids.rank(candidates, of: job, context)
         let behind = Set(ranked.filter { $0.unprovenHeld != nil }.map(\.bidder))
         let ranking = spread(
@@ -223,32 +224,10 @@ extension OriginatorMarket {
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {
-            assign(bid, attempt: attempts.count + 1, &context)
+            takeUp(bid, of: job, &context)
         } else if !resumeHedged(id, &context) {
             cannotHold(id, cheapest: ranking.map(\.price).min() ?? .zero, &context)
         }
-    }
-
-    private mutating func assign(_ bid: ReceivedBid, attempt: UInt64, _ context: inout MarketContext) {
-        let id = bid.bid.jobID
-        guard let manifest = jobs.read(id, \.manifest) else { return }
-        let patience = Patience(with: bid.bid.bidderDID, of: manifest, context)
-        let body = Assignment(
-            jobID: id, originatorDID: context.did, bidCID: bid.cid, executorDID: bid.bid.bidderDID, attempt: attempt,
-            leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms, assignedAt: context.wallClock,
-            acceptBy: bid.bid.expiresAt)
-        guard let signed = context.sign(body) else {
-            let reason = "the assignment could not be signed"
-            return finish(id, .failed(.originatorFailed(reason: reason)), &context)
-        }
-        context.keep(bid.signed, of: id)
-        context.keep(signed, of: id)
-        let missing = bid.bid.terms.price.subtractingSaturated(context.ledger.escrow(of: id))
-        let hold = LedgerEntry.hold(missing, job: id, assignment: signed.cid, at: context.wallClock)
-        let confirm = context.date(inMilliseconds: patience.confirmationMilliseconds)
-        record(
-            .assignmentMade(assignment: signed, confirmUntil: confirm), of: id,
-            ledger: missing == .zero ? [] : [hold], &context)
     }
 
     mutating func assignmentAnswered(_ id: DeliveryID, _ reply: MeshProtocolReply, _ context: inout MarketContext) {

@@ -183,6 +183,7 @@ extension OriginatorMarket {
         context.keep(signed, of: id)
         let until = context.date(inMilliseconds: context.configuration.originator.settlementDeliveryMilliseconds)
         record(.settled(settlement: signed, notifyUntil: until), of: id, ledger: payout.entries, &context)
+        payByCredit(signed, of: id, &context)
     }
 
     private mutating func anchor(_ accepted: AcceptedReceipt, of id: JobID, _ context: inout MarketContext) {

@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable {
+package struct OriginatorMarket: WaitingHalf, AssigningHalf, HedgingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -169,7 +169,7 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
             let escrow = context.ledger.escrow(of: job.id)
             if !job.isOpen, job.receipt == nil || job.settlementCID != nil {
                 precondition(escrow == .zero, "job \(job.id) is over and still holds \(escrow)")
-            } else if let dearest = attempts.map(\.assignment.terms.price).max() {
+            } else if let dearest = attempts.filter({ !$0.isCredited }).map(\.assignment.terms.price).max() {
                 precondition(escrow == dearest, "job \(job.id) holds \(escrow) instead of \(dearest)")
             }
             held = held.addingSaturated(escrow)
@@ -212,6 +212,7 @@ package struct OriginatorMarket: WaitingHalf, FundingHalf, HedgingHalf, Sendable
             finish(id, .failed(.announcementTimedOut(lastError: error)), &context)
         case .bidding: biddingElapsed(id, &context)
         case .funds: fail(id, fundsFailure(of: id, context), &context)
+        case .hold: holdElapsed(id, &context)
         case .confirmation: endLive(id, .unconfirmed, &context)
         case .fetching: endLive(id, .fetchTimedOut, &context)
         case .execution: endLive(id, .executionTimedOut, &context)

@@ -8,6 +8,8 @@ extension Selection {
     ///
     /// - Parameter latency: the round trips that were measured; one that was not counts as none.
     func gain(of offer: NodeCapability, over bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> UInt64 {
+        // Offers tell prices in tokens alone, so what a bid in another unit could gain is not known.
+        if manifest.policy.payBy != nil { return 1_000 }
         let price = offer.price(ofFuel: manifest.params.maxFuel)
         if let ceiling = manifest.params.priceCeiling, price > ceiling { return 0 }
         let lowest = Dictionary(bids.map { ($0.bid.bidderDID, $0.bid.terms.price) }, uniquingKeysWith: min)

@@ -1,3 +1,4 @@
+import Credit
 import Determinism
 package import MeshTypes
 package import Multiformats
@@ -80,7 +81,25 @@ package struct Selection: Sendable {
         return nil
     }
 
+    /// How long after its bid an executor that is paid by a hold may begin, in milliseconds: 6 h.
+    private static let heldQueueMillisecondsMax: UInt64 = 21_600_000
+
     private func termsRefusal(of bid: Bid) -> BidRefusal? {
+        switch (manifest.policy.payBy, bid.terms.payment) {
+        case (nil, nil): break
+        case (let payBy?, let payment?) where payBy.admits(payment): break
+        default: return .paymentNotAccepted
+        }
+        if bid.terms.payment != nil {
+            if bid.terms.price == .zero || bid.terms.price > CreditLine.limitMax {
+                return .termsInvalid(reason: "no issuer holds \(bid.terms.price)")
+            }
+            // What is held is held until then, whoever breaks the promise.
+            let longest = manifest.params.timeoutSeconds * 1_000 + Self.heldQueueMillisecondsMax
+            if bid.terms.deadline.milliseconds(since: bid.issuedAt) > longest {
+                return .termsInvalid(reason: "the price would be held for too long")
+            }
+        }
         if let ceiling = manifest.params.priceCeiling, bid.terms.price > ceiling {
             return .priceTooHigh(price: bid.terms.price, max: ceiling)
         }

@@ -1,3 +1,4 @@
+import Credit
 import Economics
 package import MeshTypes
 package import Multiformats
@@ -54,7 +55,8 @@ struct Payout: Sendable {
         let receipt = accepted.receipt
         let job = receipt.jobID
         let attempt = originated?.assignments[accepted.assignmentCID]
-        let held = context.ledger.escrow(of: job)
+        let hold = attempt.flatMap { originated?.holds.certificate(of: $0.assignment) }?.body
+        let held = hold?.amount ?? context.ledger.escrow(of: job)
         // The check of the receipt enforced the agreed terms, and the hold covers the dearest terms.
         var paid = min(receipt.price, held)
         if let attempt {
@@ -71,12 +73,13 @@ struct Payout: Sendable {
             settledAt: context.wallClock)
         settlement.verification = context.opening(of: originated)
         settlement.finding = originated?.finding ?? .unchecked
+        settlement.unit = hold?.unit
         self.settlement = settlement
         var entries: [LedgerEntry] = []
-        if paid > .zero {
+        if hold == nil, paid > .zero {
             entries.append(.settle(paid, job: job, executor: receipt.executorDID, at: context.wallClock))
         }
-        if rest > .zero { entries.append(.refund(rest, job: job, at: context.wallClock)) }
+        if hold == nil, rest > .zero { entries.append(.refund(rest, job: job, at: context.wallClock)) }
         self.entries = entries
     }
 }

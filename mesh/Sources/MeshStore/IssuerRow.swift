@@ -142,6 +142,12 @@ package enum IssuerWrite: Sendable {
     case known(KnownIssuerRow)
     /// A payment that this node ordered, or that an issuer took it.
     case payment(IssuerPaymentRow)
+    /// Something to be booked about a hold, in the place of what was to be booked before.
+    case booking(HoldBookingRow)
+    /// An order to hold the price of an attempt, unless the attempt has one.
+    case holdOrder(HoldOrderRow)
+    /// What came of a booking, unless another took its place meanwhile.
+    case booked(HoldBookingRow, was: [UInt8])
 
     /// The bytes that go to the disk.
     var byteCount: Int {
@@ -152,6 +158,8 @@ package enum IssuerWrite: Sendable {
         case .order(_, let bytes): (bytes?.count ?? 0) + 512
         case .known(let row): row.charter.count + row.note.count + row.lines.count + (row.fault?.count ?? 0) + 512
         case .payment(let row): row.bytes.count + 512
+        case .booking(let row), .booked(let row, _): row.bytes.count + 512
+        case .holdOrder(let row): row.bytes.count + 512
         }
     }
 
@@ -174,6 +182,9 @@ package enum IssuerWrite: Sendable {
             try db.cachedStatement(sql: "DELETE FROM issuer_orders WHERE cid = ?").execute(arguments: [Data(cid.bytes)])
         case .known(let row): try row.put(db)
         case .payment(let row): try row.put(db)
+        case .booking(let row): try row.put(db)
+        case .holdOrder(let row): try row.put(db)
+        case .booked(let row, let bytes): try row.put(db, instead: bytes)
         }
     }
 

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 18
+    static let version = 19
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -187,6 +187,7 @@ enum StoreSchema {
             try db.execute(sql: FollowedRow.tables)
         }
         if found < 18 { try db.execute(sql: IssuerRow.tables) }
+        if found < 19 { try db.execute(sql: HoldBookingRow.tables) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -211,6 +212,7 @@ enum StoreSchema {
         try db.execute(sql: ActivityRows.index)
         try db.execute(sql: FollowedRow.tables)
         try db.execute(sql: IssuerRow.tables)
+        try db.execute(sql: HoldBookingRow.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

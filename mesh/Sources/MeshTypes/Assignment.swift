@@ -23,6 +23,8 @@ package struct Assignment: Hashable, Sendable, SignedBody {
     package var assignedAt: UnixMilliseconds
     /// Until when the executor may accept it; the bid's date.
     package var acceptBy: UnixMilliseconds
+    /// The block of the `HoldCertificate` by which the job is paid; absent where it costs tokens.
+    package var holdCID: CID?
 
     package init(
         jobID: JobID, originatorDID: DID, bidCID: CID, executorDID: DID, attempt: UInt64, replicaSlot: UInt64 = 0,
@@ -56,5 +58,6 @@ package struct Assignment: Hashable, Sendable, SignedBody {
         case terms
         case assignedAt = "assigned_at"
         case acceptBy = "accept_by"
+        case holdCID = "hold_cid"
     }
 }

@@ -16,6 +16,8 @@ package struct BidTerms: Hashable, Sendable, Codable {
     package var deadline: UnixMilliseconds
     /// What it reserves for the job.
     package var resourceGuarantees: ResourceAmounts
+    /// By which issuer it is paid, and the unit of the amounts; absent where they are tokens.
+    package var payment: BidPayment?
 
     package init(
         price: TokenAmount, basePrice: TokenAmount, pricePerMillionFuel: TokenAmount, earliestStart: UnixMilliseconds,
@@ -78,5 +80,6 @@ package struct BidTerms: Hashable, Sendable, Codable {
         case earliestStart = "earliest_start"
         case deadline
         case resourceGuarantees = "resource_guarantees"
+        case payment
     }
 }

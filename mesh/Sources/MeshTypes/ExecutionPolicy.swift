@@ -33,6 +33,8 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
     package var publicStatus: Bool?
     /// Whether another executor may be asked for a second copy where a run is slow.
     package var hedge: Bool?
+    /// By which issuers the job is paid; absent where it costs tokens.
+    package var payBy: PayBy?
 
     /// A policy without demands.
     package init() {}
@@ -52,6 +54,7 @@ package struct ExecutionPolicy: Hashable, Sendable, Codable {
         case publicBids = "public_bids"
         case publicStatus = "public_status"
         case hedge
+        case payBy = "pay_by"
     }
 }
 

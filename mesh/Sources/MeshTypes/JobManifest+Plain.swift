@@ -140,6 +140,7 @@ extension AssignJobV1: DAGCBORReadable {
     package init(plain node: DAGCBORNode) throws(NotPlain) {
         var fields = try DAGCBORReader(node)
         bid = try fields.byteString("bid")
+        hold = try fields.byteStringIfPresent("hold")
         manifest = try fields.byteString("manifest")
         assignment = try fields.byteString("assignment")
         traceparent = try fields.textIfPresent("traceparent")

@@ -23,6 +23,7 @@ extension JobRefusal: CustomStringConvertible {
         case .badFiles(let field, let reason): "\(Self.words(field)) \(reason)".cut(bytesMax: 600)
         case .badCall(let reason): "the call (--invoke) \(reason)"
         case .badSession(let reason): "the session (--interactive) \(reason)"
+        case .badPayment(let reason): "the payment (--pay-by) \(reason)"
         case .featureNotRequired(let feature):
             "the job needs executors with the feature \(feature), and its policy does not ask for it"
         case .identityMismatch: "the originator's DID and PeerID do not come from one key"
@@ -67,6 +68,7 @@ extension JobRefusal: CustomStringConvertible {
         case "wasm_cid": "the module"
         case "description": "the label (--label)"
         case "max_acceptable_bid_tokens": "the most to pay (--budget)"
+        case "pay_by": "the list of issuers (--pay-by)"
         case "min_reputation": "the least reputation (--min-reputation)"
         case "region_filter": "the region (--region)"
         case "bid_window_ms": "the wait for bids (--bid-window)"

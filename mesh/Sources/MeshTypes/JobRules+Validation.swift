@@ -12,6 +12,7 @@ extension JobRules {
             try validateUnread(params)
             try validateWorkflow(params)
             if let policy = params.executionPolicy { try validatePolicy(policy) }
+            try validatePayment(params)
             try validateFiles(params)
             if let numbers = params.invoke { try validateCall(numbers, params) }
             return nil
@@ -234,6 +235,22 @@ extension JobRules {
         try count(field, list.count, policyListMax)
         if list.isEmpty { throw .empty(field: field) }
         for text in list { try name(field, text) }
+    }
+
+    /// A job that is paid by credit names few issuers and one unit. It has one attempt at a time, each with a hold that
+    /// lasts for a day at most.
+    private func validatePayment(_ params: MeshJobParams) throws(JobRefusal) {
+        guard let policy = params.executionPolicy, let payBy = policy.payBy else { return }
+        if payBy.issuers.isEmpty { throw .empty(field: "pay_by") }
+        guard payBy.issuers.count <= CreditJob.Limits.issuersMax else {
+            throw .tooMany(field: "pay_by", count: payBy.issuers.count, max: CreditJob.Limits.issuersMax)
+        }
+        guard Set(payBy.issuers).count == payBy.issuers.count else { throw .badPayment("names an issuer twice") }
+        guard payBy.unit.isPossible else { throw .badPayment("has an impossible unit") }
+        if params.priceCeiling == nil { throw .badPayment("has no budget (--budget)") }
+        if params.session != nil { throw .notOffered("an interactive job that is paid by credit") }
+        if policy.allowsHedge { throw .notOffered("a second copy (--hedge) of a job that is paid by credit") }
+        guard policy.requires(CreditJob.feature) else { throw .featureNotRequired(CreditJob.feature) }
     }
 
     private func name(_ field: String, _ text: String) throws(JobRefusal) {

@@ -92,6 +92,8 @@ package enum JobRefusal: Error, Hashable, Sendable {
     case badCall(String)
     /// The session of an interactive job is not well formed; the reason follows "the session".
     case badSession(String)
+    /// How the job is paid by credit is not well formed; the reason follows "the payment".
+    case badPayment(String)
     /// The job needs a feature that its policy does not ask for.
     case featureNotRequired(String)
     /// The originator's PeerID, DID or signature do not belong together.
@@ -128,6 +130,7 @@ package enum JobRefusal: Error, Hashable, Sendable {
         case .badFiles: "bad_files"
         case .badCall: "bad_call"
         case .badSession: "bad_session"
+        case .badPayment: "bad_payment"
         case .featureNotRequired: "feature_not_required"
         case .identityMismatch: "identity_mismatch"
         case .nonceLength: "nonce_length"

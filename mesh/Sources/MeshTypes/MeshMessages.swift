@@ -162,14 +162,17 @@ package struct AssignJobV1: Hashable, Sendable, Codable {
     package var bid: [UInt8]
     /// The signed `Assignment`.
     package var assignment: [UInt8]
+    /// The `HoldCertificate` that the assignment links; absent where the job costs tokens.
+    package var hold: [UInt8]?
     /// The originator's span (`TraceContext`), where it records the job; nobody relies on it.
     package var traceparent: String?
 
     /// An assignment with the chain it rests on.
-    package init(manifest: [UInt8], bid: [UInt8], assignment: [UInt8]) {
+    package init(manifest: [UInt8], bid: [UInt8], assignment: [UInt8], hold: [UInt8]? = nil) {
         self.manifest = manifest
         self.bid = bid
         self.assignment = assignment
+        self.hold = hold
     }
 }
 

@@ -30,6 +30,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
     case executionReceiptAvailable(ExecutionReceiptAvailableV1)
     /// A receipt was settled.
     case jobSettled(JobSettledV1)
+    /// A receipt and its outputs are here.
+    case jobDelivered(JobDeliveredV1)
     /// Data to a running module.
     case jobInteractiveInput(JobInteractiveDataV1)
     /// Data from a running module.
@@ -90,6 +92,8 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case executionReceiptAvailable = "ExecutionReceiptAvailableV1"
         /// A receipt was settled.
         case jobSettled = "JobSettledV1"
+        /// A receipt was delivered.
+        case jobDelivered = "JobDeliveredV1"
         /// Data to a module.
         case jobInteractiveInput = "JobInteractiveInputV1"
         /// Data from a module.
@@ -120,6 +124,7 @@ package enum MeshProtocolMessage: Hashable, Sendable {
         case .jobStatusUpdate: .jobStatusUpdate
         case .executionReceiptAvailable: .executionReceiptAvailable
         case .jobSettled: .jobSettled
+        case .jobDelivered: .jobDelivered
         case .jobInteractiveInput: .jobInteractiveInput
         case .jobInteractiveOutput: .jobInteractiveOutput
         case .reputationRecordAvailable: .reputationRecordAvailable
@@ -193,6 +198,7 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
         case .jobStatusUpdate: self = .jobStatusUpdate(try read.payload())
         case .executionReceiptAvailable: self = .executionReceiptAvailable(try read.plain())
         case .jobSettled: self = .jobSettled(try read.payload())
+        case .jobDelivered: self = .jobDelivered(try read.payload())
         case .jobInteractiveInput: self = .jobInteractiveInput(try read.payload())
         case .jobInteractiveOutput: self = .jobInteractiveOutput(try read.payload())
         case .reputationRecordAvailable: self = .reputationRecordAvailable(try read.payload())
@@ -219,6 +225,7 @@ extension MeshProtocolMessage: Codable, OneEntryMessage {
         case .jobStatusUpdate(let payload): try map.encode(payload, forKey: variant)
         case .executionReceiptAvailable(let payload): try map.encode(payload, forKey: variant)
         case .jobSettled(let payload): try map.encode(payload, forKey: variant)
+        case .jobDelivered(let payload): try map.encode(payload, forKey: variant)
         case .jobInteractiveInput(let payload), .jobInteractiveOutput(let payload):
             try map.encode(payload, forKey: variant)
         case .reputationRecordAvailable(let payload): try map.encode(payload, forKey: variant)

@@ -174,6 +174,8 @@ package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case bidExpired = "bid_expired"
     /// The terms contradict themselves.
     case termsInvalid = "terms_invalid"
+    /// The bid wants to be paid in another way than the job is.
+    case paymentNotAccepted = "payment_not_accepted"
     /// The bidding is over.
     case biddingClosed = "bidding_closed"
     /// The job's bids are committed first, and this one was not.
@@ -192,6 +194,12 @@ package enum RefusalName: String, Hashable, Sendable, CaseIterable {
     case termsChanged = "terms_changed"
     /// The bid has expired.
     case expired
+    /// No hold comes with the assignment of a job that is paid by credit.
+    case holdMissing = "hold_missing"
+    /// The hold that comes with the assignment is no pay for it.
+    case holdNotAccepted = "hold_not_accepted"
+    /// The executor is a member of no issuer by which the job is paid, or trusts none.
+    case noIssuer = "no_issuer"
     /// The module is more than the executor compiles or holds.
     case moduleBeyondLimits = "module_beyond_limits"
     /// The module crashed the executor's engine lately.

@@ -41,6 +41,8 @@ package struct Settlement: Hashable, Sendable, SignedBody {
     package var finding: VerificationFinding?
     /// The proof of the fraud, where there is one.
     package var proofCID: CID?
+    /// What the amounts are counted in; absent where they are tokens.
+    package var unit: CreditUnit?
 
     package init(
         jobID: JobID, receiptCID: CID, originatorDID: DID, executorDID: DID, amountPaid: TokenAmount,
@@ -73,5 +75,6 @@ package struct Settlement: Hashable, Sendable, SignedBody {
         case verification
         case finding
         case proofCID = "proof_cid"
+        case unit
     }
 }

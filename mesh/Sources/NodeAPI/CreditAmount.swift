@@ -1,3 +1,5 @@
+import MeshTypes
+
 /// Amounts in a unit with decimal places, as people write them.
 package enum CreditAmount {
     /// The most places that are shown, whatever a unit says.
@@ -5,11 +7,7 @@ package enum CreditAmount {
 
     /// An amount of smallest units as a decimal number: with two places, 1250 is `12.50`.
     package static func text(_ amount: some BinaryInteger, decimals: UInt64) -> String {
-        let digits = String(amount.magnitude)
-        let places = Int(min(decimals, placesMax))
-        let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
-        let whole = padded.dropLast(places)
-        return (amount < 0 ? "-" : "") + whole + (places > 0 ? "." + padded.suffix(places) : "")
+        DecimalText.of(amount, places: decimals)
     }
 
     /// The smallest units of a decimal number; nil if it is none, has more places than the unit, or is too large.

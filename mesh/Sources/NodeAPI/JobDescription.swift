@@ -22,6 +22,10 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var limits: JobSubmission.Limits
         /// The most that it may cost, in the smallest unit.
         package var budget: UInt64?
+        /// What its prices are counted in, where it is paid by the credit of an issuer; nil where that is tokens.
+        package var unit: String?
+        /// The decimal places of that unit.
+        package var decimals: UInt64?
         /// What the policy asks of executors, in words; empty if it takes any.
         package var policy: [NamedText]
         /// When its time is over, in milliseconds since the Unix epoch.
@@ -44,7 +48,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case entry, invoke, args, env, inputs, files, limits, budget, policy
+            case entry, invoke, args, env, inputs, files, limits, budget, unit, decimals, policy
             case originatorDID = "originator_did"
             case moduleCID = "module_cid"
             case expiresAt = "expires_at"
@@ -211,6 +215,9 @@ package struct JobDescription: Hashable, Sendable, Codable {
     /// The entry of this node's log that has the receipt which counts; nil where there is none.
     package var anchored: LogEntryView?
 
+    /// What issuers hold for it, or were to book, one for each hold of this side; nil where it costs tokens.
+    package var credit: [HoldView]?
+
     /// A description without what its journals tell.
     package init(job: JobView) {
         self.job = job
@@ -222,7 +229,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case job, request, bids, attempts, receipts, movements, sizes, anchored, replicas
+        case job, request, bids, attempts, receipts, movements, sizes, anchored, replicas, credit
         case workflowID = "workflow_id"
         case traceID = "trace_id"
         case furtherBids = "further_bids"

@@ -166,8 +166,8 @@ package struct StatementView: Hashable, Sendable, Codable {
     package var lines: [CreditLineView]
     /// The bookings, in their order.
     package var bookings: [BookingView]
-    /// Whether the bookings that were shown come to the balances; nil where holds are among them, which are not added
-    /// up here.
+    /// Whether the bookings that were shown come to the balances; nil where this node lost a dispute, whose cost it
+    /// cannot know.
     package var isComplete: Bool?
 
     package init(issuer: String, lines: [CreditLineView], bookings: [BookingView], isComplete: Bool?) {
@@ -188,7 +188,7 @@ package struct BookingView: Hashable, Sendable, Codable {
     package var at: UInt64
     /// What it is, by the name of the event or of the officers' action.
     package var kind: String
-    /// What it changes on this node's line, with its sign; nil if that is nothing, or a hold.
+    /// What it changes on this node's line, with its sign; nil if that is nothing, as where an amount is held.
     package var amount: Int64?
     /// The unit of the amount.
     package var unit: String?
@@ -196,11 +196,18 @@ package struct BookingView: Hashable, Sendable, Codable {
     package var decimals: UInt64?
     /// The DID of the other side, if there is one.
     package var other: String?
+    /// The job whose price is held or paid, by its ID; nil where there is none.
+    package var jobID: String?
     /// What officers wrote.
     package var note: String?
 
     package init(number: UInt64, at: UInt64, kind: String) {
         (self.number, self.at, self.kind) = (number, at, kind)
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case number, at, kind, amount, unit, decimals, other, note
+        case jobID = "job_id"
     }
 }
 

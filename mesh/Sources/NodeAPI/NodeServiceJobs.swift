@@ -171,8 +171,12 @@ package struct JobResult: Hashable, Sendable, Codable {
     package var peakMemoryBytes: UInt64?
     /// How long it ran, in milliseconds.
     package var wallMilliseconds: UInt64?
-    /// What was paid, in the smallest unit.
+    /// What was paid, or is due by the credit of an issuer, in the smallest unit.
     package var paid: UInt64?
+    /// What that is counted in, where it is no token.
+    package var unit: String?
+    /// The decimal places of that unit.
+    package var decimals: UInt64?
     /// What this node found when it checked the result: `confirmed`, `agreed`, `fuel_unknown`, `waived`,
     /// `unverified`; nil if
     /// it was not to be checked.
@@ -196,7 +200,7 @@ package struct JobResult: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case ending, detail, limit, outputs, fuel, paid, finding, attempts, attempt, executors, hint
+        case ending, detail, limit, outputs, fuel, paid, unit, decimals, finding, attempts, attempt, executors, hint
         case exitCode = "exit_code"
         case receiptCID = "receipt_cid"
         case isReceiptVerified = "receipt_verified"

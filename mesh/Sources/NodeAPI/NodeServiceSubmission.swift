@@ -187,6 +187,9 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         package var publicStatus: Bool?
         /// Whether another executor is asked for a second copy where the run is slow.
         package var hedge: Bool?
+        /// The issuers by whose credit the job is paid, by DID, all of one unit, in which its budget counts then; nil
+        /// where it costs tokens.
+        package var payBy: [String]?
 
         /// A policy, each part the node's default unless given.
         package init(
@@ -213,6 +216,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             case maxAttempts = "max_attempts"
             case publicBids = "public_bids"
             case publicStatus = "public_status"
+            case payBy = "pay_by"
         }
 
         /// A resource, and how much of it.

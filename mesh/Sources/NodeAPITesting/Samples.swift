@@ -68,6 +68,10 @@ package enum Samples {
                 reason: "price 400 > max 100"),
         ]
         description.furtherBids = 3
+        var hold = HoldView(
+            issuer: "did:key:z6Mkissuer", hold: jobID.text, amount: 250, unit: "hours", decimals: 2, state: .paid)
+        (hold.entry, hold.dueAt, hold.reason) = (12, 1_700_000_000_005, "")
+        description.credit = [hold]
         description.attempts = [
             .init(
                 assignmentCID: jobID.text, executorDID: "did:key:z6Mkexecutor", price: 40, at: 1_700_000_000_004)

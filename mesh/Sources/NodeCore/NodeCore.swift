@@ -1,3 +1,4 @@
+import Credit
 import DequeModule
 package import Determinism
 package import JobMarket
@@ -389,7 +390,7 @@ package struct NodeCore: Core {
 
     /// Numbers a write; `nil` if there is nothing to write.
     private mutating func write(_ transition: MarketTransition, _ moment: NodeMoment) -> UInt64? {
-        if transition.events.isEmpty && transition.blocks.isEmpty { return nil }
+        if transition.events.isEmpty && transition.blocks.isEmpty && transition.bookings.isEmpty { return nil }
         // Heads that name an entry must not leave before it is on the disk, where its number is given once.
         var relied = transition.logged.isEmpty ? [] : Set(transition.blocks.map(\.jobID))
         var touched: OrderedSet<Side> = []
@@ -422,7 +423,8 @@ package struct NodeCore: Core {
                 NodeWrite(
                     number: number, haste: haste, events: transition.events, evidence: transition.blocks,
                     outputs: outputs, jobs: jobs, anchorHeads: heads, logged: transition.logged,
-                    lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
+                    bookings: transition.bookings, lastReceipt: isSigned ? market.lastReceipt : nil,
+                    at: moment.wallClock)))
         return number
     }
 
@@ -457,20 +459,19 @@ package struct NodeCore: Core {
             effects.append(.errand(.fetchManifest(job, from: peer, addresses: addresses, bytesMax: bytesMax)))
         case .lookUpModule(let module): effects.append(.errand(.lookUpModule(module)))
         case .fetchInputs(let order): start(order)
-        case .execute(let assignment):
-            if runs[assignment] != nil { effects.append(.letRun(assignment: assignment)) }
+        case .execute(let assignment): if runs[assignment] != nil { effects.append(.letRun(assignment: assignment)) }
         case .cancelExecution(let assignment, _):
             if runs[assignment] != nil { effects.append(.stopRun(assignment: assignment)) }
         case .fetchOutputs(let job, let receipt, let peer, let cids, let milliseconds):
             guard let params = market.originatedJob(job)?.manifest.params else { return }
             let until = moment.now.advanced(milliseconds: milliseconds)
-            let bytesMax = Int(clamping: params.outputBlockBytesMax)
             take(
                 outputs.begin(
-                    job, receipt: receipt, from: peer, cids, bytesMax: bytesMax,
+                    job, receipt: receipt, from: peer, cids, bytesMax: Int(clamping: params.outputBlockBytesMax),
                     mayBeFolders: params.files != nil || params.session?.transcript != nil, until: until), moment)
         case .checkReceipt(let order): effects.append(.errand(.checkReceipt(order)))
         case .tryJob(let order): effects.append(.errand(.tryJob(order)))
+        case .orderHold(let wish): say(.effect(.errand(.orderHold(wish))), about: wish.jobID)
         case .stopCheck(let receipt): effects.append(.stopCheck(receipt: receipt))
         case .publishProof(let job, let proof, let block):
             say(.effect(.errand(.publishProof(proof: proof, block: block))), about: job)

@@ -1,3 +1,4 @@
+package import Credit
 package import JobMarket
 package import MeshTypes
 package import Multiformats
@@ -70,6 +71,8 @@ package enum NodeErrand: Sendable {
     case checkReceipt(CheckOrder)
     /// Runs a job of this node that executors failed.
     case tryJob(TrialOrder)
+    /// Have the price of a bid held by an issuer; report `holdAnswered`.
+    case orderHold(HoldWish)
     /// Put the proof of a fraud into the DHT.
     case publishProof(proof: CID, block: [UInt8])
     /// Fetch an output from its executor; report `outputFetched`.
@@ -98,6 +101,8 @@ package struct NodeWrite: Sendable {
     package let anchorHeads: AnchorHeadsV1?
     /// What became part of this node's log, in order.
     package let logged: [LoggedEntry]
+    /// What is to be booked at issuers.
+    package let bookings: [HoldBooking]
     /// The receipt that this node signed last, if it changed.
     package let lastReceipt: CID?
     /// When.

@@ -95,6 +95,13 @@ indirect enum ConfigurationRule: Sendable {
         ("allowed_originators", .list(did)),
         ("denied_originators", .list(did)),
         ("takes_hedged_jobs", .flag),
+        (
+            "issuers",
+            .list(
+                .text("an issuer's DID, its unit with decimals, and two prices: did:key:z6Mk… hours/2 0.10 0.02") {
+                    IssuerPrices($0) != nil
+                })
+        ),
         ("nice", .count(0...19)),
         ("operator", .text("a credential as mesh operator sign prints it") { OperatorText($0) != nil }),
     ])

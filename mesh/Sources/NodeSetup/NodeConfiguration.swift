@@ -85,6 +85,9 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// Whether it takes jobs of which another executor may be asked for a second copy where its run is slow, and
         /// where only the first result is paid.
         package var takesHedgedJobs = true
+        /// The issuers by which it lets itself be paid, the preferred ones first, each with its prices there
+        /// (`IssuerPrices`); at most `CreditJob.Limits.trustedMax` of them count.
+        package var issuers: [String] = []
         /// How nice runs are to the rest of the machine, from 0 to 19.
         package var nice = 0
 
@@ -111,12 +114,13 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(allowedOriginators, forKey: .allowedOriginators)
             try container.encode(deniedOriginators, forKey: .deniedOriginators)
             try container.encode(takesHedgedJobs, forKey: .takesHedgedJobs)
+            try container.encode(issuers, forKey: .issuers)
             try container.encode(nice, forKey: .nice)
             try container.encode(operatorText, forKey: .operatorText)
         }
 
         private enum CodingKeys: String, CodingKey {
-            case features, hours, nice
+            case features, hours, nice, issuers
             case isEnabled = "enabled"
             case priceBase = "price_base"
             case pricePerMillionFuel = "price_per_million_fuel"
@@ -155,6 +159,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.allowedOriginators, into: &allowedOriginators)
             try container.read(.deniedOriginators, into: &deniedOriginators)
             try container.read(.takesHedgedJobs, into: &takesHedgedJobs)
+            try container.read(.issuers, into: &issuers)
             try container.read(.nice, into: &nice)
             operatorText = try container.decodeIfPresent(String.self, forKey: .operatorText)
         }

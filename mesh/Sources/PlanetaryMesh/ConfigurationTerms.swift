@@ -35,6 +35,7 @@ extension MarketConfiguration {
         executor.features = Self.features(offered, machine.engineDescription)
         executor.basePrice = TokenAmount(offered.priceBase)
         executor.pricePerMillionFuel = TokenAmount(offered.pricePerMillionFuel)
+        executor.issuers = offered.trustedIssuers
         executor.concurrentRunsMax = offered.runsAtOnce
         executor.queuedRunsMax = offered.queuedJobsMax
         executor.limitsMax = offered.limitsMax
@@ -56,7 +57,8 @@ extension MarketConfiguration {
     /// bid may have.
     static func features(_ offered: NodeConfiguration.Executor, _ engine: EngineDescription) -> [String] {
         let common = OfferKeys.common.filter { offered.takesHedgedJobs || $0 != HedgedJob.feature }
-        let own = common + [ExecutionIdentity.feature(of: engine)]
+        let credit = offered.trustedIssuers.isEmpty ? [] : [CreditJob.feature]
+        let own = common + credit + [ExecutionIdentity.feature(of: engine)]
         let others = offered.features.filter { other in !own.contains { $0.isSameBytes(as: other) } }
         return (own + others.prefix(featuresMax - own.count)).sorted()
     }
@@ -68,6 +70,19 @@ extension MarketConfiguration {
 extension NodeConfiguration.Executor {
     /// Jobs that run at once.
     var runsAtOnce: Int { jobsAtOnce ?? ProcessInfo.processInfo.activeProcessorCount }
+
+    /// The issuers by which it lets itself be paid, each once.
+    var trustedIssuers: [TrustedIssuer] {
+        var trusted: [TrustedIssuer] = []
+        for prices in issuers.compactMap(IssuerPrices.init)
+        where !trusted.contains(where: { $0.issuerDID == prices.issuerDID }) {
+            trusted.append(
+                TrustedIssuer(
+                    issuerDID: prices.issuerDID, unit: prices.unit, basePrice: prices.base,
+                    pricePerMillionFuel: prices.perMillionFuel))
+        }
+        return Array(trusted.prefix(CreditJob.Limits.trustedMax))
+    }
 
     /// The most that one job may ask for.
     var limitsMax: ExecutionLimits {

@@ -1,4 +1,5 @@
 import CoVM
+import Credit
 import IPLD
 import JobMarket
 import LibP2P
@@ -58,6 +59,8 @@ struct Errands: Sendable {
         case .checkReceipt(let order): await check(order, tell)
         case .tryJob(let order): await tryJob(order, tell)
         case .publishProof(let proof, let block): await publishProof(proof, block)
+        case .orderHold(let wish):
+            await parts.holds.order(wish) { await tell(.fact(.holdAnswered(wish.jobID, attempt: wish.attempt, $0))) }
         case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
         case .measure(let peer):
             guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }

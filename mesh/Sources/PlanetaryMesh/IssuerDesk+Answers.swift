@@ -1,18 +1,18 @@
-import Credit
+package import Credit
 import Determinism
 import IPLD
 import MerkleLog
 import MeshStore
 import MeshTypes
 import Multiformats
-import NodeAPI
+package import NodeAPI
 import PeerIdentity
-import SignedObjects
+package import SignedObjects
 
 // What others are told. All of it is on the disk before.
 extension IssuerDesk {
     /// Answers a question of somebody whose key was proved.
-    func answer(_ question: CreditQuestion, for asker: DID) async -> CreditAnswer {
+    package func answer(_ question: CreditQuestion, for asker: DID) async -> CreditAnswer {
         guard issuer != nil else { return .refused(reason: .unknown, text: "This node is no issuer.") }
         do {
             switch question {
@@ -55,7 +55,7 @@ extension IssuerDesk {
     }
 
     func refused(_ refusal: BookRefusal) -> CreditAnswer {
-        .refused(reason: .book, text: "The book does not take it: \(refusal).")
+        .refused(reason: refusal.isPassing ? .later : .book, text: "The book does not take it: \(refusal).")
     }
 
     private func submit(_ event: BookEvent) async -> CreditAnswer {
@@ -160,7 +160,7 @@ extension IssuerDesk {
     // MARK: The owner
 
     /// Opens the book that its owner asks for.
-    func found(_ founding: IssuerFounding) async throws(NodeServiceError) -> IssuerView {
+    package func found(_ founding: IssuerFounding) async throws(NodeServiceError) -> IssuerView {
         var officers: [DID] = []
         for officer in founding.officers { officers.append(try MemberDesk.did(officer, "officer")) }
         var arbiters: [DID] = []

@@ -3,11 +3,11 @@ import Determinism
 import IPLD
 import LibP2P
 import MerkleLog
-import MeshStore
+package import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
-import PeerIdentity
+package import PeerIdentity
 import SignedObjects
 
 /// This node as an issuer: it owns the book, writes each entry to the disk before anybody hears of it, and answers
@@ -20,9 +20,9 @@ package actor IssuerDesk {
     /// Every bound of it; those of the book are in `IssuerBook.Limits`.
     struct Limits: Sendable {
         /// Questions of a peer in a second.
-        var questionsPerSecondPerPeerMax = 16
+        var questionsPerSecondPerPeerMax = 64
         /// Questions of a peer at once.
-        var questionsBurstPerPeerMax = 64
+        var questionsBurstPerPeerMax = 256
         /// Questions in a second of all peers together that have no part in the book: keys cost nothing.
         var strangersPerSecondMax = 32
         /// Questions of these at once.
@@ -89,6 +89,11 @@ package actor IssuerDesk {
     private var strangerRates: PeerRates
     private var answeredNow = 0
     private var strangersNow = 0
+
+    /// The desk of a node, with the standard bounds.
+    package init(identity: Identity, store: MeshStore) {
+        self.init(identity: identity, store: store, limits: Limits())
+    }
 
     init(
         identity: Identity, store: MeshStore, limits: Limits = Limits(),

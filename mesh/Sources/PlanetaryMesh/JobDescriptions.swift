@@ -1,3 +1,4 @@
+import Credit
 import IPLD
 import JobMarket
 import MeshStore
@@ -21,11 +22,29 @@ extension JobReader {
         let id = try? CID(parsing: job.jobID)
         if let id {
             let rows = try await stored { () throws(MeshStoreError) in try await store.ledger(of: id) }
+            try await tell(holdsOf: id, recalled.events, in: &description)
             description.movements = rows.prefix(JobDescription.receiptsMax).map(WalletView.Entry.init)
             try await tell(whatIsAround: id, in: &description)
         }
         description.sizes = try await sizes(in: description, manifest)
         return description
+    }
+
+    /// Tells what issuers hold for a job, and what they booked.
+    private func tell(
+        holdsOf id: CID, _ events: [JobEvent], in description: inout JobDescription
+    ) async throws(NodeServiceError) {
+        let rows = try await stored { () throws(MeshStoreError) in try await HoldBookingRow.of(id, in: store) }
+        let booked = rows.compactMap(\.booking)
+        let held = events.compactMap { event -> HoldCertificate? in
+            switch event.kind {
+            case .holdGiven(let certificate), .holdTaken(let certificate): certificate.body
+            default: nil
+            }
+        }
+        let open = held.filter { held in !booked.contains { $0.hold == held.holdCID } }
+        let views = open.map { HoldView($0) } + booked.map { HoldView($0) }
+        if !views.isEmpty { description.credit = views }
     }
 
     /// Tells of the workflow that made a job, and of the replicas that were made for it.
@@ -165,6 +184,7 @@ extension JobDescription.Request {
             expiresAt: manifest.expiresAt.value)
         files = params.files.map(JobSubmission.Files.init)
         invoke = params.invoke.map { $0.map(\.text) }
+        (unit, decimals) = (manifest.policy.payBy?.unit.name, manifest.policy.payBy?.unit.decimals)
     }
 
     /// What a policy asks for, each part with its name.

@@ -70,6 +70,7 @@ struct JobEnd {
         case .announcement: .announcing
         case .bidding: .bidding
         case .funds: .awaitingFunds
+        case .hold: .awaitingFunds
         case .confirmation: .assigned
         case .fetching, .execution, .receipt: standing(during: job.status)
         case .verification: .checking
@@ -129,7 +130,7 @@ struct JobEnd {
         case .crashesEngine: .crashesEngine
         case .unverified: .unverified
         case .expired: .deadlinePassed
-        case .cannotHold: .insufficientFunds
+        case .cannotHold, .holdRefused: .insufficientFunds
         case .announcementTimedOut, .originatorFailed: .executorsFailed
         }
     }

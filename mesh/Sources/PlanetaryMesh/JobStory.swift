@@ -92,6 +92,9 @@ enum JobStory {
             if case .exited(let code) = outcome { result.exitCode = code }
             if case .limitExceeded(let limit) = outcome { result.limit = limit.rawValue }
             fill(&result, accepted, paid: job.paid)
+            if let unit = job.manifest.policy.payBy?.unit {
+                (result.unit, result.decimals) = (unit.name, unit.decimals)
+            }
             result.finding = job.finding?.rawValue
         }
         return result

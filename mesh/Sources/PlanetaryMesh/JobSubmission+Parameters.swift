@@ -30,6 +30,7 @@ extension JobSubmission {
         self.policy.maxAttempts = policy.maxAttempts
         (self.policy.publicBids, self.policy.publicStatus) = (policy.publicBids, policy.publicStatus)
         self.policy.hedge = policy.hedge
+        self.policy.payBy = policy.payBy?.issuers.map(\.text)
         files = params.files.map(Files.init)
         determinism = params.determinism == .deterministic ? nil : params.determinism.rawValue
     }

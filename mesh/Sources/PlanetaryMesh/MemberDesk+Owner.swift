@@ -45,7 +45,7 @@ extension MemberDesk {
         guard size <= issuer.head.size else { throw Self.faulty("its head lacks entries that its lines have") }
         var bookings = OwnBookings(of: identity.did, at: issuer.charter)
         for entry in try await entries(at: issuer) {
-            do throws(OwnBookings.Unjustified) {
+            do throws(MemberBook.Unjustified) {
                 try bookings.add(entry, below: size)
             } catch {
                 throw Self.faulty("\(error)")
@@ -122,7 +122,7 @@ extension MemberDesk {
         }
     }
 
-    private static func random(_ count: Int) -> [UInt8] {
+    static func random(_ count: Int) -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
         return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     }
@@ -244,7 +244,7 @@ extension MemberDesk {
             text: waiting.order.action.text, approvers: approvers.map(\.text), needed: issuer.charter.body.approvals)
         view.counted = UInt64(
             Set(approvers).count {
-                issuer.charter.body.officers.contains($0) && $0 != OwnBookings.subject(of: waiting.order)
+                issuer.charter.body.officers.contains($0) && $0 != waiting.order.subject
             })
         view.countersigner = waiting.order.countersigner?.text
         return view
@@ -324,18 +324,34 @@ extension MemberDesk {
         return try await checking { () async throws(NodeServiceError) in try await audit(of: did) }
     }
 
-    private func audit(of did: DID) async throws(NodeServiceError) -> IssuerAuditView {
+    /// A book that was held against its log.
+    struct CheckedBook: Sendable {
+        /// The issuer, with the head of the log.
+        let issuer: KnownIssuer
+        /// What this node was shown, in order.
+        let openings: [(number: UInt64, opening: EntryOpening)]
+        /// What came of it.
+        let result: Result<IssuerAudit.Report, IssuerAudit.Finding>
+    }
+
+    /// Has an issuer show its log, and all of its entries that it shows this node, and checks them.
+    func check(_ did: DID) async throws(NodeServiceError) -> CheckedBook {
         let issuer = try await meet(did)
-        let size = issuer.head.size
-        guard size <= limits.auditEntriesMax else {
+        guard issuer.head.size <= limits.auditEntriesMax else {
             throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditEntriesMax) entries.")
         }
         var pages = 0
         let commitments = try await commitments(of: issuer, &pages)
         let openings = try await openings(of: issuer, &pages)
+        return CheckedBook(
+            issuer: issuer, openings: openings, result: await Self.audited(issuer, commitments, openings))
+    }
+
+    private func audit(of did: DID) async throws(NodeServiceError) -> IssuerAuditView {
+        let checked = try await check(did)
         var view = IssuerAuditView(
-            issuer: issuer.charter.did.text, entries: size, opened: UInt64(openings.count), isWhole: false)
-        switch await Self.audited(issuer, commitments, openings) {
+            issuer: did.text, entries: checked.issuer.head.size, opened: UInt64(checked.openings.count), isWhole: false)
+        switch checked.result {
         case .failure(let finding): view.finding = "\(finding)"
         case .success(let report):
             guard let book = report.book else { break }

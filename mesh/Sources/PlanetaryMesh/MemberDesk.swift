@@ -32,8 +32,8 @@ package actor MemberDesk {
         var auditBytesMax = 536_870_912
         /// Pages that an issuer is asked for in a row, before each further one waits.
         var pagesAtOnceMax = 32
-        /// How long that is, in milliseconds: an issuer reads 16 questions of a peer in a second.
-        var pageMilliseconds: Int64 = 70
+        /// How long that is, in milliseconds: an issuer reads 64 questions of a peer in a second.
+        var pageMilliseconds: Int64 = 20
         /// Bytes of what an issuer says in words.
         var textBytesMax = 1_024
         /// How long a payment may be taken, in milliseconds.
@@ -120,12 +120,19 @@ package actor MemberDesk {
     /// Asks an issuer, or this node itself; a refusal is an error.
     func ask(_ issuer: DID, _ question: CreditQuestion) async throws(NodeServiceError) -> CreditAnswer {
         let answer = try await answer(of: issuer, to: question)
-        guard case .refused(_, let text) = answer else { return answer }
-        throw refusal(text)
+        guard case .refused(let reason, let text) = answer else { return answer }
+        throw reason == .tooMany ? busy(text) : refusal(text)
     }
 
-    func refusal(_ text: String) -> NodeServiceError {
+    nonisolated func refusal(_ text: String) -> NodeServiceError {
         NodeServiceError(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
+    }
+
+    /// It may be asked again: it has too much to do, or cannot do that now.
+    nonisolated func busy(_ text: String) -> NodeServiceError {
+        NodeServiceError(
+            .overloaded, "The issuer cannot do that now. \(text.cut(bytesMax: limits.textBytesMax))",
+            hint: "Ask again in a moment.")
     }
 
     func answer(of issuer: DID, to question: CreditQuestion) async throws(NodeServiceError) -> CreditAnswer {
@@ -246,7 +253,7 @@ package actor MemberDesk {
         if case .refused(.unknown, _) = answer, since > 0 {
             answer = try await self.answer(of: issuer, to: .head(since: 0, size: nil))
         }
-        if case .refused(_, let text) = answer { throw refusal(text) }
+        if case .refused(let reason, let text) = answer { throw reason == .tooMany ? busy(text) : refusal(text) }
         guard case .head(let bytes, let proof) = answer, let note = SignedNote(bytes: bytes),
             let head = KnownIssuer.head(of: note, by: issuer)
         else { throw Self.faulty("its head is not signed by it") }

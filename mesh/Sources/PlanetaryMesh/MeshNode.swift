@@ -164,11 +164,13 @@ package actor MeshNode {
     ///
     /// - Throws: one sentence that says why it could not continue.
     package func run() async throws(NodeServiceError) {
+        await recallIssuers()
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 parts.addServices(to: &group)
                 group.addTask { await self.runErrands() }
                 group.addTask { await self.followDisk() }
+                group.addTask { await self.followIssuers() }
                 group.addTask { await self.keepTime() }
                 group.addTask { [followed, gossip = parts.gossip] in
                     await followed.run(on: gossip) { [weak self] message in await self?.judge(message) ?? .ignore }

@@ -63,6 +63,8 @@ struct NodeOpening: Sendable {
         let witness = WitnessDesk(
             identity: identity, store: store, authors: configuration.witness.dids,
             warn: { [logger] in logger.warning("\($0)") })
+        let member = MemberDesk(
+            identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store))
         let parts = NodeParts(
             identity: identity, settings: settings, logger: logger, store: store, swarm: swarm, gossip: gossip,
             dht: dht, bitswap: bitswap,
@@ -76,8 +78,7 @@ struct NodeOpening: Sendable {
             follower: LogFollower(
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
                 settings: settings, logger: logger),
-            member: MemberDesk(
-                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store)))
+            member: member, holds: HoldDesk(member: member, logger: logger))
         return (parts, bans)
     }
 

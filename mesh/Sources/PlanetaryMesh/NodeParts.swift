@@ -32,6 +32,8 @@ struct NodeParts: Sendable {
     let follower: LogFollower
     /// This node at issuers, with its own book if it is one.
     let member: MemberDesk
+    /// What the market wants of issuers.
+    let holds: HoldDesk
     let tallies = NodeTallies()
     let endedResults = EndedResults()
 
@@ -50,6 +52,7 @@ struct NodeParts: Sendable {
         group.addTask { [peerService] in await peerService.run() }
         group.addTask { [follower] in await follower.run() }
         group.addTask { [member] in await member.own.run() }
+        group.addTask { [holds] in await holds.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(
                 swarm: swarm, network: configuration.localNetwork, logger: logger,

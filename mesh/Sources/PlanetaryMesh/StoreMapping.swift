@@ -1,3 +1,4 @@
+import Credit
 import Economics
 import IPLD
 import JobMarket
@@ -36,6 +37,7 @@ extension NodeWrite {
             writes.append(.setting(key: Self.anchorHeadsKey, value: try DAGCBOREncoder().encode(anchorHeads)))
         }
         writes += logged.map { .anchored(AnchoredRow($0)) }
+        for booking in bookings { writes.append(.issuer(.booking(try HoldBookingRow(booking)))) }
         if let lastReceipt { writes.append(.setting(key: Self.lastReceiptKey, value: lastReceipt.bytes)) }
         for (row, receipt) in ReceiptRow.rows(of: events, evidence, at: at) {
             writes.append(.receiptLink(ReceiptLinkRow(receipt, row.cid)))
@@ -44,6 +46,19 @@ extension NodeWrite {
         }
         return writes
     }
+}
+
+extension HoldBookingRow {
+    /// A booking, as stored.
+    init(_ booking: HoldBooking, askedAgainAt date: UnixMilliseconds? = nil) throws {
+        self.init(
+            hold: booking.hold, issuer: booking.issuerDID.text, jobID: booking.jobID.cid,
+            dueAt: booking.dueAt.map { max($0, date ?? $0).value },
+            bytes: try DAGCBOREncoder().encode(booking))
+    }
+
+    /// The booking; nil if the row is damaged.
+    var booking: HoldBooking? { try? DAGCBORDecoder().decode(HoldBooking.self, from: bytes) }
 }
 
 extension AnchoredRow {

@@ -107,6 +107,7 @@ struct UsedKey: Sendable {
             ("number of attempts", policy.maxAttempts == nil || asked.maxAttempts == had.maxAttempts),
             ("public bids", policy.publicBids == nil || asked.hasPublicBids == had.hasPublicBids),
             ("public status", policy.publicStatus == nil || asked.hasPublicStatus == had.hasPublicStatus),
+            ("list of issuers", policy.payBy == nil || asked.payBy == had.payBy),
             ("answer to slow runs", policy.hedge == nil || asked.allowsHedge == had.allowsHedge),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]

@@ -61,11 +61,17 @@ struct CrashPlaces: SuiteTrait, TestScoping {
         "a run has to stand still for longer than others take and shorter than its lease, which no busy machine keeps; "
         + "JobMarketTests (HedgeTests) play it, and kill the market at each of its events"
 
+    private static let credit =
+        "jobs that are paid by credit need an issuer: CrashTests (CreditJobCrashTests) kill their nodes, and "
+        + "JobMarketTests (CreditJobTests) kill the market at each of its events"
+
     /// Events at which no test has to kill a node, and why.
     private static let excusedEvents = [
         "originator:bid_displaced": "a job keeps 64 bids, so 65 executors would have to bid for it",
         "originator:receipt_chosen": hedged,
         "originator:attempt_resumed": hedged,
+        "originator:hold_awaited": credit, "originator:hold_delayed": credit, "originator:hold_failed": credit,
+        "originator:hold_given": credit, "executor:hold_taken": credit, "executor:delivery_proved": credit,
         "executor:settlement_overdue": "an originator may settle up to 600 s after it had the receipt",
     ]
 

@@ -25,6 +25,8 @@ struct IssuerPropertyTests {
         var jobs: UInt64 = 0
         var paid: [CID: Int] = [:]
         var refused = 0
+        /// What each party was shown.
+        var shown: [DID: [BookEntry]] = [:]
 
         init(seed: UInt64) throws {
             world = try CreditWorld(witnesses: true, lines: 5_000) {
@@ -43,6 +45,7 @@ struct IssuerPropertyTests {
             case .success(.entered(let entry, let opening)):
                 world.entries.append(entry)
                 world.openings.append(opening)
+                for party in event.parties(in: before) { shown[party, default: []].append(entry) }
                 for (id, hold) in world.book.holds where before.holds[id]?.state != hold.state {
                     if case .ended(let end, _) = hold.state, end.paid > 0 { paid[id, default: 0] += 1 }
                 }
@@ -225,5 +228,25 @@ struct IssuerPropertyTests {
         }
         let auditor = try IssuerBook(replaying: round.world.entries, origin: .arrived)
         #expect(auditor == book, "seed \(seed): an auditor finds another book")
+        try expectMembersAgree(round, seed: seed)
+    }
+
+    /// What each member is shown comes to its balance, but for an executor that lost a dispute.
+    private func expectMembersAgree(_ round: Round, seed: Int) throws {
+        guard case .opened(let block) = round.world.entries[0].event else { throw BookRefusal.otherBook }
+        let charter = try SignedObject<IssuerCharter>(reading: block)
+        var agreed = 0
+        for member in round.world.members {
+            let line = LineID(member.did, CreditWorld.unit)
+            var own = MemberBook(of: member.did, at: charter)
+            var sum: Int128 = 0
+            // The lines were opened before the round began, which changes no balance.
+            for entry in round.shown[member.did] ?? [] { sum += try own.take(entry)[line] ?? 0 }
+            let balance = Int128(round.world.book.accounts[line]?.balance ?? 0)
+            if own.isUncertain { continue }
+            #expect(sum == balance, "seed \(seed): \(line) has \(balance), and its entries come to \(sum)")
+            agreed += 1
+        }
+        #expect(agreed > 0, "seed \(seed): every executor lost a dispute")
     }
 }

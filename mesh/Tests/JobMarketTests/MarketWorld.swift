@@ -1,3 +1,4 @@
+import Credit
 import Determinism
 import Economics
 import JobMarket
@@ -35,6 +36,8 @@ struct Party {
     var blocks: [CID: [UInt8]] = [:]
     /// What its runs anchor.
     var anchoredByRuns: [CID] = []
+    /// What issuers are to book, one a hold, as a disk keeps it.
+    var bookings: [CID: HoldBooking] = [:]
     /// The heads of the anchored DAG and the tree of its log, which a disk keeps beside the journals.
     var heads: (heads: [CID], height: UInt64) = ([], 0)
     var tree = MerkleTree()
@@ -84,6 +87,7 @@ struct MarketWorld {
         case reply(to: Int, DeliveryID, MeshProtocolReply)
         case failed(to: Int, DeliveryID)
         case input(to: Int, MarketInput)
+        case holdAsked(by: Int, HoldWish)
     }
 
     var parties: [Party]
@@ -118,6 +122,8 @@ struct MarketWorld {
     var stopped: [CID] = []
     /// The receipts that executors told everybody of, and when.
     var published: [(receipt: CID, at: MonotonicInstant)] = []
+    /// The issuer by which jobs are paid.
+    var bank: CreditBank?
     /// The proofs that were published.
     var proofs: [CID: [UInt8]] = [:]
     var log: [MeshProtocolMessage] = []
@@ -215,6 +221,7 @@ struct MarketWorld {
             parties[index].journal.append(try! event.encoded())
             parties[index].isForced.append(transition.needsDurability || transition.acknowledges)
         }
+        for booking in transition.bookings { parties[index].bookings[booking.hold] = booking }
         for block in transition.blocks { parties[index].blocks[block.cid] = block.bytes }
         for entry in transition.logged {
             #expect(entry.number == parties[index].tree.size, "two entries of one number")
@@ -302,6 +309,12 @@ struct MarketWorld {
             stopped.append(receipt)
             let finding = ReplayFinding.notMade(reason: "the replay was stopped")
             send(.input(to: index, .receiptChecked(job, receipt: receipt, finding)), after: 5)
+        case .orderHold(let wish):
+            let (debtor, date) = (parties[index].identity, wallClock)
+            guard date < wish.useBy, let answer = bank?.hold(wish, for: debtor, now: date) else { return }
+            send(.input(to: index, .holdAnswered(wish.jobID, attempt: wish.attempt, answer)))
+            // Asked again, as the shell does.
+            if case .delayed = answer { send(.holdAsked(by: index, wish), after: 2_000) }
         case .publishProof(_, let proof, let block): proofs[proof] = block
         case .publishReceipt(let receipt, _, _): published.append((receipt, now))
         }
@@ -418,6 +431,7 @@ struct MarketWorld {
         case .reply(let to, let id, let reply): give(.deliveryReplied(id, reply), to: to)
         case .failed(let to, let id): give(.deliveryFailed(id, reason: "lost"), to: to)
         case .input(let to, let input): give(input, to: to)
+        case .holdAsked(let index, let wish): carryOut(.orderHold(wish), of: index)
         }
     }
 
@@ -455,7 +469,7 @@ struct MarketWorld {
         parties[index].isDown = true
         packets.removeAll { item in
             switch item.packet {
-            case .input(let to, _), .reply(let to, _, _), .failed(let to, _): to == index
+            case .input(let to, _), .reply(let to, _, _), .failed(let to, _), .holdAsked(let to, _): to == index
             default: false
             }
         }
@@ -481,6 +495,25 @@ struct MarketWorld {
         parties[index].isDown = false
         for packet in parties[index].dreams { send(packet) }
         parties[index].dreams = []
+    }
+
+    /// Has the issuer book what is due of a party, as its shell does.
+    mutating func book(of index: Int) throws {
+        for (hold, booking) in parties[index].bookings.sorted(by: { $0.key < $1.key }) {
+            guard let event = booking.next(now: wallClock), var bank else { continue }
+            var booking = booking
+            switch bank.enter(event, now: wallClock) {
+            case .success(let entry): booking.proved(entry)
+            case .failure(let refusal):
+                if let ending = bank.ending(of: hold) {
+                    booking.proved(ending)
+                } else {
+                    booking.refused("\(refusal)", now: wallClock)
+                }
+            }
+            self.bank = bank
+            parties[index].bookings[hold] = booking
+        }
     }
 
     // MARK: What tests ask

@@ -21,6 +21,7 @@ import Testing
         configuration.executor.nice = 19
         configuration.executor.takesHedgedJobs = false
         let identity = try Identity(seed: Array(repeating: 1, count: 32))
+        configuration.executor.issuers = ["\(identity.did) hours/2 0.10 0.02"]
         let credential = try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7)
         configuration.executor.operatorText = credential.text
         configuration.limits.openJobsMax = 3
@@ -278,7 +279,7 @@ import Testing
             "bootstrap": ["/ip4/127.0.0.1/tcp/1"], "region": ["eu"], "kademlia_protocol": ["/x"],
             "log_level": ["error"], "log_format": ["json"], "executor.jobs_at_once": ["7"],
             "executor.features": ["gpu"],
-            "executor.hours": ["22:00-06:00"],
+            "executor.hours": ["22:00-06:00"], "executor.issuers": ["\(identity.did) hours/2 0.10 0.02"],
             "executor.allowed_originators": [identity.did.text], "executor.denied_originators": [identity.did.text],
             "executor.operator": [try OperatorText(of: identity.did, signedBy: identity, atMilliseconds: 7).text],
             "originator.verification": ["replay"], "gateway.listen": ["/ip4/127.0.0.1/tcp/1"],

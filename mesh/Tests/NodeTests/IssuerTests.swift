@@ -128,59 +128,13 @@ import Testing
 
     // MARK: Lies
 
-    /// Answers for a stand's issuer, and changes what it likes.
-    private final class Liar: Sendable {
-        typealias Change = @Sendable (CreditQuestion, CreditAnswer) async throws -> CreditAnswer
-        private let state: Mutex<(desk: IssuerDesk, change: Change)>
+    private typealias Liar = CreditLiar
 
-        init(_ desk: IssuerDesk) { state = Mutex((desk, { $1 })) }
-
-        func set(_ desk: IssuerDesk? = nil, _ change: @escaping Change = { $1 }) {
-            state.withLock { $0 = (desk ?? $0.desk, change) }
-        }
-
-        func serve(on host: any StreamHost) async {
-            await CreditExchange(host: host).serve { [self] peer in
-                await state.withLock { $0.desk }.admits(peer)
-            } blame: { _, _ in
-            } answer: { [self] peer, question in
-                let (desk, change) = state.withLock { $0 }
-                guard let did = (try? PublicKey(peerID: peer))?.did else {
-                    return .refused(reason: .unknown, text: "")
-                }
-                let honest = await desk.answer(question, for: did)
-                return (try? await change(question, honest)) ?? honest
-            }
-        }
-    }
-
-    /// A member's desk over a swarm of its own, connected to the issuer of a stand, for which a liar answers.
     private func meeting(
         _ stand: CreditStand, as identity: Identity, _ limits: MemberDesk.Limits = MemberDesk.Limits(),
-        _ body: (MemberDesk, Liar, Swarm) async throws -> Void
+        _ body: (MemberDesk, CreditLiar, Swarm) async throws -> Void
     ) async throws {
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let store = try MeshStore(
-            path: folder.appendingPathComponent("member.sqlite").path, owner: identity.did.text)
-        let configuration = SwarmConfiguration(try NodeMesh.loopback())
-        let issuer = Swarm(configuration: configuration, identity: stand.issuer, logger: logger)
-        let swarm = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)
-        let liar = Liar(stand.desk)
-        try await issuer.listen()
-        await liar.serve(on: issuer)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await issuer.run() }
-            group.addTask { try await swarm.run() }
-            defer { group.cancelAll() }
-            try await swarm.connect(to: stand.issuer.peerID, addresses: await issuer.listenAddresses())
-            let member = MemberDesk(
-                identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store), limits: limits)
-            try await body(member, liar, swarm)
-        }
-        try store.close()
+        try await stand.meeting(as: identity, limits, body)
     }
 
     @Test("An issuer that tells two histories is convicted by its own signatures, for good")

@@ -17,7 +17,7 @@ import Testing
             reading: try #require(
                 await stand.desk.issuer.map { try SignedObject.sign($0.book.charter, with: stand.issuer).bytes }))
         var bookings = OwnBookings(of: stand.members[member].did, at: charter)
-        do throws(OwnBookings.Unjustified) {
+        do throws(MemberBook.Unjustified) {
             for (index, event) in events.enumerated() {
                 let number = UInt64(index + 1)
                 try bookings.add(
@@ -65,10 +65,10 @@ import Testing
         #expect(try await refusal(stand, [good]) == nil)
         #expect(try await refusal(stand, [good, good]) == "its order was booked before")
         let alone = try await deposit(line, number: 7, by: [officers[0], member])
-        #expect(try await refusal(stand, [alone]) == "1 officers approve it, which is too few")
+        #expect(try await refusal(stand, [alone]) == "1 officers approve, which is too few")
         let own = LineID(officers[0].did, CreditStand.unit)
         let selfish = try await deposit(own, number: 7, by: [officers[0], officers[1]])
-        #expect(try await refusal(stand, [selfish]) == "1 officers approve it, which is too few")
+        #expect(try await refusal(stand, [selfish]) == "1 officers approve, which is too few")
         let endless = LineID(member.did, CreditUnit(name: "x", decimals: .max))
         let impossible = try await deposit(endless, number: 7, by: [officers[0], officers[1], member])
         #expect(try await refusal(stand, [impossible]) != nil)

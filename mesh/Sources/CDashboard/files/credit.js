@@ -3,19 +3,11 @@ import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, 
 from "./dom.js";
 import { ask, get, post, session } from "./api.js";
 import { head } from "./pages.js";
-import { number, tame, plural, short } from "./formats.js";
+import { amount, number, tame, plural, short } from "./formats.js";
 import { node, at } from "./words.js";
 
 const about = "Among the members of a cooperative one owes what another is owed. An issuer keeps that book, its " +
   "officers set the limits, and this node checks what it says.";
-
-/** An amount of a unit's smallest parts as people write it: 250 with 2 decimals is 2.50. */
-function amount(parts, { unit, decimals }) {
-  const digits = String(Math.abs(parts)).padStart(decimals + 1, "0");
-  const whole = number(Number(digits.slice(0, digits.length - decimals)));
-  const rest = decimals > 0 ? `.${digits.slice(digits.length - decimals)}` : "";
-  return `${parts < 0 ? "−" : ""}${whole}${rest}${unit === undefined ? "" : ` ${tame(unit, 16)}`}`;
-}
 
 /** The smallest parts of what somebody wrote; it says so where that is no amount. */
 function parsed(text, decimals) {
@@ -209,7 +201,7 @@ function statement(place, asked, signal) {
       class: `box ${it.is_complete === false ? "bad" : "good"}`
     }, it.is_complete === false ? "The bookings do not come to the balance that the issuer tells." :
     it.is_complete ? "Every booking is proved and justified, and together they come to the balance." :
-    "Every booking is proved. Holds are among them, which are not added up here."), table("Bookings, the newest first", [
+    "Every booking is proved. What a lost dispute cost is not among them, so they are not added up here."), table("Bookings, the newest first", [
     { title: "Entry", num: true, cell: (each) => number(each.number) },
     { title: "When", nowrap: true, cell: (each) => at(each.at) },
     { title: "What", cell: (each) => bookings[each.kind] ?? tame(each.kind.replaceAll("_", " "), 40) },

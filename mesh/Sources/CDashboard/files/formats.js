@@ -7,6 +7,17 @@ const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: 
 
 export const number = (value) => (value === undefined || value === null ? "" : grouped.format(value));
 export const tokens = (value) => (value === undefined || value === null ? "" : `${number(value)} tk`);
+/** An amount of a unit's smallest parts as people write it: 250 with 2 decimals is 2.50. */
+export function amount(parts, { unit, decimals }) {
+  const digits = String(Math.abs(parts)).padStart(decimals + 1, "0");
+  const whole = number(Number(digits.slice(0, digits.length - decimals)));
+  const rest = decimals > 0 ? `.${digits.slice(digits.length - decimals)}` : "";
+  return `${parts < 0 ? "−" : ""}${whole}${rest}${unit === undefined ? "" : ` ${tame(unit, 16)}`}`;
+}
+
+/** What a job costs: in the unit of the issuer that pays for it, else in tokens. */
+export const price = (value, request) => (request?.unit === undefined || value === undefined ? tokens(value) :
+  amount(value, request));
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
 /** A large number short: 12,340 → 12.3k. */

@@ -2,7 +2,7 @@
 import { h, show, panel, card, table, facts, failure, action, confirmed, note, waiting } from "./dom.js";
 import { jobTable } from "./pages.js";
 import { get, post, lines, beginning, output as heard, follow, part as inPath } from "./api.js";
-import { number, tokens, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
+import { amount, number, price, tokens, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
 import { outcome, payment, node, cid, at, checks, jobByID } from "./words.js";
 
 const steps = [
@@ -56,9 +56,9 @@ export async function job({ container, rest: [id], signal }) {
     draw.replicas(description.replicas ?? []);
     draw.steps({ job: last, lines: explanation.lines });
     draw.bids({ bids: description.bids, further: description.further_bids, attempts: description.attempts,
-      news: explanation.lines.map((line) => line.news).filter(Boolean) });
+      request: description.request, news: explanation.lines.map((line) => line.news).filter(Boolean) });
     draw.story({ job: last, lines: explanation.lines });
-    draw.summary({ job: last, attempts: description.attempts.length });
+    draw.summary({ job: last, attempts: description.attempts.length, credit: description.credit });
     draw.outputs({ job: last, sizes: description.sizes });
     draw.receipt({
       receipt: last.receipt_cid ?? last.result?.receipt_cid ?? description.receipts.at(-1)?.receipt_cid,
@@ -207,7 +207,7 @@ function timeline(job, story) {
 const verdicts = { taken: ["taken", "good"], acceptable: ["acceptable", ""], refused: ["refused", "bad"],
   displaced: ["displaced", ""] };
 
-function bids({ bids: list, further, news }) {
+function bids({ bids: list, further, news, request }) {
   const regions = new Map(news.flatMap((each) => each.bids ?? []).filter((bid) => bid.region)
     .map((bid) => [bid.bidder_did, bid.region]));
   const ranking = news.findLast((each) => each.kind === "ranking")?.bids?.map((bid) => bid.bidder_did) ?? [];
@@ -215,7 +215,7 @@ function bids({ bids: list, further, news }) {
       { title: "Bidder", nowrap: true, cell: (bid) => node(bid.bidder_did) },
       { title: "Region", cell: (bid) => (regions.get(bid.bidder_did) ? tame(regions.get(bid.bidder_did), 60) :
           "") },
-      { title: "At most", num: true, cell: (bid) => tokens(bid.price) }, {
+      { title: "At most", num: true, cell: (bid) => price(bid.price, request) }, {
         title: "Verdict",
         nowrap: true,
         cell: (bid) => {
@@ -236,12 +236,12 @@ function bids({ bids: list, further, news }) {
   ], { flush: true });
 }
 
-function attempts({ attempts: list }) {
+function attempts({ attempts: list, request }) {
   if (list.length < 2 && !list.some((attempt) => attempt.failure)) return null;
   return card("Attempts", table("Attempts", [
     { title: "Executor", nowrap: true, cell: (attempt) => node(attempt.executor_did) },
     { title: "Assigned", nowrap: true, cell: (attempt) => at(attempt.at) },
-    { title: "At most", num: true, cell: (attempt) => tokens(attempt.price) },
+    { title: "At most", num: true, cell: (attempt) => price(attempt.price, request) },
     { title: "How it ended", wide: true, cell: (attempt) => (attempt.failure ? tame(attempt.failure, 300) :
         "under way, or with the result") },
   ], list, ""), { flush: true });
@@ -263,7 +263,16 @@ const findings = {
   unverified: "It was to be checked, and could not be",
 };
 
-function summary({ job, attempts: count }) {
+const holds = {
+  held: "held by the issuer",
+  due: "to be booked by the issuer",
+  claimed: "claimed from the issuer",
+  paid: "paid by the issuer",
+  released: "given up, nothing was due",
+  lost: "not booked in time",
+};
+
+function summary({ job, attempts: count, credit }) {
   const result = job.result;
   const executors = result?.executors;
   return card("Result", [
@@ -278,7 +287,10 @@ function summary({ job, attempts: count }) {
       ],
       ["Originator", job.role === "executor" ? node(job.counterparty_did) : ""],
       ["Exit code", job.exit_code],
-      ["Paid", tokens(result?.paid)],
+      [result?.unit ? "Due by credit" : "Paid", price(result?.paid, result)],
+      ["Holds", credit?.length ? credit.map((hold) => h("div", {}, `${amount(hold.amount, hold)}: ${
+        holds[hold.state] ?? tame(hold.state, 40)}${hold.entry === undefined ? "" : `, entry ${number(hold.entry)}`}${
+        hold.reason ? `: ${tame(hold.reason, 300)}` : ""}`)) : ""],
       ["Fuel", number(result?.fuel)],
       ["Memory", bytes(result?.peak_memory_bytes)],
       ["Ran for", duration(result?.wall_ms)],
@@ -436,7 +448,7 @@ function asked(request, sizes) {
     ["Fuel", number(request.limits.max_fuel)],
     ["Memory", bytes(request.limits.max_memory_bytes)],
     ["Outputs", bytes(request.limits.max_output_bytes)],
-    ["Budget", request.budget === undefined ? "none" : tokens(request.budget)],
+    ["Budget", request.budget === undefined ? "none" : price(request.budget, request)],
     ...request.policy.map((each) => [tame(each.name, 40), tame(each.text, 300)]),
     ["Originator", node(request.originator_did)],
     ["Ends at", at(request.expires_at)],

@@ -54,6 +54,7 @@ struct JobPageText {
         if !description.receipts.isEmpty { parts.append(section("RECEIPTS", receipts, width)) }
         let outputs = outputs
         if !outputs.isEmpty { parts.append("OUTPUTS\n" + Table.facts(outputs, columns: width ?? .max)) }
+        if let credit = description.credit { parts.append(section("CREDIT", credit.map(Self.line), width)) }
         if !description.movements.isEmpty { parts.append(section("TOKENS", movements, width)) }
         return parts.joined(separator: "\n")
     }
@@ -64,6 +65,14 @@ struct JobPageText {
             return width.map { TextLayout.lines(of: safe, columns: $0, hanging: 2) } ?? [safe]
         }
         return title + "\n" + body.joined(separator: "\n") + "\n"
+    }
+
+    /// What became of a hold.
+    private static func line(_ hold: HoldView) -> String {
+        let amount = "\(CreditAmount.text(hold.amount, decimals: hold.decimals)) \(hold.unit)"
+        let entry = hold.entry.map { ", entry \(Readable.count($0))" } ?? ""
+        let reason = hold.reason.map { ": \($0)" } ?? ""
+        return "\(amount) \(hold.state.rawValue) at \(Readable.short(hold.issuer))\(entry)\(reason)"
     }
 
     private var sizes: [String: UInt64] {
@@ -133,16 +142,22 @@ struct JobPageText {
         if let seconds = limits.timeoutSeconds {
             facts.append(("time at most", Readable.duration(milliseconds: seconds.multipliedSaturated(by: 1_000))))
         }
-        if let budget = request.budget { facts.append(("budget", Readable.tokens(budget))) }
+        if let budget = request.budget { facts.append(("budget", amount(budget))) }
         facts += request.policy.map { ($0.name, $0.text) }
         facts.append(("deadline", "\(Readable.date(request.expiresAt)); a job without a result ends then"))
         return facts
     }
 
+    /// An amount in what the job is paid in.
+    private func amount(_ units: UInt64) -> String {
+        guard let request = description.request, let unit = request.unit else { return Readable.tokens(units) }
+        return "\(CreditWords.text(units, request.decimals ?? 0)) \(Terminal.safe(unit))"
+    }
+
     private var bids: [String] {
         var lines = description.bids.map { bid in
             let reason = bid.reason.map { ": \($0)" } ?? ""
-            return "\(name(bid.bidderDID)) at most \(Readable.tokens(bid.price)), \(bid.verdict.rawValue)\(reason)"
+            return "\(name(bid.bidderDID)) at most \(amount(bid.price)), \(bid.verdict.rawValue)\(reason)"
         }
         if description.furtherBids > 0 { lines.append("and \(Readable.count(description.furtherBids)) more") }
         return lines
@@ -151,7 +166,7 @@ struct JobPageText {
     private var attempts: [String] {
         description.attempts.enumerated().map { index, attempt in
             let end = attempt.failure.map { ": \($0)" } ?? ""
-            return "\(index + 1). \(name(attempt.executorDID)) at most \(Readable.tokens(attempt.price))\(end)"
+            return "\(index + 1). \(name(attempt.executorDID)) at most \(amount(attempt.price))\(end)"
         }
     }
 
@@ -159,7 +174,7 @@ struct JobPageText {
         description.receipts.map { receipt in
             let counts = receipt.counts ? "counts" : "does not count"
             return "\(receipt.receiptCID) by \(name(receipt.executorDID)), \(counts): \(receipt.outcome), "
-                + "\(Readable.fuel(receipt.fuel)) fuel, \(Readable.tokens(receipt.price))"
+                + "\(Readable.fuel(receipt.fuel)) fuel, \(amount(receipt.price))"
         }
     }
 

@@ -13,7 +13,8 @@ struct IssuerGroup: AsyncParsableCommand {
             rewrite unseen. docs/issuers.md shows it from the beginning. mesh pay pays; mesh wallet shows the lines.
             """,
         subcommands: [
-            Found.self, Show.self, Members.self, Statement.self, Audit.self, Propose.self, Orders.self, Approve.self,
+            Found.self, Show.self, Members.self, Statement.self, Audit.self, Propose.self,
+            Orders.self, Approve.self,
         ])
 
     /// `mesh issuer found`.
@@ -132,7 +133,8 @@ struct IssuerGroup: AsyncParsableCommand {
             }
             if statement.isComplete == nil {
                 console.note(
-                    "Holds or claims are among the bookings, so whether they come to the balances was not checked.")
+                    "This node gave up a claim or lost a dispute. What that cost is not in its entries, so whether the "
+                        + "bookings come to the balances was not checked; an auditor of the issuer can.")
                 return ExitCode(ExitStatus.verificationIncomplete.rawValue)
             }
             return .success

@@ -1,0 +1,118 @@
+package import MeshTypes
+package import Multiformats
+package import SignedObjects
+
+/// What a node has to have booked at an issuer about a hold: a settlement, a claim or a release. It waits until its
+/// date, is asked for until the book has it, and ends with the proof that the hold is over.
+///
+/// A book takes each event once, so what is asked again after a crash changes nothing. A later booking of the same hold
+/// takes the place of an earlier one: the settlement of what was to be claimed.
+package struct HoldBooking: Hashable, Sendable, Codable {
+    /// The bounds of bookings.
+    package enum Limits {
+        /// How long after a claim's last date a booking is kept, in milliseconds: a day.
+        package static let keptMilliseconds: UInt64 = 86_400_000
+        /// The longest booking on the disk, in bytes: a claim and what stands around it.
+        package static let bytesMax = 640 << 10
+    }
+
+    /// Where it is.
+    package enum State: Hashable, Sendable, Codable {
+        /// The event is to be given to the issuer.
+        case due
+        /// The claim is this entry; it is paid after the date, unless it is disputed or settled before.
+        case claimed(entry: UInt64, after: UnixMilliseconds)
+        /// The hold ended by this entry, which was proved, and so much was paid.
+        case ended(entry: UInt64, paid: TokenAmount)
+        /// It came to nothing, and why.
+        case lost(reason: String)
+    }
+
+    /// The CID of the order's body.
+    package let hold: CID
+    /// Whose book.
+    package let issuerDID: DID
+    /// The entry that granted the hold.
+    package let heldBy: UInt64
+    /// The job.
+    package let jobID: JobID
+    /// What the issuer is to book; nil once it is over, as the evidence may be large.
+    package private(set) var event: BookEvent?
+    /// What that pays.
+    package let amount: TokenAmount
+    /// In which unit.
+    package let unit: CreditUnit
+    /// When it is due.
+    package let notBefore: UnixMilliseconds
+    /// After which date nothing can come of it any more.
+    package let until: UnixMilliseconds
+    /// How long a claim can be disputed, in milliseconds.
+    package let windowMilliseconds: UInt64
+    /// Where it is.
+    package private(set) var state = State.due
+
+    /// A booking about the hold of a certificate.
+    package init(
+        _ event: BookEvent, of certificate: HoldCertificate, paying amount: TokenAmount, notBefore: UnixMilliseconds
+    ) {
+        hold = certificate.holdCID
+        issuerDID = certificate.issuerDID
+        heldBy = certificate.entry
+        jobID = certificate.terms.jobID
+        self.event = event
+        self.amount = amount
+        unit = certificate.unit
+        self.notBefore = notBefore
+        let terms = certificate.terms
+        windowMilliseconds = terms.windowMilliseconds
+        until = terms.claimBy.advanced(milliseconds: terms.windowMilliseconds)
+            .advanced(milliseconds: terms.extensionMilliseconds)
+            .advanced(milliseconds: Limits.keptMilliseconds)
+    }
+
+    /// When there is something to ask; `nil` once it is over.
+    package var dueAt: UnixMilliseconds? {
+        switch state {
+        case .due: notBefore
+        case .claimed(_, let after): after
+        case .ended, .lost: nil
+        }
+    }
+
+    /// What to give to the issuer now; `nil` while there is nothing.
+    package func next(now: UnixMilliseconds) -> BookEvent? {
+        guard let dueAt, dueAt <= now else { return nil }
+        if case .claimed = state { return .claimPaid(hold: hold) }
+        return event
+    }
+
+    /// Notes that the issuer proved an entry of the hold.
+    package mutating func proved(_ entry: BookEntry) {
+        defer { forgetEvidence() }
+        switch entry.event {
+        case .claimLodged(hold, _, _):
+            // Time passes for the book a moment later than for this node.
+            let after = entry.at.advanced(milliseconds: windowMilliseconds).advanced(milliseconds: 1_000)
+            state = .claimed(entry: entry.number, after: after)
+        case .claimPaid(hold): state = .ended(entry: entry.number, paid: amount)
+        case .holdSettled(hold, let block, _, _):
+            let settled = (try? SignedObject<Settlement>(verifying: block))?.body.amountPaid
+            state = .ended(entry: entry.number, paid: settled ?? .zero)
+        case .claimDecided(hold, let block, _):
+            let decided = (try? SignedObject<HoldDecision>(reading: block))?.body.payable
+            state = .ended(entry: entry.number, paid: decided ?? .zero)
+        case .holdExpired(hold) where amount > .zero:
+            state = .lost(reason: "the hold expired, by entry \(entry.number), before this was booked")
+        case .holdReleased(hold, _), .holdExpired(hold): state = .ended(entry: entry.number, paid: .zero)
+        default: break
+        }
+    }
+
+    /// Notes that the book does not take it, and why; it is asked again as long as something can come of it.
+    package mutating func refused(_ reason: String, now: UnixMilliseconds) {
+        if now >= until { state = .lost(reason: reason) }
+        forgetEvidence()
+    }
+
+    private mutating func forgetEvidence() { if dueAt == nil { event = nil } }
+}

@@ -1,0 +1,198 @@
+import MeshTypes
+import Multiformats
+package import SignedObjects
+
+/// A book as one member can replay it: from the entries that it is shown, what each changes on its lines.
+///
+/// An entry counts only with what justifies it: the order that the debtor signed, the approvals of enough officers, the
+/// evidence of a hold. What depends on others' lines is not checked here; an auditor checks that.
+package struct MemberBook: Sendable {
+    /// An entry that nothing justifies.
+    package struct Unjustified: Error, CustomStringConvertible {
+        /// Its number.
+        package let number: UInt64
+        /// What is wrong with it, a clause.
+        package let reason: String
+
+        /// One sentence without a full stop.
+        package var description: String { "entry \(number): \(reason)" }
+    }
+
+    private let did: DID
+    private let charter: IssuerCharter
+    private let charterCID: CID
+    // BOUNDED: all of it by the entries that are taken.
+    private var payments: [UInt64: [LineID: Int128]] = [:]
+    /// The orders that were booked: each is booked once.
+    private var booked: Set<CID> = []
+    private var holds: [CID: Hold] = [:]
+    /// How many holds a day had: those beyond a free number cost a fee.
+    private var usage = HoldUsage()
+    /// The number of the officers' last order.
+    private var lastOrder: UInt64 = 0
+    /// Whether an amount is not known here: what an executor pays that loses a dispute depends on what it has then.
+    package private(set) var isUncertain = false
+
+    /// A book before its first entry.
+    package init(of did: DID, at charter: SignedObject<IssuerCharter>) {
+        (self.did, self.charter, charterCID) = (did, charter.body, charter.bodyCID)
+    }
+
+    /// The hold that an event is about, as it is now; nil if it is about none that this member was shown.
+    package func hold(of event: BookEvent) -> Hold? { event.hold.flatMap { holds[$0] } }
+
+    /// Takes the next entry, and returns what it changes on this member's lines.
+    package mutating func take(_ entry: BookEntry) throws(Unjustified) -> [LineID: Int128] {
+        do throws(BookRefusal) {
+            return switch entry.event {
+            case .transferred(let block): try transfer(block, entry)
+            case .ordered(let order, let approvals): try carryOut(order, approvals, entry)
+            case .holdGranted(let block): try grant(block, entry)
+            case .holdSettled, .holdReleased, .holdExpired, .claimLodged, .claimDisputed, .claimDecided, .claimPaid:
+                try changeHold(entry)
+            case .opened, .caughtUp: throw .entryOfNobody
+            }
+        } catch {
+            throw Unjustified(number: entry.number, reason: error.description)
+        }
+    }
+
+    // MARK: Orders
+
+    private mutating func order(
+        _ block: [UInt8], at: UnixMilliseconds
+    ) throws(BookRefusal) -> SignedObject<PaymentOrder> {
+        let signed: SignedObject<PaymentOrder> = try Self.read(block)
+        guard signed.body.issuerDID == charter.issuerDID, signed.body.charterCID == charterCID else { throw .otherBook }
+        guard booked.insert(signed.bodyCID).inserted else { throw .bookedBefore }
+        guard at <= signed.body.validUntil else { throw .outOfDate }
+        return signed
+    }
+
+    private static func read<Body: CreditObject>(_ block: [UInt8]) throws(BookRefusal) -> SignedObject<Body> {
+        do {
+            return try SignedObject<Body>(reading: block)
+        } catch {
+            throw .malformed(error)
+        }
+    }
+
+    private mutating func transfer(_ block: [UInt8], _ entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
+        let order = try order(block, at: entry.at).body
+        guard order.hold == nil, let debit = order.debit else { throw .notThisKind }
+        return pay(debit, from: order.debtorLine, order.amount.units, to: order.creditorLine, entry)
+    }
+
+    private mutating func pay(
+        _ debit: UInt64, from debtor: LineID, _ credit: UInt64, to creditor: LineID, _ entry: BookEntry
+    ) -> [LineID: Int128] {
+        let changes = [debtor: -Int128(debit), creditor: Int128(credit)].filter { $0.key.did == did }
+        payments[entry.number] = changes
+        return changes
+    }
+
+    private mutating func carryOut(
+        _ order: OfficerOrder, _ approvals: [[UInt8]], _ entry: BookEntry
+    ) throws(BookRefusal) -> [LineID: Int128] {
+        var approvers: Set<DID> = []
+        for block in approvals.prefix(OfficerOrder.approvalsMax) {
+            guard let approval = try? SignedObject<Approval>(reading: block), approval.body.orderCID == order.cid,
+                entry.at <= approval.body.validUntil
+            else { continue }
+            approvers.insert(approval.did)
+        }
+        // About its own line an officer has no say.
+        let officers = charter.officers.count { approvers.contains($0) && $0 != order.subject }
+        guard order.issuerDID == charter.issuerDID, order.charterCID == charterCID, order.isPossible else {
+            throw .otherBook
+        }
+        guard officers >= charter.approvals else { throw .notApproved(given: UInt64(officers)) }
+        guard order.number > lastOrder else { throw .bookedBefore }
+        if let owner = order.countersigner, !approvers.contains(owner) { throw .notCountersigned }
+        lastOrder = order.number
+        let changes: [LineID: Int128] =
+            switch order.action {
+            case .reverse(let entry, _): (payments.removeValue(forKey: entry) ?? [:]).mapValues { -$0 }
+            case .writeOff(let line, let amount, _), .deposit(let line, let amount, _): [line: Int128(amount.units)]
+            case .withdraw(let line, let amount, _): [line: -Int128(amount.units)]
+            case .limit, .freeze, .rate, .auditor: [:]
+            }
+        return changes.filter { $0.key.did == did }
+    }
+
+    // MARK: Holds
+
+    private mutating func grant(_ block: [UInt8], _ entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
+        let order = try order(block, at: entry.at)
+        guard let hold = Hold(order.body, id: order.bodyCID, entry: entry.number, at: entry.at) else {
+            throw .notThisKind
+        }
+        holds[hold.id] = hold
+        guard hold.debtorLine.did == did else { return [:] }
+        let isFree = usage.day(of: hold.debtorLine, at: entry.at).holds < charter.holdsFreePerDay
+        usage.ordered(hold.debtorLine, isHold: true, at: entry.at)
+        if isFree || !hold.isOfOriginator { return [:] }
+        let fee = charter.holdFee.units
+        guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
+        return [hold.debtorLine: -Int128(fee)]
+    }
+
+    private mutating func changeHold(_ entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
+        guard let hold = hold(of: entry.event) else { throw .unknownHold }
+        guard hold.isLive else { throw .holdEnded }
+        switch entry.event {
+        case .holdSettled(_, let settlement, let receipt, let assignment):
+            let due = try hold.settled(settlement, receipt, assignment, .arrived)
+            return end(hold, .settled(due), entry, loserIsDebtor: hold.isDisputed ? true : nil)
+        case .holdReleased(_, let block):
+            let release: SignedObject<HoldRelease> = try Self.read(block)
+            guard release.did == hold.terms.executorDID else { throw .wrongSigner }
+            guard release.body.holdCID == hold.id else { throw .notOfThisHold }
+            return end(hold, .released, entry, loserIsDebtor: hold.isDisputed ? false : nil)
+        case .holdExpired:
+            guard hold.state == .open else { throw .notNow }
+            guard hold.terms.claimBy < entry.at else { throw .notYet }
+            return end(hold, .expired, entry)
+        case .claimLodged(_, let block, let lodging):
+            let claim: SignedObject<HoldClaim> = try Self.read(block)
+            guard hold.state == .open else { throw .notNow }
+            guard lodging != nil || entry.at <= hold.terms.claimBy else { throw .late }
+            let due = try hold.due(claim, under: charter, .arrived)
+            holds[hold.id]?.state = .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: entry.at))
+        case .claimDisputed(_, let block, _):
+            let dispute: SignedObject<HoldDispute> = try Self.read(block)
+            guard case .claimed(let claim) = hold.state else { throw .notNow }
+            guard hold.mayDispute(dispute.did) else { throw .wrongSigner }
+            guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
+            holds[hold.id]?.state = .disputed(claim, dispute: dispute.bodyCID)
+        case .claimDecided(_, let block, _):
+            let decision: SignedObject<HoldDecision> = try Self.read(block)
+            guard case .disputed(let claim, _) = hold.state else { throw .notNow }
+            let payable = try hold.decided(decision, of: claim)
+            let end = Hold.End.decided(payable, decision: decision.bodyCID)
+            return self.end(hold, end, entry, loserIsDebtor: payable == claim.due)
+        case .claimPaid:
+            guard let claim = hold.claim, let date = hold.dueAt else { throw .notNow }
+            guard date < entry.at else { throw .notYet }
+            return end(hold, .claimPaid(claim.due), entry, loserIsDebtor: hold.isDisputed ? true : nil)
+        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: throw .unknownHold
+        }
+        return [:]
+    }
+
+    /// Ends a hold: what it pays, and the budget that whoever lost a dispute pays to its issuer.
+    private mutating func end(
+        _ hold: Hold, _ end: Hold.End, _ entry: BookEntry, loserIsDebtor: Bool? = nil
+    ) -> [LineID: Int128] {
+        holds[hold.id]?.state = .ended(end, entry: entry.number)
+        var changes: [LineID: Int128] = [:]
+        if end.paid > 0 {
+            changes = pay(hold.debit(for: end.paid), from: hold.debtorLine, end.paid, to: hold.creditorLine, entry)
+        }
+        if loserIsDebtor == true, hold.debtorLine.did == did {
+            changes[hold.debtorLine, default: 0] -= Int128(hold.budget)
+        }
+        if loserIsDebtor == false, hold.creditorLine.did == did, hold.isForExecutor { isUncertain = true }
+        return changes
+    }
+}

@@ -1,0 +1,147 @@
+import Credit
+import Economics
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// A half of the market that gives jobs to executors: at once where they cost tokens, and where they are paid by credit
+/// once an issuer holds the price.
+///
+/// What the issuer is asked for is in the journal before it is asked, so a restart asks for the same. A hold that comes
+/// too late is no harm to anybody: it ends by itself.
+protocol AssigningHalf: FundingHalf {
+    /// Opens the job for bids.
+    mutating func beginBidding(_ id: JobID, _ context: inout MarketContext)
+}
+
+extension AssigningHalf {
+    /// What can be held for a job; an issuer says by itself what it can hold.
+    func available(for job: OriginatedJob, _ context: MarketContext) -> TokenAmount {
+        job.manifest.policy.payBy == nil ? FundsQueue.available(for: job.id, context.ledger) : .max
+    }
+
+    /// Opens a job for bids again, unless an issuer refused to pay those that were made: for good where it is about
+    /// this node's own line, and else for as long as bids are waited for, as anybody could make bids that none pays.
+    mutating func bidAgain(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.assignments.isEmpty, let refusal = job.holds.lastRefusal,
+            refusal.isOwn || context.wallClock >= job.manifest.biddingDeadline
+        else { return beginBidding(id, &context) }
+        fail(id, .holdRefused(reason: refusal.reason), &context)
+    }
+
+    /// Takes up a bid: assigns the job, or has the price held first.
+    mutating func takeUp(_ bid: ReceivedBid, of job: OriginatedJob, _ context: inout MarketContext) {
+        let attempt = job.assignments.count + job.holds.failedCount + 1
+        guard let payment = bid.bid.terms.payment else {
+            return assign(bid, attempt: attempt, hold: nil, &context)
+        }
+        let times = context.configuration.originator
+        let promised = context.wallClock.advanced(
+            milliseconds: bid.bid.terms.deadline.milliseconds(since: bid.bid.issuedAt))
+        // By the executor's clock, and by this one.
+        let deliverBy = max(bid.bid.terms.deadline, promised).advanced(
+            milliseconds: times.holdSlackMilliseconds
+                + times.holdCheckTimesMax * 1_000
+                * min(
+                    job.manifest.params.timeoutSeconds, context.configuration.rules.timeoutSecondsMax))
+        let until = min(bid.takeUpUntil, job.endsAt, context.date(inMilliseconds: times.holdWaitMilliseconds))
+        let wish = HoldWish(
+            issuerDID: payment.issuerDID, unit: payment.unit, jobID: job.id, attempt: attempt, bidCID: bid.cid,
+            executorDID: bid.bid.bidderDID, amount: bid.bid.terms.price,
+            useBy: context.calendarDate(of: until), deliverBy: deliverBy,
+            claimBy: deliverBy.advanced(milliseconds: times.holdGraceMilliseconds),
+            windowMilliseconds: times.holdWindowMilliseconds, extensionMilliseconds: times.holdExtensionMilliseconds)
+        record(.holdAwaited(wish: wish, until: until), of: job.id, &context)
+    }
+
+    mutating func assign(
+        _ bid: ReceivedBid, attempt: UInt64, hold: SignedObject<HoldCertificate>?, _ context: inout MarketContext
+    ) {
+        let id = bid.bid.jobID
+        guard let manifest = jobs.read(id, \.manifest) else { return }
+        let patience = Patience(with: bid.bid.bidderDID, of: manifest, context)
+        var body = Assignment(
+            jobID: id, originatorDID: context.did, bidCID: bid.cid, executorDID: bid.bid.bidderDID, attempt: attempt,
+            leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms, assignedAt: context.wallClock,
+            acceptBy: bid.bid.expiresAt)
+        body.holdCID = hold?.cid
+        guard let signed = context.sign(body) else {
+            let reason = "the assignment could not be signed"
+            return finish(id, .failed(.originatorFailed(reason: reason)), &context)
+        }
+        context.keep(bid.signed, of: id)
+        context.keep(signed, of: id)
+        let price = hold == nil ? bid.bid.terms.price : .zero
+        let missing = price.subtractingSaturated(context.ledger.escrow(of: id))
+        let entry = LedgerEntry.hold(missing, job: id, assignment: signed.cid, at: context.wallClock)
+        let confirm = context.date(inMilliseconds: patience.confirmationMilliseconds)
+        record(
+            .assignmentMade(assignment: signed, confirmUntil: confirm), of: id,
+            ledger: missing == .zero ? [] : [entry], &context)
+    }
+
+    // MARK: Holds
+
+    /// Takes what came of the wish for a hold that a job waits for; an answer to an earlier one changes nothing.
+    mutating func holdAnswered(
+        _ id: JobID, attempt: UInt64, _ answer: HoldAnswer, _ context: inout MarketContext
+    ) {
+        guard let job = jobs[id], job.isOpen, let awaited = job.holds.awaited, awaited.wish.attempt == attempt else {
+            return
+        }
+        switch answer {
+        case .given(let block): holdGiven(block, for: job, awaited.wish, &context)
+        case .refused(let reason, let isOwn):
+            holdFailed(awaited.wish, reason, isOwn ? .originatorRefused : .executorRefused, &context)
+        case .delayed(let reason):
+            guard awaited.delay == nil else { return }
+            record(.holdDelayed(reason: PlainText.sanitized(reason, bytesMax: 512)), of: id, &context)
+        }
+    }
+
+    private mutating func holdGiven(
+        _ block: [UInt8], for job: OriginatedJob, _ wish: HoldWish, _ context: inout MarketContext
+    ) {
+        guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
+            wish.isMet(by: certificate.body, for: context.did)
+        else { return holdFailed(wish, "its certificate is for something else", .executorRefused, &context) }
+        let bids = job.candidates(context)
+        guard let bid = bids.first(where: { $0.cid == wish.bidCID }) else {
+            return holdFailed(wish, "the bid cannot be taken up any more", .unanswered, &context)
+        }
+        context.keep(certificate, of: job.id)
+        record(.holdGiven(certificate: certificate), of: job.id, &context)
+        assign(bid, attempt: wish.attempt, hold: certificate, &context)
+    }
+
+    private mutating func holdFailed(
+        _ wish: HoldWish, _ reason: String, _ end: HoldEnd, _ context: inout MarketContext
+    ) {
+        let words = PlainText.sanitized(reason, bytesMax: 512)
+        record(.holdFailed(executor: wish.executorDID, reason: words, end: end), of: wish.jobID, &context)
+        assignNext(wish.jobID, &context)
+    }
+
+    /// The bid cannot be taken up any more: another is asked for.
+    mutating func holdElapsed(_ id: JobID, _ context: inout MarketContext) {
+        guard let awaited = jobs.read(id, \.holds.awaited) ?? nil else { return assignNext(id, &context) }
+        holdFailed(awaited.wish, awaited.delay ?? "its issuer did not answer", .unanswered, &context)
+    }
+
+    // MARK: Payment
+
+    /// Has a settlement booked at the issuer that holds the price, and tells the executor that its receipt was
+    /// delivered. Less than is due is for a dispute, so the book takes no such settlement.
+    func payByCredit(_ settlement: SignedObject<Settlement>, of id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], let (accepted, attempt, hold) = job.credited(settlement.body) else { return }
+        context.book(
+            HoldBooking(
+                .holdSettled(
+                    hold: hold.holdCID, settlement: settlement.bytes, receipt: accepted.signed.bytes,
+                    assignment: attempt.signed.bytes),
+                of: hold, paying: settlement.body.amountPaid, notBefore: context.wallClock))
+        let milliseconds = context.configuration.originator.settlementDeliveryMilliseconds
+        job.oweDelivery(
+            SettlementNotice(signed: settlement, until: context.date(inMilliseconds: milliseconds)), &context)
+    }
+}

@@ -1,0 +1,86 @@
+package import Credit
+import MeshTypes
+import Multiformats
+import SignedObjects
+
+/// What an issuer holds, or is asked to hold, for the attempts of a job that is paid by credit: one hold an attempt.
+package struct JobHolds: Hashable, Sendable {
+    /// What the job waits for, and why it still does, once that is known.
+    package struct Awaited: Hashable, Sendable {
+        /// What the issuer is asked for.
+        package let wish: HoldWish
+        /// Why there is no answer yet.
+        package fileprivate(set) var delay: String?
+    }
+
+    /// Why an issuer refused.
+    struct Refusal: Hashable, Sendable {
+        /// A clause.
+        let reason: String
+        /// Whether it is about the line of the originator itself, so that waiting helps nobody.
+        let isOwn: Bool
+    }
+
+    /// The hold that the job waits for.
+    package private(set) var awaited: Awaited?
+    /// Holds that came to nothing; each had the number of an attempt.
+    private(set) var failedCount: UInt64 = 0
+    /// Executors for which an issuer refused to hold.
+    private var refused: Set<DID> = []
+    /// Executors of this round of bids whose holds were waited for in vain.
+    private var skipped: Set<DID> = []
+    /// What the issuer said when it refused last; nil if it granted a hold since.
+    private(set) var lastRefusal: Refusal?
+    /// The certificates by the bids whose attempts they pay.
+    // BOUNDED: by the attempts of a job.
+    private var certificates: [CID: SignedObject<HoldCertificate>] = [:]
+
+    /// The certificate that pays for an attempt; `nil` where that costs tokens.
+    func certificate(of assignment: Assignment) -> SignedObject<HoldCertificate>? {
+        assignment.holdCID == nil ? nil : certificates[assignment.bidCID]
+    }
+
+    /// Whether no hold is wanted for an executor: not any more, or not in this round.
+    func isExcluded(_ executor: DID) -> Bool { refused.contains(executor) || skipped.contains(executor) }
+
+    mutating func fold(_ kind: JobEventKind) {
+        switch kind {
+        case .announced: skipped = []
+        case .holdAwaited(let wish, _): awaited = Awaited(wish: wish)
+        case .holdDelayed(let reason): awaited?.delay = reason
+        case .holdFailed(let executor, let reason, let end):
+            awaited = nil
+            failedCount += 1
+            switch end {
+            case .unanswered: skipped.insert(executor)
+            case .executorRefused, .originatorRefused:
+                refused.insert(executor)
+                lastRefusal = Refusal(reason: reason, isOwn: end == .originatorRefused)
+            }
+        case .holdGiven(let certificate):
+            (awaited, lastRefusal) = (nil, nil)
+            certificates[certificate.body.terms.bidCID] = certificate
+        default: break
+        }
+    }
+}
+
+/// Why there is no hold for a bid.
+package enum HoldEnd: String, Hashable, Sendable, Codable {
+    /// Nobody knew in time.
+    case unanswered
+    /// The issuer does not hold anything for this executor.
+    case executorRefused = "executor_refused"
+    /// The issuer does not hold so much for this originator.
+    case originatorRefused = "originator_refused"
+}
+
+/// What came of a wish for a hold.
+package enum HoldAnswer: Sendable {
+    /// The issuer holds it: the block of its `HoldCertificate`, which the log of the issuer has.
+    case given([UInt8])
+    /// The issuer does not, and says why; whether it is about the originator's own line.
+    case refused(String, isOwn: Bool)
+    /// Nobody knows yet, and why; it goes on being asked.
+    case delayed(String)
+}

@@ -1,0 +1,66 @@
+package import SignedObjects
+
+/// Jobs that are paid by the credit of an issuer instead of tokens (PROTOCOL.md, "Jobs by credit").
+package enum CreditJob {
+    /// What an executor that takes them has among its features; every job that names issuers requires it.
+    package static let feature = "credit-jobs-v1"
+
+    /// The bounds of such jobs.
+    package enum Limits {
+        /// Issuers that a job names.
+        package static let issuersMax = 4
+        /// Issuers that an executor trusts.
+        package static let trustedMax = 16
+    }
+}
+
+/// By which issuers an originator pays, and the one unit of all amounts of the job: its budget and its bids.
+package struct PayBy: Hashable, Sendable, Codable {
+    /// The issuers, each once.
+    package var issuers: [DID]
+    /// What amounts are counted in.
+    package var unit: CreditUnit
+
+    package init(issuers: [DID], unit: CreditUnit) {
+        (self.issuers, self.unit) = (issuers, unit)
+    }
+
+    /// Whether a bid can be paid so.
+    package func admits(_ payment: BidPayment) -> Bool {
+        issuers.contains(payment.issuerDID) && payment.unit == unit
+    }
+}
+
+/// By which issuer a bid wants to be paid, and what its amounts are counted in.
+package struct BidPayment: Hashable, Sendable, Codable {
+    /// The issuer, where bidder and originator have lines.
+    package var issuerDID: DID
+    /// What amounts are counted in.
+    package var unit: CreditUnit
+
+    package init(issuerDID: DID, unit: CreditUnit) {
+        (self.issuerDID, self.unit) = (issuerDID, unit)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case issuerDID = "issuer_did"
+        case unit
+    }
+}
+
+/// Direct, originator to executor: a receipt and all that it names is here.
+package struct JobDeliveredV1: Hashable, Sendable, Codable {
+    /// The job.
+    package var jobID: JobID
+    /// The signed `DeliveryStatement`.
+    package var statement: [UInt8]
+
+    package init(jobID: JobID, statement: [UInt8]) {
+        (self.jobID, self.statement) = (jobID, statement)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case jobID = "job_id"
+        case statement
+    }
+}

@@ -1,0 +1,202 @@
+import Credit
+import JobMarket
+import Logging
+import MeshStore
+import MeshTypes
+import NodeAPI
+import SignedObjects
+
+/// What the market of this node wants of issuers: holds for its jobs, bookings about holds, and whether it has a line.
+///
+/// Bookings are on the disk, one a hold, in the transaction of the event from which they follow. So whatever was not
+/// answered before a crash is asked again after it, and a book takes each once.
+actor HoldDesk {
+    /// Every bound of it.
+    struct Limits: Sendable {
+        /// How often it looks for what is due, in milliseconds.
+        var lookMilliseconds: Int64 = 500
+        /// Bookings that are asked for in one look.
+        var bookingsPerLookMax = 64
+        /// Issuers that are asked at the same time.
+        var issuersAtOnceMax = 16
+        /// How long one is asked in a row before others have their turn, in milliseconds.
+        var turnMilliseconds: Int64 = 30_000
+        /// How long before an issuer that did not answer is asked again for a hold, in milliseconds.
+        var holdPauseMilliseconds: Int64 = 2_000
+        /// How long before an issuer that did not answer is asked again for bookings: at first, and at the most, in
+        /// milliseconds.
+        var pauseMilliseconds: ClosedRange<Int64> = 2_000...300_000
+        /// How long before a book that did not take a booking is asked again, in milliseconds.
+        var refusedMilliseconds: UInt64 = 30_000
+        /// How often a trusted issuer is asked whether this node has a line, in milliseconds.
+        var standingMilliseconds: Int64 = 60_000
+        /// The same while it has said nothing, in milliseconds.
+        var unknownMilliseconds: Int64 = 2_000
+        /// For how long what an issuer said of this node's line is believed, in milliseconds.
+        var believedMilliseconds: Int64 = 300_000
+
+        /// The defaults.
+        init() {}
+    }
+
+    private struct Pause {
+        var until: ContinuousClock.Instant
+        var milliseconds: Int64
+    }
+
+    private let member: MemberDesk
+    private let logger: Logger
+    private let limits: Limits
+    private nonisolated var questions: HoldQuestions { HoldQuestions(member: member) }
+    private var store: MeshStore { member.store }
+    /// Issuers that did not answer.
+    // BOUNDED: by the issuers of the bookings, which are trusted or were named by the owner's jobs.
+    private var pauses: [DID: Pause] = [:]
+    /// Issuers that are asked at the moment.
+    // BOUNDED: by `Limits.issuersAtOnceMax`.
+    private var asked: Set<DID> = []
+
+    init(member: MemberDesk, logger: Logger, limits: Limits = Limits()) {
+        (self.member, self.logger, self.limits) = (member, logger, limits)
+    }
+
+    // MARK: Holds
+
+    /// Has the price of a bid held, and tells what came of it. While the issuer does not answer, or cannot hold it now,
+    /// it is asked again, as long as the bid is waited for.
+    nonisolated func order(_ wish: HoldWish, _ tell: @Sendable (HoldAnswer) async -> Void) async {
+        while NodeClock.wallClock < wish.useBy {
+            do throws(NodeServiceError) {
+                return await tell(try await questions.hold(wish))
+            } catch {
+                if error.code == .issuerFaulty { return await tell(.refused(error.message, isOwn: false)) }
+                await tell(.delayed(error.message))
+            }
+            guard (try? await Task.sleep(for: .milliseconds(limits.holdPauseMilliseconds))) != nil else { return }
+        }
+    }
+
+    // MARK: Bookings
+
+    /// Asks for bookings as they fall due, each issuer by itself, until the task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            repeat {
+                for (issuer, rows) in await due() {
+                    asked.insert(issuer)
+                    group.addTask { await self.ask(issuer, rows) }
+                }
+            } while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil
+        }
+    }
+
+    /// What is to be asked of issuers that are not asked already.
+    private func due() async -> [(issuer: DID, rows: [HoldBookingRow])] {
+        let silent = pauses.filter { ContinuousClock.now < $0.value.until }.keys
+        let others = Set(silent).union(asked).sorted().map(\.text)
+        let rows = try? await HoldBookingRow.due(
+            by: NodeClock.wallClock.value, besides: others, limit: limits.bookingsPerLookMax, in: store)
+        var found: [DID: [HoldBookingRow]] = [:]
+        for row in rows ?? [] {
+            guard let booking = row.booking else {
+                logger.error("What an issuer has to book is damaged.", metadata: ["hold": "\(row.hold)"])
+                var over = row
+                over.dueAt = nil
+                try? await store.commit([.issuer(.booked(over, was: row.bytes))])
+                continue
+            }
+            found[booking.issuerDID, default: []].append(row)
+        }
+        let free = max(0, limits.issuersAtOnceMax - asked.count)
+        return found.sorted { $0.key < $1.key }.prefix(free).map { ($0.key, $0.value) }
+    }
+
+    private func ask(_ issuer: DID, _ rows: [HoldBookingRow]) async {
+        defer { asked.remove(issuer) }
+        let end = ContinuousClock.now + .milliseconds(limits.turnMilliseconds)
+        for row in rows {
+            let now = NodeClock.wallClock
+            guard ContinuousClock.now < end, !Task.isCancelled else { return }
+            guard var booking = row.booking, let event = booking.next(now: now) else { continue }
+            do throws(NodeServiceError) {
+                switch try await questions.book(event, of: booking) {
+                case .proved(let entry): booking.proved(entry)
+                case .refused(let reason): booking.refused(reason, now: now)
+                }
+                pauses[issuer] = nil
+                await keep(booking, instead: row)
+            } catch {
+                booking.refused(error.message, now: now)
+                if booking.dueAt == nil { await keep(booking, instead: row) }
+                return wait(for: issuer, error)
+            }
+        }
+    }
+
+    private func keep(_ booking: HoldBooking, instead row: HoldBookingRow) async {
+        let again = booking.state == row.booking?.state
+        let date = NodeClock.wallClock.advanced(milliseconds: again ? limits.refusedMilliseconds : 0)
+        guard let next = try? HoldBookingRow(booking, askedAgainAt: date) else { return }
+        // What fails here is asked for again, and is the same.
+        try? await store.commit([.issuer(.booked(next, was: row.bytes))])
+        var metadata: Logger.Metadata = ["job": "\(booking.jobID)"]
+        switch booking.state {
+        case .ended(let entry, let paid):
+            metadata["entry"] = "\(entry)"
+            metadata["paid"] = "\(paid.counted(in: booking.unit))"
+            logger.info("A hold is over.", metadata: metadata)
+        case .lost(let reason):
+            metadata["reason"] = "\(reason)"
+            logger.warning("What a hold should pay was not booked.", metadata: metadata)
+        case .due, .claimed: break
+        }
+    }
+
+    private func wait(for issuer: DID, _ error: NodeServiceError) {
+        let least = limits.pauseMilliseconds.lowerBound
+        let milliseconds = pauses[issuer].map { min($0.milliseconds * 2, limits.pauseMilliseconds.upperBound) } ?? least
+        pauses[issuer] = Pause(until: .now + .milliseconds(milliseconds), milliseconds: milliseconds)
+        logger.notice(
+            "An issuer does not book what it has to.", metadata: ["issuer": "\(issuer)", "reason": "\(error.message)"])
+    }
+
+    // MARK: Membership
+
+    /// What trusted issuers said of this node before it stopped.
+    nonisolated func remembered(_ issuers: [TrustedIssuer]) async -> [IssuerStanding] {
+        (try? await questions.rememberedStandings(at: issuers)) ?? []
+    }
+
+    /// Asks trusted issuers again and again what this node has there, until the task is cancelled.
+    nonisolated func follow(
+        _ issuers: [TrustedIssuer], _ tell: @escaping @Sendable (IssuerStanding) async -> Void
+    ) async {
+        await withDiscardingTaskGroup { group in
+            for issuer in issuers { group.addTask { await self.follow(issuer, tell) } }
+        }
+    }
+
+    /// What one said is believed for a while; one that broke its word has no member here.
+    private nonisolated func follow(
+        _ issuer: TrustedIssuer, _ tell: @Sendable (IssuerStanding) async -> Void
+    ) async {
+        var (told, heardAt) = (IssuerStanding?.none, ContinuousClock.now)
+        var pause: Int64
+        repeat {
+            do throws(NodeServiceError) {
+                let standing = try await questions.standing(at: issuer.issuerDID, in: issuer.unit)
+                (told, heardAt) = (standing, .now)
+                await tell(standing)
+            } catch {
+                let isBelieved = ContinuousClock.now < heardAt + .milliseconds(limits.believedMilliseconds)
+                if error.code == .issuerFaulty || !isBelieved {
+                    told = IssuerStanding(
+                        issuerDID: issuer.issuerDID, unit: issuer.unit, isMember: false,
+                        arbiters: told?.arbiters ?? issuer.arbiters)
+                    if let told { await tell(told) }
+                }
+            }
+            pause = told?.isMember == true ? limits.standingMilliseconds : limits.unknownMilliseconds
+        } while (try? await Task.sleep(for: .milliseconds(pause))) != nil
+    }
+}

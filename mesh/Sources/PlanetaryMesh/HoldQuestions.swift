@@ -1,0 +1,202 @@
+import Credit
+import JobMarket
+import MerkleLog
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import PeerIdentity
+import SignedObjects
+
+/// What a node asks issuers about holds, each in a few questions: to hold for its jobs, and to book what became of it.
+struct HoldQuestions: Sendable {
+    /// Who asks.
+    let member: MemberDesk
+
+    private var identity: Identity { member.identity }
+    private var store: MeshStore { member.store }
+
+    /// What came of a booking that an issuer was asked for.
+    enum Asked: Sendable {
+        /// It proved this entry about the hold.
+        case proved(BookEntry)
+        /// It does not take it, and says why.
+        case refused(String)
+    }
+
+    // MARK: Membership
+
+    /// What this node has at an issuer: whether it has a line in a unit there, and who decides disputes.
+    func standing(at did: DID, in unit: CreditUnit) async throws(NodeServiceError) -> IssuerStanding {
+        let issuer = try await member.meet(did)
+        return Self.standing(at: issuer, try await member.lines(at: did).lines, in: unit)
+    }
+
+    /// The same by what issuers told before; none of those that it never met.
+    func rememberedStandings(at trusted: [TrustedIssuer]) async throws(NodeServiceError) -> [IssuerStanding] {
+        let known = try await member.all()
+        return trusted.compactMap { issuer in
+            known.first { $0.charter.did == issuer.issuerDID }.map { Self.standing(at: $0, $0.lines, in: issuer.unit) }
+        }
+    }
+
+    private static func standing(at issuer: KnownIssuer, _ lines: [LineState], in unit: CreditUnit) -> IssuerStanding {
+        let charter = issuer.charter.body
+        return IssuerStanding(
+            issuerDID: charter.issuerDID, unit: unit,
+            isMember: issuer.fault.isEmpty && charter.unit == unit
+                && lines.contains { $0.line.unit == unit && !$0.isFrozen },
+            arbiters: Set(charter.arbiters))
+    }
+
+    /// The unit of an issuer, by its charter, for which it is asked if this node does not know it.
+    func unit(of did: DID) async throws(NodeServiceError) -> CreditUnit {
+        if let known = try await member.all().first(where: { $0.charter.did == did }) { return known.charter.body.unit }
+        return try await member.meet(did).charter.body.unit
+    }
+
+    // MARK: Holds
+
+    /// An issuer that keeps its word as far as is known, for which it is asked if this node never met it.
+    private func acquainted(_ did: DID) async throws(NodeServiceError) -> KnownIssuer {
+        let known = try await member.all().first { $0.charter.did == did && $0.fault.isEmpty }
+        if let known { return known }
+        return try await member.meet(did)
+    }
+
+    /// Has an issuer hold what is wished for: its certificate, whose entry its log has, or its refusal. The same wish
+    /// is the same order, whenever it is made again.
+    ///
+    /// - Throws: `issuerFaulty` if what the issuer says does not hold; others where it may be asked again.
+    func hold(_ wish: HoldWish) async throws(NodeServiceError) -> HoldAnswer {
+        let did = wish.issuerDID
+        let issuer = try await acquainted(did)
+        guard let order = try await order(for: wish, at: issuer) else {
+            let rules = issuer.charter.body
+            return .refused(
+                "its charter names no arbiter for the two, or has another unit than \(wish.unit)",
+                isOwn: rules.unit != wish.unit || rules.arbiters.allSatisfy { $0 == identity.did })
+        }
+        switch try await member.answer(of: did, to: .submit(event: .holdGranted(order: order.bytes))) {
+        case .taken(_, nil): return .refused("the hold is over", isOwn: false)
+        case .taken(let number, let block?):
+            guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
+                wish.isMet(by: certificate.body, for: identity.did), certificate.body.entry == number,
+                certificate.body.charterCID == issuer.charter.bodyCID, certificate.body.holdCID == order.bodyCID
+            else { throw MemberDesk.faulty("its certificate is not for the order") }
+            let entry = try await proved(number, at: did, committedTo: certificate.body.commitment)
+            guard case .holdGranted(let granted) = entry.event,
+                (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
+            else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
+            return .given(block)
+        case .refused(.book, let text): return try await refused(wish, text, isPassing: false)
+        case .refused(.later, let text): return try await refused(wish, text, isPassing: true)
+        case .refused(_, let text): throw member.busy(text)
+        default: throw MemberDesk.faulty("its answer is another one")
+        }
+    }
+
+    /// What a refusal means: it is for good where this node's line could not give so much if nothing else were held,
+    /// and else for the executor, unless it passes.
+    private func refused(
+        _ wish: HoldWish, _ text: String, isPassing: Bool
+    ) async throws(NodeServiceError) -> HoldAnswer {
+        let words = text.cut(bytesMax: member.limits.textBytesMax)
+        let own = try await member.lines(at: wish.issuerDID).lines.first { $0.line.unit == wish.unit }
+        let most = own.map { $0.isFrozen ? 0 : Int128($0.owedMax.units) + Int128($0.owed) - Int128($0.owing) } ?? 0
+        if most < Int128(wish.amount.units) { return .refused(words, isOwn: true) }
+        if isPassing { throw member.busy(text) }
+        return .refused(words, isOwn: false)
+    }
+
+    /// The order for a wish, which is on the disk before it is given away; nil if the issuer has no rules for it.
+    private func order(
+        for wish: HoldWish, at issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
+        let (job, attempt) = (wish.jobID.cid, wish.attempt)
+        func kept() async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
+            let row = try await stored { () throws(MeshStoreError) in
+                try await HoldOrderRow.of(job, attempt: attempt, in: store)
+            }
+            guard let row else { return nil }
+            guard let order = try? SignedObject<PaymentOrder>(reading: row.bytes, .stored) else {
+                throw NodeServiceError(.storageFailed, "What is kept of the order of a hold is damaged.")
+            }
+            return order
+        }
+        if let order = try await kept() { return order }
+        guard let body = wish.order(of: identity.did, under: issuer.charter, nonce: MemberDesk.random(16)),
+            body.fieldOutOfBounds == nil
+        else { return nil }
+        guard let order = try? SignedObject.sign(body, with: identity) else {
+            throw NodeServiceError(.internalError, "The order could not be signed.")
+        }
+        let made = HoldOrderRow(jobID: job, attempt: attempt, bytes: order.bytes)
+        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.holdOrder(made))]) }
+        return try await kept() ?? order
+    }
+
+    /// An entry of this node that an issuer says it made, once the log has it.
+    private func proved(
+        _ number: UInt64, at did: DID, committedTo commitment: [UInt8]? = nil
+    ) async throws(NodeServiceError) -> BookEntry {
+        let now = try await member.meet(did)
+        guard number < now.head.size,
+            case .entries(let page, _) = try await member.ask(did, .statement(from: number, size: now.head.size)),
+            let opened = page.first, opened.number == number, let entry = MemberDesk.entry(opened, under: now.head),
+            commitment == nil || commitment == opened.opening.commitment
+        else { throw MemberDesk.faulty("it says that it made entry \(number), and does not show that entry") }
+        return entry
+    }
+
+    // MARK: Bookings
+
+    /// Asks an issuer to book something about a hold.
+    ///
+    /// What it shows counts if it is what was asked for, or if the entries of the hold justify it.
+    func book(_ event: BookEvent, of booking: HoldBooking) async throws(NodeServiceError) -> Asked {
+        let did = booking.issuerDID
+        switch try await member.answer(of: did, to: .submit(event: event)) {
+        case .taken(let number, _):
+            let entry = try await proved(number, at: did)
+            if entry.event == event, event != .claimPaid(hold: booking.hold) { return .proved(entry) }
+            guard try await story(of: booking).contains(entry) else {
+                throw MemberDesk.faulty("entry \(number) is not what it was asked to book")
+            }
+            return .proved(entry)
+        case .refused(.book, let text), .refused(.later, let text):
+            // The other side may have ended it.
+            let ending = try await story(of: booking).last { $0.event.endsHold }
+            return ending.map { .proved($0) } ?? .refused(text.cut(bytesMax: member.limits.textBytesMax))
+        case .refused(_, let text): throw member.busy(text)
+        default: throw MemberDesk.faulty("its answer is another one")
+        }
+    }
+
+    /// The entries about a hold since it was granted, each with what justifies it.
+    private func story(of booking: HoldBooking) async throws(NodeServiceError) -> [BookEntry] {
+        let issuer = try await member.meet(booking.issuerDID)
+        var book = MemberBook(of: identity.did, at: issuer.charter)
+        var story: [BookEntry] = []
+        for entry in try await member.entries(at: issuer, from: booking.heldBy)
+        where entry.number == booking.heldBy || entry.event.hold == booking.hold {
+            do throws(MemberBook.Unjustified) {
+                _ = try book.take(entry)
+            } catch {
+                throw MemberDesk.faulty("\(error)")
+            }
+            story.append(entry)
+        }
+        return story
+    }
+}
+
+extension BookEvent {
+    /// Whether a hold is over by it.
+    fileprivate var endsHold: Bool {
+        switch self {
+        case .holdSettled, .holdReleased, .holdExpired, .claimDecided, .claimPaid: true
+        default: false
+        }
+    }
+}

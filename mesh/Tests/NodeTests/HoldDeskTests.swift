@@ -1,0 +1,250 @@
+import Credit
+import IPLD
+import JobMarket
+import LibP2P
+import Logging
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import P2PTesting
+import PeerIdentity
+import SignedObjects
+import Synchronization
+import Testing
+
+@testable import PlanetaryMesh
+
+/// What a node asks issuers for its jobs, of issuers that are slow, busy, silent, or lie.
+@Suite("Holds and bookings at issuers", .serialized) struct HoldDeskTests {
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private func desk(_ member: MemberDesk) -> HoldDesk {
+        var limits = HoldDesk.Limits()
+        (limits.lookMilliseconds, limits.holdPauseMilliseconds) = (20, 20)
+        limits.pauseMilliseconds = 20...20
+        return HoldDesk(member: member, logger: Self.logger, limits: limits)
+    }
+
+    private func wish(
+        _ stand: CreditStand, for executor: DID, amount: UInt64 = 100, attempt: UInt64 = 1,
+        milliseconds: UInt64 = 60_000
+    ) -> HoldWish {
+        let now = NodeClock.wallClock
+        return HoldWish(
+            issuerDID: stand.issuer.did, unit: CreditStand.unit, jobID: JobID(CID.hashing([1], codec: .dagCBOR)),
+            attempt: attempt, bidCID: CID.hashing([2], codec: .dagCBOR), executorDID: executor,
+            amount: TokenAmount(amount), useBy: now.advanced(milliseconds: milliseconds),
+            deliverBy: now.advanced(milliseconds: 600_000), claimBy: now.advanced(milliseconds: 1_200_000),
+            windowMilliseconds: 1_000, extensionMilliseconds: 1_000)
+    }
+
+    /// What a desk tells about a wish, until it tells the end.
+    private func told(_ desk: HoldDesk, _ wish: HoldWish) async -> [HoldAnswer] {
+        let answers = Mutex<[HoldAnswer]>([])
+        await desk.order(wish) { answer in answers.withLock { $0.append(answer) } }
+        return answers.withLock(\.self)
+    }
+
+    /// A member's desk, for which the first member of a stand asks.
+    private func meeting(_ body: (CreditStand, MemberDesk, CreditLiar) async throws -> Void) async throws {
+        let stand = try CreditStand { $0.questionsBurstPerPeerMax = 10_000 }
+        try await stand.found()
+        try await stand.meeting(as: stand.members[0]) { member, liar, _ in try await body(stand, member, liar) }
+    }
+
+    @Test("A busy issuer is asked again, before and after it granted the hold, and holds once")
+    func busy() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            let refusals = Mutex((submits: 3, statements: 2, heads: 2))
+            liar.set { question, answer in
+                let isRefused = refusals.withLock { left in
+                    switch question {
+                    case .submit where left.submits > 0: left.submits -= 1
+                    case .statement where left.statements > 0: left.statements -= 1
+                    case .head where left.heads > 0: left.heads -= 1
+                    default: return false
+                    }
+                    return true
+                }
+                return isRefused ? .refused(reason: .tooMany, text: "as many as it takes") : answer
+            }
+            let answers = await told(desk(member), wish(stand, for: stand.members[1].did))
+            guard case .given(let block) = answers.last else {
+                Issue.record("\(answers)")
+                return
+            }
+            let delays = answers.dropLast().compactMap { if case .delayed(let text) = $0 { text } else { nil } }
+            #expect(delays.count == 7 && delays.allSatisfy { $0.contains("as many as it takes") }, "\(answers)")
+            let certificate = try SignedObject<HoldCertificate>(reading: block).body
+            #expect(certificate.amount.units == 100 && certificate.terms.arbiterDID == stand.arbiter.did)
+            // Every submit but the refused ones reached the book, and it is one order.
+            #expect(await stand.desk.issuer?.book.holds.count == 1)
+        }
+    }
+
+    @Test("Nothing is ordered for a bid that is of no use any more, and a late order is no hold")
+    func late() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, _: CreditLiar) async throws in
+            let executor = stand.members[1].did
+            #expect(await told(desk(member), wish(stand, for: executor, milliseconds: 0)).isEmpty)
+            // An order that arrives as late as no clock can explain is refused by the book.
+            var late = wish(stand, for: executor)
+            late.useBy = UnixMilliseconds(NodeClock.wallClock.value - 300_001)
+            guard case .refused(let reason, let isOwn) = try await HoldQuestions(member: member).hold(late) else {
+                Issue.record("it is held")
+                return
+            }
+            #expect(reason.contains("the order's time is over") && !isOwn)
+            #expect(await stand.desk.issuer?.book.holds.isEmpty == true)
+        }
+    }
+
+    @Test("Whose fault a refusal is: the line of the originator, that of the executor, or what else is held")
+    func refusals() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, _: CreditLiar) async throws in
+            let executor = stand.members[1].did
+            func answer(_ wish: HoldWish) async -> String {
+                do throws(NodeServiceError) {
+                    switch try await HoldQuestions(member: member).hold(wish) {
+                    case .given: return "given"
+                    case .refused(_, let isOwn): return isOwn ? "own" : "executor"
+                    case .delayed: return "delayed"
+                    }
+                } catch {
+                    return "\(error.code)"
+                }
+            }
+            #expect(await answer(wish(stand, for: executor, amount: 10_001)) == "own")
+            #expect(await answer(wish(stand, for: stand.stranger.did, attempt: 2)) == "executor")
+            #expect(await answer(wish(stand, for: executor, amount: 6_000, attempt: 3)) == "given")
+            // It would be enough once the other hold is over.
+            #expect(await answer(wish(stand, for: executor, amount: 6_000, attempt: 4)) == "overloaded")
+            var other = wish(stand, for: executor, attempt: 5)
+            other.unit = CreditUnit(name: "kWh", decimals: 2)
+            #expect(await answer(other) == "own")
+            #expect(await answer(wish(stand, for: stand.arbiter.did, attempt: 6)) == "executor")
+        }
+    }
+
+    // MARK: Bookings
+
+    private func booking(
+        _ number: UInt8, at issuer: DID, claimBy: UnixMilliseconds
+    ) throws -> HoldBooking {
+        let (one, other) = (CID.hashing([number], codec: .dagCBOR), Identity.generate().did)
+        let terms = HoldTerms(
+            jobID: JobID(one), attempt: 1, bidCID: one, originatorDID: other, executorDID: Identity.generate().did,
+            arbiterDID: other, deliverBy: claimBy, claimBy: claimBy, windowMilliseconds: 1_000,
+            extensionMilliseconds: 1_000)
+        let certificate = HoldCertificate(
+            issuerDID: issuer, charterCID: one, holdCID: one, debtorDID: other, creditorDID: other,
+            amount: TokenAmount(5), unit: CreditStand.unit, terms: terms, entry: 1,
+            commitment: [UInt8](repeating: 0, count: 32), loggedBy: claimBy)
+        return HoldBooking(
+            .holdExpired(hold: one), of: certificate, paying: TokenAmount(5), notBefore: UnixMilliseconds(1))
+    }
+
+    private func state(_ booking: HoldBooking, in store: MeshStore) async throws -> (HoldBooking.State?, due: UInt64?) {
+        let row = try #require(try await HoldBookingRow.of(booking.jobID.cid, in: store).first)
+        return (row.booking?.state, row.dueAt)
+    }
+
+    /// Runs a desk until something is so.
+    private func running(
+        _ desk: HoldDesk, until isSo: @escaping () async throws -> Bool
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await desk.run() }
+            defer { group.cancelAll() }
+            try await eventually { try await isSo() }
+        }
+    }
+
+    @Test("What a silent issuer did not book in time is lost, and damage is written off", .timeLimit(.minutes(1)))
+    func lost() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, _: CreditLiar) async throws in
+            let silent = Identity.generate().did
+            let over = try booking(1, at: silent, claimBy: UnixMilliseconds(1_000))
+            let open = try booking(2, at: silent, claimBy: NodeClock.wallClock)
+            var damaged = try HoldBookingRow(try booking(3, at: silent, claimBy: NodeClock.wallClock))
+            damaged.bytes = [0xFF]
+            let (one, other) = (try HoldBookingRow(over), try HoldBookingRow(open))
+            try await member.store.commit([
+                .issuer(.booking(one)), .issuer(.booking(other)), .issuer(.booking(damaged)),
+            ])
+            try await running(desk(member)) { try await state(over, in: member.store).due == nil }
+            guard case .lost(let reason)? = try await state(over, in: member.store).0 else {
+                Issue.record("\(try await state(over, in: member.store))")
+                return
+            }
+            #expect(reason.contains("The issuer did not answer"))
+            #expect(try await state(open, in: member.store).0 == .due)
+            #expect(try await HoldBookingRow.of(damaged.jobID, in: member.store).map(\.dueAt) == [nil])
+        }
+    }
+
+    @Test("An issuer that answers slowly keeps no other waiting", .timeLimit(.minutes(1)))
+    func slow() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            // This node is an issuer as well, which refuses what it does not know at once.
+            _ = try await member.own.found(stand.founding)
+            let own = stand.members[0].did
+            _ = try await member.issuer(own.text)
+            let (isAsked, mayAnswer) = (AsyncStream<Void>.makeStream(), AsyncStream<Void>.makeStream())
+            liar.set { question, answer in
+                if case .submit = question {
+                    isAsked.continuation.yield()
+                    for await _ in mayAnswer.stream { break }
+                }
+                return answer
+            }
+            let date = NodeClock.wallClock
+            let slow = try booking(1, at: stand.issuer.did, claimBy: date)
+            let quick = try booking(2, at: own, claimBy: date)
+            let row = try HoldBookingRow(slow)
+            try await member.store.commit([.issuer(.booking(row))])
+            let asking = isAsked.stream
+            try await running(desk(member)) {
+                for await _ in asking { break }
+                let row = try HoldBookingRow(quick)
+                try await member.store.commit([.issuer(.booking(row))])
+                try await eventually { try await state(quick, in: member.store).due != 1 }
+                #expect(try await state(slow, in: member.store).due == 1, "it still waits for its answer")
+                mayAnswer.continuation.finish()
+                return true
+            }
+        }
+    }
+
+    @Test("An issuer that broke its word has no member here")
+    func membership() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            var trusted = TrustedIssuer(
+                issuerDID: stand.issuer.did, unit: CreditStand.unit, basePrice: TokenAmount(1),
+                pricePerMillionFuel: .zero)
+            #expect(await desk(member).remembered([trusted]).isEmpty, "it never met it")
+            let standing = try await HoldQuestions(member: member).standing(at: stand.issuer.did, in: CreditStand.unit)
+            #expect(standing.isMember && standing.arbiters == [stand.arbiter.did])
+            #expect(await desk(member).remembered([trusted]) == [standing], "by what is on the disk")
+            trusted.unit = CreditUnit(name: "kWh", decimals: 0)
+            #expect(await desk(member).remembered([trusted]).map(\.isMember) == [false])
+            trusted.unit = CreditStand.unit
+            liar.set { question, answer in
+                guard case .head = question else { return answer }
+                return .head(note: [1], proof: [])
+            }
+            let told = AsyncStream<IssuerStanding>.makeStream()
+            let desk = desk(member)
+            let (issuers, continuation) = ([trusted], told.continuation)
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await desk.follow(issuers) { continuation.yield($0) } }
+                defer { group.cancelAll() }
+                for await standing in told.stream {
+                    #expect(!standing.isMember)
+                    break
+                }
+            }
+        }
+    }
+}
