@@ -72,6 +72,16 @@ struct CreditRoutes: Sendable {
             "/v1/credit/audit", "Holds an issuer's head, commitments and entries against each other",
             query: [issuer], answer: .json(IssuerAuditView.self)
         ) { request, _ in try routes.json(await service.audit(named(request))) }
+        let numbers = ["from", "until", "after"].map { APIOperation.Parameter($0, .number(0...Int64.max)) }
+        table.get(
+            "/v1/credit/ledger", "A part of an issuer's book as double entry, audited first", for: .change,
+            query: [issuer] + numbers, answer: .json(LedgerView.self)
+        ) { request, _ in
+            var query = LedgerQuery(issuer: try named(request))
+            func number(_ name: Substring) -> UInt64? { request.uri.queryParameters[name].flatMap { UInt64($0) } }
+            (query.from, query.until, query.after) = (number("from"), number("until"), number("after"))
+            return try routes.json(await service.ledger(query))
+        }
     }
 
     /// The issuer that a request names.

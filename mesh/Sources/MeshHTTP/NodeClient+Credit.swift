@@ -40,6 +40,14 @@ extension NodeClient {
         try await post("/v1/credit/audit?\(Self.named(issuer))", seconds: bounds.longAnswerSeconds)
     }
 
+    package func ledger(_ query: LedgerQuery) async throws(NodeServiceError) -> LedgerView {
+        var path = "/v1/credit/ledger?\(Self.named(query.issuer))"
+        for (name, value) in [("from", query.from), ("until", query.until), ("after", query.after)] {
+            if let value { path += "&\(name)=\(value)" }
+        }
+        return try await get(path, seconds: bounds.longAnswerSeconds)
+    }
+
     package func enter(_ event: [UInt8], at issuer: String) async throws(NodeServiceError) -> EnteredEvent {
         try decode(
             await exchange.answer(

@@ -22,6 +22,8 @@ package protocol CreditService: Sendable {
     /// Holds an issuer's head, its commitments and the entries that it shows this node against each other; an auditor
     /// is shown all, and replays them.
     func audit(_ issuer: String) async throws(NodeServiceError) -> IssuerAuditView
+    /// A part of an issuer's book as double entry, audited first; only the issuer and its auditors have it.
+    func ledger(_ query: LedgerQuery) async throws(NodeServiceError) -> LedgerView
     /// Hands an issuer an event with its evidence, as DAG-CBOR (PROTOCOL.md, "Issuers").
     func enter(_ event: [UInt8], at issuer: String) async throws(NodeServiceError) -> EnteredEvent
 }

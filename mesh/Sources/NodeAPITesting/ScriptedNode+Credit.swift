@@ -57,6 +57,11 @@ extension ScriptedNode {
         return try answer(IssuerAuditView(issuer: issuer, entries: 8, opened: 8, isWhole: true))
     }
 
+    package func ledger(_ query: LedgerQuery) async throws(NodeServiceError) -> LedgerView {
+        try required(query.issuer)
+        return try answer(Samples.ledger)
+    }
+
     package func enter(_ event: [UInt8], at issuer: String) async throws(NodeServiceError) -> EnteredEvent {
         try required(issuer)
         return try answer(EnteredEvent(entry: 9, certificate: nil))
@@ -81,6 +86,18 @@ extension Samples {
         var booking = BookingView(number: 7, at: 1, kind: "transferred")
         (booking.amount, booking.unit, booking.decimals, booking.other) = (-250, "hours", 2, peer.did)
         return StatementView(issuer: issuer.did, lines: issuer.lines, bookings: [booking], isComplete: true)
+    }()
+
+    /// The same as its book has it: what that line paid is another's.
+    package static let ledger: LedgerView = {
+        func posting(_ amount: Int64, _ did: String?) -> PostingView {
+            PostingView(account: .line, did: did, amount: amount, unit: "hours", decimals: 2)
+        }
+        var view = LedgerView(issuer: issuer.did, size: 8)
+        let moved = [posting(-250, peer.did), posting(250, issuer.did)]
+        view.entries = [LedgerEntryView(number: 7, at: 1, kind: "transferred", postings: moved)]
+        view.closing = moved
+        return view
     }()
 
     /// An order that one officer approves.

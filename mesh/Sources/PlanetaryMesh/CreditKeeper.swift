@@ -45,6 +45,10 @@ extension CreditKeeper {
         try await memberDesk.audit(issuer)
     }
 
+    package func ledger(_ query: LedgerQuery) async throws(NodeServiceError) -> LedgerView {
+        try await memberDesk.ledger(query)
+    }
+
     package func enter(_ event: [UInt8], at issuer: String) async throws(NodeServiceError) -> EnteredEvent {
         try await memberDesk.enter(event, at: issuer)
     }

@@ -30,6 +30,8 @@ package actor MemberDesk {
         var auditEntriesMax: UInt64 = 1_000_000
         /// Bytes of these.
         var auditBytesMax = 536_870_912
+        /// Entries of one part of a ledger.
+        var ledgerEntriesMax = 10_000
         /// Pages that an issuer is asked for in a row, before each further one waits.
         var pagesAtOnceMax = 32
         /// How long that is, in milliseconds: an issuer reads 64 questions of a peer in a second.

@@ -100,6 +100,12 @@ struct IssuerCrashTests {
         #expect(audit["is_whole"] as? Bool == true && audit["finding"] == nil)
         let totals = try #require((audit["totals"] as? [[String: Any]])?.first)
         #expect((totals["owed"] as? NSNumber)?.int64Value == paid && (totals["owing"] as? NSNumber)?.int64Value == paid)
+        let ledger = try payee.run(["issuer", "ledger", "--issuer", name]).output
+        #expect(!ledger.contains("* Opening balances") && ledger.contains("; closing Liabilities"), "\(ledger)")
+        #expect(ledger.split(separator: "\n").count { $0.contains(" transferred") } == 8, "\(ledger)")
+        #expect(try payer.run(["issuer", "balance"] + at).status == 245, "it is no auditor")
+        let trial = try payee.run(["issuer", "balance", "--issuer", name]).output
+        #expect(trial.contains("all together") && trial.contains("-10.00"), "\(trial)")
         let wallet = try payer.run(["wallet"])
         #expect(wallet.output.contains("-10.00"), "\(wallet.output)")
         for node in others + [issuer] { node.kill() }

@@ -13,7 +13,7 @@ struct IssuerGroup: AsyncParsableCommand {
             rewrite unseen. docs/issuers.md shows it from the beginning. mesh pay pays; mesh wallet shows the lines.
             """,
         subcommands: [
-            Found.self, Show.self, Members.self, Statement.self, Audit.self, Propose.self,
+            Found.self, Show.self, Members.self, Statement.self, Audit.self, Ledger.self, Balance.self, Propose.self,
             Orders.self, Approve.self,
         ])
 
