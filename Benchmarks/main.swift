@@ -6,7 +6,7 @@ struct MeshBenchmarks: AsyncParsableCommand {
         commandName: "mesh-benchmarks", abstract: "Measures the parts of the mesh; run a release build.",
         subcommands: [
             FormatsBenchmarks.self, DHTBenchmarks.self, GossipBenchmarks.self, TransportBenchmarks.self,
-            YieldBenchmarks.self, LogBenchmarks.self,
+            YieldBenchmarks.self, LogBenchmarks.self, CreditBenchmarks.self,
         ])
 }
 

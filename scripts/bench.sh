@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md (`make bench`), from the optimised binaries that it built.
 #   scripts/bench.sh                      all of them
-#   scripts/bench.sh PART [OPTION...]     one of formats, transport, gossip, dht, yields, logs (with options of its own), jobs
+#   scripts/bench.sh PART [OPTION...]     one of formats, transport, gossip, dht, yields, logs, credit (with options of its own), jobs
 # `jobs` starts a mesh of one originator and three executors on loopback, each a process of its own, and stops it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -52,12 +52,12 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
 part() { # part NAME OPTION...
     case $1 in
         jobs) jobs ;;
-        formats | transport | gossip | dht | yields | logs)
+        formats | transport | gossip | dht | yields | logs | credit)
             heading "mesh-benchmarks $*"
             "$binaries/mesh-benchmarks" "$@"
             ;;
         *)
-            echo "bench: '$1' is none of formats, transport, gossip, dht, yields, logs, jobs" >&2
+            echo "bench: '$1' is none of formats, transport, gossip, dht, yields, logs, credit, jobs" >&2
             exit 2
             ;;
     esac
