@@ -210,10 +210,12 @@ extension JobEvent {
 
     private func bidLine(_ bid: Bid, _ refusal: BidRefusal?, own: Bool = false) -> String {
         let region = bid.region.map { ", region \(PlainText.sanitized($0, bytesMax: 40))" } ?? ""
+        func short(_ amount: TokenAmount) -> String {
+            bid.terms.payment.map { DecimalText.of(amount.units, places: $0.unit.decimals) } ?? "\(amount)"
+        }
         let offer =
-            "at most \(bid.terms.price.counted(in: bid.terms.payment?.unit)) (\(bid.terms.basePrice) + "
-            + "\(bid.terms.pricePerMillionFuel) per "
-            + "million fuel)\(region), load \(bid.loadPermille / 10) %"
+            "at most \(bid.terms.price.counted(in: bid.terms.payment?.unit)) (\(short(bid.terms.basePrice)) + "
+            + "\(short(bid.terms.pricePerMillionFuel)) per million fuel)\(region), load \(bid.loadPermille / 10) %"
             + (bid.queueMilliseconds > 0 ? ", its turn within \(bid.queueMilliseconds / 1_000) s" : "")
         if own { return "Bid \(offer)." }
         if bid.isOriginators {

@@ -18,7 +18,9 @@ struct IssuerOption: ParsableArguments {
 
     /// What is known of it without asking; nil if it was never asked.
     private func view(_ node: NodeClient) async throws -> IssuerView? {
-        let known = try await node.issuers()
+        var known = try await node.issuers()
+        // A node that is an issuer needs not name itself.
+        if let own = try? await node.ownIssuer(), !known.contains(where: { $0.did == own.did }) { known.append(own) }
         if let issuer { return known.first { $0.did == issuer } }
         guard let only = known.first, known.count == 1 else {
             throw NodeServiceError(

@@ -37,6 +37,14 @@ struct JobOptions: ParsableArguments {
     @OptionGroup(title: "Choice of the executor")
     var policy: PolicyOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Pay by the credit of this issuer, where this node is a member, instead of tokens: only executors that "
+                + "trust it bid. May be given up to 4 times, for issuers of one unit. --budget is needed, and counts "
+                + "the unit's smallest part: with 2 decimals, 250 are 2.50.",
+            valueName: "did"))
+    var payBy: [String] = []
+
     @Option(help: ArgumentHelp("The function to call; by default _start.", valueName: "function"))
     var entry: String?
 
@@ -175,6 +183,7 @@ struct JobOptions: ParsableArguments {
             maxOutputBytes: maxOutput?.value)
         submission.budget = budget
         submission.policy = policy.policy()
+        if !payBy.isEmpty { submission.policy.payBy = payBy }
         submission.verification = verify
         // Where programs that trace themselves leave their span to those that they start.
         submission.traceparent = ProcessInfo.processInfo.environment["TRACEPARENT"]

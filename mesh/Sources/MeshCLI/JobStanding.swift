@@ -16,6 +16,8 @@ struct JobStanding {
     private var bidCount = 0
     private var attempt: JobNews?
     private var price: UInt64?
+    /// What prices are counted in; nil if that is tokens.
+    private var unit: (name: String, decimals: UInt64)?
     private var priceSoFar: UInt64?
     private var progress: String?
     private var preparation: JobPreparation?
@@ -63,6 +65,7 @@ struct JobStanding {
     private mutating func lines(
         of news: JobNews, _ event: JobProgress, _ time: String, isNewPhase: Bool
     ) -> [String] {
+        if let name = news.unit { unit = (name, news.decimals ?? 0) }
         switch news.kind {
         case .announced:
             (bids, bidCount) = ([], 0)
@@ -87,7 +90,7 @@ struct JobStanding {
             return listing(time)
         case .taken:
             let again = attempt?.round.map { $0 > 1 ? "attempt \($0), " : "" } ?? ""
-            let most = attempt?.priceMax.map { ", for at most \(Readable.tokens($0))" } ?? ""
+            let most = attempt?.priceMax.map { ", for at most \(amount($0))" } ?? ""
             return ["\(time)\(again)taken by \(executor)\(most)"]
         case .state:
             guard isNewPhase else { return [] }
@@ -95,7 +98,7 @@ struct JobStanding {
         case .attemptEnded: return ["\(time)\(event.text)"]
         case .receipt:
             price = news.price
-            return ["\(time)the receipt is here, price \(Readable.tokens(news.price ?? 0))"]
+            return ["\(time)the receipt is here, price \(amount(news.price ?? 0))"]
         case .other: return ["\(time)\(event.text)"]
         }
     }
@@ -111,7 +114,7 @@ struct JobStanding {
         if let taken { bids.insert(bids.remove(at: taken), at: 0) }
         let shown = bids.prefix(Self.bidsShownMax)
         let names = shown.map { $0.isOwn ? "this node" : Readable.short($0.bidderDID) }
-        let prices = shown.map { Readable.count($0.priceMax) }
+        let prices = shown.map { number($0.priceMax) }
         let nameWidth = names.map(\.count).max() ?? 0
         let priceWidth = prices.map(\.count).max() ?? 0
         var lines = ["\(time)\(title)"]
@@ -120,12 +123,20 @@ struct JobStanding {
             let price = String(repeating: " ", count: priceWidth - prices[index].count) + prices[index]
             let region = bid.region.map { ", region \($0)" } ?? ""
             let refusal = bid.refusal.map { "; refused: \($0)" } ?? ""
-            let unit = bid.priceMax == 1 ? "token" : "tokens"
+            let unit = unit.map { Terminal.safe($0.name) } ?? (bid.priceMax == 1 ? "token" : "tokens")
             lines.append("\(Self.gutter)\(name)  at most \(price) \(unit)\(region)\(refusal)")
         }
         let more = bidCount - shown.count
         if more > 0 { lines.append("\(Self.gutter)and \(Readable.count(UInt64(more))) more; see mesh explain last") }
         return lines
+    }
+
+    /// An amount in what the job is paid in.
+    private func amount(_ units: UInt64) -> String { Readable.price(units, unit?.name, unit?.decimals) }
+
+    /// The same without its unit.
+    private func number(_ units: UInt64) -> String {
+        unit.map { CreditAmount.text(units, decimals: $0.decimals) } ?? Readable.count(units)
     }
 
     /// What the job does now, for how long already, and what it costs as far as that is known.
@@ -139,14 +150,14 @@ struct JobStanding {
         if let preparation { parts = [Self.words(for: preparation, elapsed)] }
         if let progress { parts.append(progress) }
         if let price {
-            parts.append(Readable.tokens(price))
+            parts.append(amount(price))
         } else if let most = attempt?.priceMax {
-            let least = priceSoFar.map { "at least \(Readable.count($0)), " } ?? ""
-            parts.append("\(least)at most \(Readable.tokens(most))")
+            let least = priceSoFar.map { "at least \(number($0)), " } ?? ""
+            parts.append("\(least)at most \(amount(most))")
         } else if bidCount > 0 {
             let best = bids.filter { $0.refusal == nil }.map(\.priceMax).min()
             parts.append(bidCount == 1 ? "1 bid" : "\(bidCount) bids")
-            parts.append(best.map { "best at most \(Readable.tokens($0))" } ?? "none acceptable yet")
+            parts.append(best.map { "best at most \(amount($0))" } ?? "none acceptable yet")
         }
         return parts.joined(separator: ", ")
     }

@@ -137,20 +137,26 @@ enum JobWords {
     /// The price in the cell of a listing; empty where nothing is paid.
     static func priceCell(_ job: JobView) -> String {
         switch price(job) {
-        case .exact(let price): Readable.count(price)
-        case .most(let price): "max \(Readable.count(price))"
+        case .exact(let price): short(price, job)
+        case .most(let price): "max \(short(price, job))"
         case .refunded, nil: ""
         }
     }
 
+    /// A number of tokens alone, as most are; another unit with its name.
+    private static func short(_ price: UInt64, _ job: JobView) -> String {
+        job.unit == nil ? Readable.count(price) : Readable.price(price, job.unit, job.decimals)
+    }
+
     /// The price as a fact: what it is called, and the amount.
     static func priceFact(_ job: JobView) -> (name: String, value: String)? {
-        switch price(job) {
-        case .exact(let price) where job.isAskedForHere: ("paid", Readable.tokens(price))
-        case .exact(let price): ("price", Readable.tokens(price))
-        case .most(let price) where job.isAskedForHere: ("held", "\(Readable.tokens(price)), the most that it may cost")
-        case .most(let price) where job.outcome.isOfBid: ("bid", "at most \(Readable.tokens(price))")
-        case .most(let price): ("price", "at most \(Readable.tokens(price))")
+        func amount(_ price: UInt64) -> String { Readable.price(price, job.unit, job.decimals) }
+        return switch price(job) {
+        case .exact(let price) where job.isAskedForHere: ("paid", amount(price))
+        case .exact(let price): ("price", amount(price))
+        case .most(let price) where job.isAskedForHere: ("held", "\(amount(price)), the most that it may cost")
+        case .most(let price) where job.outcome.isOfBid: ("bid", "at most \(amount(price))")
+        case .most(let price): ("price", "at most \(amount(price))")
         case .refunded: ("paid", "nothing; what was held came back")
         case nil: nil
         }

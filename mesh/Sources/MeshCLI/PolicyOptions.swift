@@ -90,14 +90,6 @@ struct PolicyOptions: ParsableArguments {
                 + "and is paid; the other executor is told to stop and gets nothing, which both know before they bid."))
     var hedge = false
 
-    @Option(
-        help: ArgumentHelp(
-            "Pay by the credit of this issuer, where this node is a member, instead of tokens: only executors that "
-                + "trust it bid. May be given up to 4 times, for issuers of one unit. --budget is needed, and counts "
-                + "the unit's smallest part: with 2 decimals, 250 are 2.50.",
-            valueName: "did"))
-    var payBy: [String] = []
-
     /// The options that were given.
     var given: [String] {
         let all: [(option: String, isGiven: Bool)] = [
@@ -106,7 +98,7 @@ struct PolicyOptions: ParsableArguments {
             ("--feature", !feature.isEmpty), ("--resource", !resource.isEmpty), ("--allow", !allow.isEmpty),
             ("--deny", !deny.isEmpty), ("--deadline", deadline != nil), ("--weight", !weight.isEmpty),
             ("--attempts", attempts != nil), ("--public-bids", publicBids), ("--public-status", publicStatus),
-            ("--hedge", hedge), ("--pay-by", !payBy.isEmpty),
+            ("--hedge", hedge),
         ]
         return all.filter(\.isGiven).map(\.option)
     }
@@ -140,7 +132,6 @@ struct PolicyOptions: ParsableArguments {
         policy.publicBids = publicBids ? true : nil
         policy.publicStatus = publicStatus ? true : nil
         policy.hedge = hedge ? true : nil
-        policy.payBy = list(payBy)
         if !weight.isEmpty {
             func value(_ name: String) -> UInt64? { weight.first { $0.name == name }?.number }
             policy.weights = JobSubmission.Policy.Weights(

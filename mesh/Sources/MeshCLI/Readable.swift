@@ -1,4 +1,5 @@
 import Foundation
+import NodeAPI
 import SignedObjects
 
 /// Numbers as people read them.
@@ -63,6 +64,12 @@ enum Readable {
     /// Bytes: `840 B`, `12.3 KiB`, `4.56 MiB`.
     static func bytes(_ bytes: UInt64) -> String {
         scaled(bytes, 1_024, [" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"])
+    }
+
+    /// What a job costs: in the unit of the issuer that pays for it, or in tokens where there is none.
+    static func price(_ amount: UInt64, _ unit: String?, _ decimals: UInt64?) -> String {
+        guard let unit else { return tokens(amount) }
+        return "\(CreditAmount.text(amount, decimals: decimals ?? 0)) \(Terminal.safe(unit))"
     }
 
     /// Tokens, in the smallest unit: `1,234 tokens`.

@@ -35,6 +35,12 @@ package struct HoldBookingRow: Hashable, Sendable {
             UNIQUE(job_id, attempt));
         """
 
+    /// Version 19 added what the prices of a job are counted in, too.
+    static func addUnits(_ db: Database) throws {
+        if try db.columns(in: "jobs").contains(where: { $0.name == "unit" }) { return }
+        try db.execute(sql: "ALTER TABLE jobs ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
+    }
+
     private init(_ row: StoredRow) throws {
         self.init(
             hold: try row.cid("hold"), issuer: try row.text("issuer"), jobID: try row.cid("job_id"),

@@ -72,13 +72,16 @@ package struct JobRow: Hashable, Sendable {
     package var winnerPrice: UInt64?
     /// Whether this node was paid for its run, by name; empty if it has no receipt of it.
     package var payment: String
+    /// What its prices are counted in, by name and decimal places, such as `hours/2`; empty where that is tokens.
+    package var unit: String
 
     /// A summary to write.
     package init(
         jobID: CID, role: StoreRole, status: String, isTerminal: Bool, submittedAt: UInt64, updatedAt: UInt64,
         counterparty: String = "", label: String = "", reason: String = "", price: UInt64? = nil, fuel: UInt64? = nil,
         receiptCID: CID? = nil, idempotencyKey: String = "", isUnsettled: Bool = false, standard: String = "",
-        outcome: String = "", outcomeDetail: String = "", winnerPrice: UInt64? = nil, payment: String = ""
+        outcome: String = "", outcomeDetail: String = "", winnerPrice: UInt64? = nil, payment: String = "",
+        unit: String = ""
     ) {
         self.jobID = jobID
         self.role = role
@@ -99,6 +102,7 @@ package struct JobRow: Hashable, Sendable {
         self.outcomeDetail = outcomeDetail
         self.winnerPrice = winnerPrice
         self.payment = payment
+        self.unit = unit
     }
 }
 

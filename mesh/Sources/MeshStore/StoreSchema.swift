@@ -187,7 +187,10 @@ enum StoreSchema {
             try db.execute(sql: FollowedRow.tables)
         }
         if found < 18 { try db.execute(sql: IssuerRow.tables) }
-        if found < 19 { try db.execute(sql: HoldBookingRow.tables) }
+        if found < 19 {
+            try db.execute(sql: HoldBookingRow.tables)
+            try HoldBookingRow.addUnits(db)
+        }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -213,6 +216,7 @@ enum StoreSchema {
         try db.execute(sql: FollowedRow.tables)
         try db.execute(sql: IssuerRow.tables)
         try db.execute(sql: HoldBookingRow.tables)
+        try HoldBookingRow.addUnits(db)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

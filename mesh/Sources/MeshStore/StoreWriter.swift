@@ -124,21 +124,22 @@ struct StoreWriter: Sendable {
             """
             INSERT INTO jobs(job_id, role, status, terminal, submitted_at, updated_at, counterparty, label, reason,
                 price, fuel, receipt_cid, idempotency_key, unsettled, standard, outcome, outcome_detail, winner_price,
-                payment)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                payment, unit)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT(job_id, role) DO UPDATE SET status = excluded.status, terminal = excluded.terminal,
                 submitted_at = excluded.submitted_at, updated_at = excluded.updated_at,
                 counterparty = excluded.counterparty, label = excluded.label, reason = excluded.reason,
                 price = excluded.price, fuel = excluded.fuel, receipt_cid = excluded.receipt_cid,
                 idempotency_key = excluded.idempotency_key, unsettled = excluded.unsettled,
                 standard = excluded.standard, outcome = excluded.outcome, outcome_detail = excluded.outcome_detail,
-                winner_price = excluded.winner_price, payment = excluded.payment
+                winner_price = excluded.winner_price, payment = excluded.payment, unit = excluded.unit
             """,
             [
                 Data(row.jobID.bytes), row.role.rawValue, row.status, row.isTerminal, listed(row.submittedAt),
                 listed(row.updatedAt), row.counterparty, row.label, row.reason, row.price.map(listed),
                 row.fuel.map(listed), row.receiptCID.map { Data($0.bytes) }, row.idempotencyKey, row.isUnsettled,
                 row.standard, row.outcome, row.outcomeDetail, row.winnerPrice.map(listed), row.payment,
+                row.unit,
             ])
         if row.isTerminal, !row.isUnsettled { try release(row.jobID, db) }
     }

@@ -82,7 +82,7 @@ struct StoredRow {
             receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").flatMap { try? CID(bytes: [UInt8]($0)) },
             idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"),
             standard: try text("standard"), outcome: try text("outcome"), outcomeDetail: try text("outcome_detail"),
-            winnerPrice: try unsignedIfPresent("winner_price"), payment: try text("payment"))
+            winnerPrice: try unsignedIfPresent("winner_price"), payment: try text("payment"), unit: try text("unit"))
     }
 
     /// The row of `receipts`.

@@ -22,10 +22,6 @@ package struct JobDescription: Hashable, Sendable, Codable {
         package var limits: JobSubmission.Limits
         /// The most that it may cost, in the smallest unit.
         package var budget: UInt64?
-        /// What its prices are counted in, where it is paid by the credit of an issuer; nil where that is tokens.
-        package var unit: String?
-        /// The decimal places of that unit.
-        package var decimals: UInt64?
         /// What the policy asks of executors, in words; empty if it takes any.
         package var policy: [NamedText]
         /// When its time is over, in milliseconds since the Unix epoch.
@@ -48,7 +44,7 @@ package struct JobDescription: Hashable, Sendable, Codable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case entry, invoke, args, env, inputs, files, limits, budget, unit, decimals, policy
+            case entry, invoke, args, env, inputs, files, limits, budget, policy
             case originatorDID = "originator_did"
             case moduleCID = "module_cid"
             case expiresAt = "expires_at"

@@ -75,6 +75,10 @@ package struct JobNews: Hashable, Sendable, Codable {
     package var priceMax: UInt64?
     /// What the run cost, or has cost so far at least, in the smallest unit.
     package var price: UInt64?
+    /// What prices are counted in, where that is no token.
+    package var unit: String?
+    /// The decimal places of that unit.
+    package var decimals: UInt64?
     /// The round of bidding, or the attempt.
     package var round: UInt64?
     /// Who could run the job, and what keeps those who do not.
@@ -89,7 +93,7 @@ package struct JobNews: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case kind, bids, price, round, executors, hint
+        case kind, bids, price, unit, decimals, round, executors, hint
         case executorDID = "executor_did"
         case priceMax = "price_max"
     }

@@ -45,6 +45,10 @@ package struct JobView: Hashable, Sendable, Codable {
     package var label: String?
     /// The price agreed or paid, in the smallest unit.
     package var price: UInt64?
+    /// What prices are counted in, where it is paid by the credit of an issuer; nil where that is tokens.
+    package var unit: String?
+    /// The decimal places of that unit.
+    package var decimals: UInt64?
     /// The end, once this node knows it.
     package var result: JobResult?
 
@@ -70,7 +74,7 @@ package struct JobView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case role, phase, status, outcome, limit, preparation, payment, reason, label, price, result
+        case role, phase, status, outcome, limit, preparation, payment, reason, label, price, unit, decimals, result
         case jobID = "job_id"
         case isTerminal = "terminal"
         case submittedAt = "submitted_at"

@@ -184,7 +184,6 @@ extension JobDescription.Request {
             expiresAt: manifest.expiresAt.value)
         files = params.files.map(JobSubmission.Files.init)
         invoke = params.invoke.map { $0.map(\.text) }
-        (unit, decimals) = (manifest.policy.payBy?.unit.name, manifest.policy.payBy?.unit.decimals)
     }
 
     /// What a policy asks for, each part with its name.

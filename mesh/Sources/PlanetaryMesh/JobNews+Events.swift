@@ -13,12 +13,14 @@ extension JobNews {
             self.round = round
         case .bidReceived(let signed, let refusal):
             self.init(.bid, bids: [Bid(signed.body, refusal)])
+            if refusal == nil { count(in: signed.body.terms.payment?.unit) }
         case .biddingClosed(_, let ranking):
             let bids = ranking.prefix(Self.bidsMax).map { Bid(bidderDID: $0.bidder.text, priceMax: $0.price.units) }
             self.init(.ranking, bids: bids)
         case .assignmentMade(let signed, _):
             self.init(.offer, executorDID: signed.body.executorDID.text)
             priceMax = signed.body.terms.price.units
+            count(in: signed.body.terms.payment?.unit)
             round = signed.body.attempt
         case .assignmentConfirmed: self.init(.taken)
         case .statusReported, .attemptResumed: self.init(.state)
@@ -36,6 +38,8 @@ extension JobNews {
         default: return nil
         }
     }
+
+    private mutating func count(in unit: CreditUnit?) { (self.unit, decimals) = (unit?.name, unit?.decimals) }
 }
 
 extension JobNews.Bid {

@@ -26,7 +26,7 @@ enum JobStory {
             label: job.manifest.params.description ?? "", reason: reason(of: job), price: price(of: job),
             fuel: job.receipt?.receipt.resourceUsage.fuel, receiptCID: job.receipt?.cid,
             idempotencyKey: job.idempotencyKey, standard: standing.standard?.rawValue ?? "",
-            outcome: standing.outcome.rawValue, outcomeDetail: standing.detail)
+            outcome: standing.outcome.rawValue, outcomeDetail: standing.detail, unit: unit(of: job.manifest))
     }
 
     /// The summary of an executed job for the store.
@@ -41,7 +41,12 @@ enum JobStory {
             isUnsettled: job.earned == nil && !job.isGivenUp && job.receipt.map { $0.price > .zero } ?? false,
             standard: standing.standard?.rawValue ?? "", outcome: standing.outcome.rawValue,
             outcomeDetail: standing.detail, winnerPrice: standing.winnerPrice,
-            payment: standing.payment?.rawValue ?? "")
+            payment: standing.payment?.rawValue ?? "", unit: unit(of: job.manifest))
+    }
+
+    /// What the prices of a job are counted in; empty where that is tokens.
+    private static func unit(of manifest: JobManifest) -> String {
+        manifest.policy.payBy.map { "\($0.unit.name)/\($0.unit.decimals)" } ?? ""
     }
 
     /// An originated job as a listing shows it.
@@ -70,6 +75,8 @@ enum JobStory {
         view.winnerPrice = row.winnerPrice
         view.payment = JobPayment(rawValue: row.payment)
         view.receiptCID = row.receiptCID?.text
+        let unit = row.unit.split(separator: "/")
+        if unit.count == 2 { (view.unit, view.decimals) = (String(unit[0]), UInt64(unit[1])) }
         return view
     }
 

@@ -206,13 +206,14 @@ extension MemberDesk {
                 .issuerRefused, "No order \(cid) waits at that issuer for this node's word.",
                 hint: "mesh issuer orders lists those that wait; it may have been carried out already.")
         }
-        return try await approve(found.order, at: issuer) { [order = found.order] in
+        return try await approve(found.order, at: issuer, beside: found.approvals) { [order = found.order] in
             .approve(order: order.cid ?? issuer.charter.bodyCID, approval: $0)
         }
     }
 
     private func approve(
-        _ order: OfficerOrder, at issuer: KnownIssuer, _ question: ([UInt8]) -> CreditQuestion
+        _ order: OfficerOrder, at issuer: KnownIssuer, beside others: [[UInt8]] = [],
+        _ question: ([UInt8]) -> CreditQuestion
     ) async throws(NodeServiceError) -> OfficerOrderView {
         let now = NodeClock.wallClock
         guard let cid = order.cid,
@@ -224,7 +225,7 @@ extension MemberDesk {
         switch try await ask(issuer.charter.did, question(approval.bytes)) {
         case .waits(let waiting) where waiting.order == order: return view(of: waiting, at: issuer)
         case .taken(let entry, _):
-            var view = self.view(of: WaitingOrder(order: order, approvals: [approval.bytes]), at: issuer)
+            var view = self.view(of: WaitingOrder(order: order, approvals: others + [approval.bytes]), at: issuer)
             view.entry = entry
             return view
         default: throw Self.faulty("its answer is another one")

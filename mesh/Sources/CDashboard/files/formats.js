@@ -16,8 +16,8 @@ export function amount(parts, { unit, decimals }) {
 }
 
 /** What a job costs: in the unit of the issuer that pays for it, else in tokens. */
-export const price = (value, request) => (request?.unit === undefined || value === undefined ? tokens(value) :
-  amount(value, request));
+export const price = (value, job) => (job?.unit === undefined || value === undefined ? tokens(value) :
+  amount(value, job));
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
 /** A large number short: 12,340 → 12.3k. */

@@ -2,7 +2,7 @@
 import { h, show, panel, card, table, facts, failure, action, confirmed, note, waiting } from "./dom.js";
 import { jobTable } from "./pages.js";
 import { get, post, lines, beginning, output as heard, follow, part as inPath } from "./api.js";
-import { amount, number, price, tokens, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
+import { amount, number, price, bytes, duration, tame, tameLines, short, plural } from "./formats.js";
 import { outcome, payment, node, cid, at, checks, jobByID } from "./words.js";
 
 const steps = [
@@ -44,7 +44,7 @@ export async function job({ container, rest: [id], signal }) {
     summary: panel(part.summary, summary),
     outputs: panel(part.outputs, ({ job, sizes }) => outputs(job, sizes, signal)),
     receipt: panel(part.receipt, (job) => receipt(job, signal)),
-    request: panel(part.request, ({ request, sizes }) => (request ? asked(request, sizes) : null)),
+    request: panel(part.request, ({ request, job, sizes }) => (request ? asked(request, job, sizes) : null)),
   };
   let last;
   const load = async () => {
@@ -56,7 +56,7 @@ export async function job({ container, rest: [id], signal }) {
     draw.replicas(description.replicas ?? []);
     draw.steps({ job: last, lines: explanation.lines });
     draw.bids({ bids: description.bids, further: description.further_bids, attempts: description.attempts,
-      request: description.request, news: explanation.lines.map((line) => line.news).filter(Boolean) });
+      job: last, news: explanation.lines.map((line) => line.news).filter(Boolean) });
     draw.story({ job: last, lines: explanation.lines });
     draw.summary({ job: last, attempts: description.attempts.length, credit: description.credit });
     draw.outputs({ job: last, sizes: description.sizes });
@@ -66,7 +66,7 @@ export async function job({ container, rest: [id], signal }) {
       terminal: last.terminal,
       executor: last.result?.executor_did
     });
-    draw.request({ request: description.request, sizes: description.sizes });
+    draw.request({ request: description.request, job: last, sizes: description.sizes });
     document.title = `${last.label ? tame(last.label, 60) : short(id)} · Planetary Mesh`;
   };
   const refresh = () => load().catch((error) => note(error.message));
@@ -207,7 +207,7 @@ function timeline(job, story) {
 const verdicts = { taken: ["taken", "good"], acceptable: ["acceptable", ""], refused: ["refused", "bad"],
   displaced: ["displaced", ""] };
 
-function bids({ bids: list, further, news, request }) {
+function bids({ bids: list, further, news, job }) {
   const regions = new Map(news.flatMap((each) => each.bids ?? []).filter((bid) => bid.region)
     .map((bid) => [bid.bidder_did, bid.region]));
   const ranking = news.findLast((each) => each.kind === "ranking")?.bids?.map((bid) => bid.bidder_did) ?? [];
@@ -215,7 +215,7 @@ function bids({ bids: list, further, news, request }) {
       { title: "Bidder", nowrap: true, cell: (bid) => node(bid.bidder_did) },
       { title: "Region", cell: (bid) => (regions.get(bid.bidder_did) ? tame(regions.get(bid.bidder_did), 60) :
           "") },
-      { title: "At most", num: true, cell: (bid) => price(bid.price, request) }, {
+      { title: "At most", num: true, cell: (bid) => price(bid.price, job) }, {
         title: "Verdict",
         nowrap: true,
         cell: (bid) => {
@@ -236,12 +236,12 @@ function bids({ bids: list, further, news, request }) {
   ], { flush: true });
 }
 
-function attempts({ attempts: list, request }) {
+function attempts({ attempts: list, job }) {
   if (list.length < 2 && !list.some((attempt) => attempt.failure)) return null;
   return card("Attempts", table("Attempts", [
     { title: "Executor", nowrap: true, cell: (attempt) => node(attempt.executor_did) },
     { title: "Assigned", nowrap: true, cell: (attempt) => at(attempt.at) },
-    { title: "At most", num: true, cell: (attempt) => price(attempt.price, request) },
+    { title: "At most", num: true, cell: (attempt) => price(attempt.price, job) },
     { title: "How it ended", wide: true, cell: (attempt) => (attempt.failure ? tame(attempt.failure, 300) :
         "under way, or with the result") },
   ], list, ""), { flush: true });
@@ -298,7 +298,7 @@ function summary({ job, attempts: count, credit }) {
       ["Check", result?.finding ? findings[result.finding] ?? tame(result.finding.replaceAll("_", " ")) : ""],
       ["Limit", job.limit ? tame(job.limit) : ""],
       ["Winner", job.winner_did ? node(job.winner_did) : ""],
-      ["Winner's price", tokens(job.winner_price)],
+      ["Winner's price", price(job.winner_price, job)],
     ]),
     executors?.reasons?.length ? h("ul", { class: "small" }, executors.reasons.map((reason) =>
       h("li", {}, `${plural(reason.executors, "executor")}: ${tame(reason.text, 300)}`, reason.advice ?
@@ -430,7 +430,7 @@ export function proving(each, { signal, isWorkflow }) {
     report);
 }
 
-function asked(request, sizes) {
+function asked(request, job, sizes) {
   const size = (each) => bytes(sizes?.find((known) => known.cid === each)?.bytes);
   return card("Request", facts([
     ["Module", h("span", {}, cid(request.module_cid, "the module's CID"))],
@@ -448,7 +448,7 @@ function asked(request, sizes) {
     ["Fuel", number(request.limits.max_fuel)],
     ["Memory", bytes(request.limits.max_memory_bytes)],
     ["Outputs", bytes(request.limits.max_output_bytes)],
-    ["Budget", request.budget === undefined ? "none" : price(request.budget, request)],
+    ["Budget", request.budget === undefined ? "none" : price(request.budget, job)],
     ...request.policy.map((each) => [tame(each.name, 40), tame(each.text, 300)]),
     ["Originator", node(request.originator_did)],
     ["Ends at", at(request.expires_at)],

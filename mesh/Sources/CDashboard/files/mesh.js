@@ -4,7 +4,7 @@ import { h, s, show, panel, card, table, facts, tiles, action, field, note, fail
 import { get, post, session } from "./api.js";
 import { head, kept, jobTable } from "./pages.js";
 import { bars, parted } from "./charts.js";
-import { number, tokens, bytes, duration, tame, short, plural, brief, dayOf } from "./formats.js";
+import { number, price, tokens, bytes, duration, tame, short, plural, brief, dayOf } from "./formats.js";
 import { node, at, cid, jobLink } from "./words.js";
 
 // MARK: The mesh
@@ -250,8 +250,8 @@ export async function executor({ container, signal }) {
     ], { label: (bin, index) => (index % 4 === 1 ? dayOf(bin.at) : null) }), activity.whole ? null :
     h("p", { class: "small muted" }, "There was so much that only the newest is counted.")]));
   const drawLost = panel(parts[2], (lost) => card("Bids that were lost", table("Lost bids", [
-    { title: "Job", cell: jobLink }, { title: "Own bid", num: true, cell: (job) => tokens(job.price) },
-    { title: "Winner's", num: true, cell: (job) => tokens(job.winner_price) }, { title: "Why", wide: true,
+    { title: "Job", cell: jobLink }, { title: "Own bid", num: true, cell: (job) => price(job.price, job) },
+    { title: "Winner's", num: true, cell: (job) => price(job.winner_price, job) }, { title: "Why", wide: true,
       cell: (job) => tame(job.reason, 240) },
   ], lost, "No bid was lost lately."), { flush: true, actions: h(
     "a", { href: "#/jobs?role=executor&status=lost" }, "All") }));

@@ -3,7 +3,7 @@ import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, 
 from "./dom.js";
 import { get, post, follow, session, part } from "./api.js";
 import { bars, parted } from "./charts.js";
-import { number, tokens, bytes, duration, short, tame, brief, plural, time, when } from "./formats.js";
+import { number, price, tokens, bytes, duration, short, tame, brief, plural, time, when } from "./formats.js";
 import { outcome, outcomeNames, payment, jobLink, jobByID, node, at, cid } from "./words.js";
 
 /** The head of a page: its title, a sentence, and what can be done. */
@@ -121,7 +121,7 @@ export function jobTable(list, empty) {
     { title: "State", nowrap: true, cell: (job) => h("span", { class: "row" }, outcome(job), payment(job)) },
     { title: "Role", cell: (job) => (job.role === "executor" ? "for another" : "own") },
     { title: "With", nowrap: true, cell: (job) => node(job.counterparty_did, job.own_run ? "here" : null) },
-    { title: "Price", num: true, cell: (job) => tokens(job.price) },
+    { title: "Price", num: true, cell: (job) => price(job.price, job) },
     { title: "Submitted", num: true, cell: (job) => at(job.submitted_at) },
   ], list, empty);
 }

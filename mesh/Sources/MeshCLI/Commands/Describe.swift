@@ -150,8 +150,7 @@ struct JobPageText {
 
     /// An amount in what the job is paid in.
     private func amount(_ units: UInt64) -> String {
-        guard let request = description.request, let unit = request.unit else { return Readable.tokens(units) }
-        return "\(CreditWords.text(units, request.decimals ?? 0)) \(Terminal.safe(unit))"
+        Readable.price(units, description.job.unit, description.job.decimals)
     }
 
     private var bids: [String] {

@@ -234,11 +234,16 @@ struct IssuerGroup: AsyncParsableCommand {
             let amount = booking.amount.map { CreditWords.text($0, booking.decimals ?? 0) } ?? ""
             table.add([
                 "\(booking.number)", Readable.date(booking.at), amount, booking.unit ?? "",
-                [booking.kind, booking.other, booking.note].compactMap { $0 }.joined(separator: " "),
+                words(booking),
             ])
         }
         if !statement.bookings.isEmpty { text += "\n" + table.text }
         return text
+    }
+
+    private static func words(_ booking: BookingView) -> String {
+        let job = booking.jobID.map { "job \(Readable.short($0))" }
+        return [booking.kind, booking.other, job, booking.note].compactMap { $0 }.joined(separator: " ")
     }
 
     static func text(_ audit: IssuerAuditView) -> String {

@@ -569,7 +569,7 @@ extension Run {
         let forOthers: [(option: String, isGiven: Bool)] =
             [
                 ("--detach", detach), ("--budget", job.budget != nil), ("--verify", job.verify != nil),
-                ("--idempotency-key", job.idempotencyKey != nil),
+                ("--idempotency-key", job.idempotencyKey != nil), ("--pay-by", !job.payBy.isEmpty),
             ] + job.policy.given.map { ($0, true) }
         if let given = forOthers.first(where: \.isGiven) {
             throw ValidationError("--local asks no other node, so \(given.option) means nothing with it.")
