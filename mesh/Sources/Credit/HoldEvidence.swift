@@ -21,6 +21,24 @@ extension Hold {
         return due
     }
 
+    /// When an object about the hold came: now, or when a witness was given it.
+    func date(
+        of object: CID, _ lodging: [UInt8]?, _ at: UnixMilliseconds, under charter: IssuerCharter, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UnixMilliseconds {
+        guard let lodging else { return at }
+        let statement: SignedObject<LodgingStatement>
+        do {
+            statement = try SignedObject(reading: lodging, origin)
+        } catch {
+            throw .malformed(error)
+        }
+        guard charter.witnesses.contains(statement.did), !isParty(statement.did) else { throw .wrongSigner }
+        guard statement.body.issuerDID == charter.issuerDID, statement.body.objectCID == object else {
+            throw .notOfThisHold
+        }
+        return min(at, statement.body.lodgedAt)
+    }
+
     /// What is due to a claim, if its evidence is complete and belongs to the hold.
     func due(
         _ claim: SignedObject<HoldClaim>, under charter: IssuerCharter, _ origin: BlockOrigin

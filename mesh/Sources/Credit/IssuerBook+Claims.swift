@@ -7,17 +7,6 @@ import SignedObjects
 extension IssuerBook {
     // MARK: Dates
 
-    /// When an object came: now, or when a witness was given it.
-    private func date(
-        of object: CID, for hold: Hold, _ lodging: [UInt8]?, _ at: UnixMilliseconds, _ origin: BlockOrigin
-    ) throws(BookRefusal) -> UnixMilliseconds {
-        guard let lodging else { return at }
-        let statement: SignedObject<LodgingStatement> = try read(lodging, origin)
-        guard charter.witnesses.contains(statement.did), !hold.isParty(statement.did) else { throw .wrongSigner }
-        guard statement.body.issuerDID == issuer, statement.body.objectCID == object else { throw .notOfThisHold }
-        return min(at, statement.body.lodgedAt)
-    }
-
     private mutating func keep<Body>(_ object: SignedObject<Body>, of hold: Hold, _ at: UnixMilliseconds) {
         for cid in [object.cid, object.bodyCID] {
             objects[cid] = Taken(hold: hold.id, entry: count)
@@ -50,7 +39,8 @@ extension IssuerBook {
         if let known = try entry(of: claim.bodyCID, for: hold) { return known }
         guard hold.isLive else { throw .holdEnded }
         guard hold.state == .open else { throw .notNow }
-        guard try date(of: claim.cid, for: hold, lodging, at, origin) <= hold.terms.claimBy else { throw .late }
+        let date = try hold.date(of: claim.cid, lodging, at, under: charter, origin)
+        guard date <= hold.terms.claimBy else { throw .late }
         let due = try hold.due(claim, under: charter, origin)
         change(hold, to: .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: at)))
         keep(claim, of: hold, at)
@@ -82,7 +72,7 @@ extension IssuerBook {
         guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { throw .notNow }
         guard hold.mayDispute(dispute.did) else { throw .wrongSigner }
         guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
-        guard try date(of: dispute.cid, for: hold, lodging, at, origin) <= end else { throw .late }
+        guard try hold.date(of: dispute.cid, lodging, at, under: charter, origin) <= end else { throw .late }
         change(hold, to: .disputed(claim, dispute: dispute.bodyCID))
         keep(dispute, of: hold, at)
         return nil
@@ -97,7 +87,7 @@ extension IssuerBook {
         guard hold.isLive else { throw .holdEnded }
         guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { throw .notNow }
         let payable = try hold.decided(decision, of: claim)
-        guard try date(of: decision.cid, for: hold, lodging, at, origin) <= end else { throw .late }
+        guard try hold.date(of: decision.cid, lodging, at, under: charter, origin) <= end else { throw .late }
         self.end(hold, .decided(payable, decision: decision.bodyCID), at)
         chargeLoser(of: hold, isDebtor: payable == claim.due)
         keep(decision, of: hold, at)

@@ -156,18 +156,23 @@ package struct MemberBook: Sendable {
         case .claimLodged(_, let block, let lodging):
             let claim: SignedObject<HoldClaim> = try Self.read(block)
             guard hold.state == .open else { throw .notNow }
-            guard lodging != nil || entry.at <= hold.terms.claimBy else { throw .late }
+            let date = try hold.date(of: claim.cid, lodging, entry.at, under: charter, .arrived)
+            guard date <= hold.terms.claimBy else { throw .late }
             let due = try hold.due(claim, under: charter, .arrived)
             holds[hold.id]?.state = .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: entry.at))
-        case .claimDisputed(_, let block, _):
+        case .claimDisputed(_, let block, let lodging):
             let dispute: SignedObject<HoldDispute> = try Self.read(block)
-            guard case .claimed(let claim) = hold.state else { throw .notNow }
+            guard case .claimed(let claim) = hold.state, let last = hold.dueAt else { throw .notNow }
+            let date = try hold.date(of: dispute.cid, lodging, entry.at, under: charter, .arrived)
+            guard date <= last else { throw .late }
             guard hold.mayDispute(dispute.did) else { throw .wrongSigner }
             guard dispute.body.claimCID == claim.cid else { throw .notOfThisHold }
             holds[hold.id]?.state = .disputed(claim, dispute: dispute.bodyCID)
-        case .claimDecided(_, let block, _):
+        case .claimDecided(_, let block, let lodging):
             let decision: SignedObject<HoldDecision> = try Self.read(block)
-            guard case .disputed(let claim, _) = hold.state else { throw .notNow }
+            guard case .disputed(let claim, _) = hold.state, let last = hold.dueAt else { throw .notNow }
+            let date = try hold.date(of: decision.cid, lodging, entry.at, under: charter, .arrived)
+            guard date <= last else { throw .late }
             let payable = try hold.decided(decision, of: claim)
             let end = Hold.End.decided(payable, decision: decision.bodyCID)
             return self.end(hold, end, entry, loserIsDebtor: payable == claim.due)

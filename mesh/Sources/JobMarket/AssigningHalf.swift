@@ -8,7 +8,7 @@ import SignedObjects
 /// once an issuer holds the price.
 ///
 /// What the issuer is asked for is in the journal before it is asked, so a restart asks for the same. A hold that comes
-/// too late is no harm to anybody: it ends by itself.
+/// too late ends by itself, at its `claim_by`.
 protocol AssigningHalf: FundingHalf {
     /// Opens the job for bids.
     mutating func beginBidding(_ id: JobID, _ context: inout MarketContext)
@@ -23,6 +23,9 @@ extension AssigningHalf {
     /// Opens a job for bids again, unless an issuer refused to pay those that were made: for good where it is about
     /// this node's own line, and else for as long as bids are waited for, as anybody could make bids that none pays.
     mutating func bidAgain(_ id: JobID, _ context: inout MarketContext) {
+        if let job = jobs[id], job.holds.failedCount >= JobHolds.failedMax {
+            return fail(id, .holdRefused(reason: job.holds.lastReason), &context)
+        }
         guard let job = jobs[id], job.assignments.isEmpty, let refusal = job.holds.lastRefusal,
             refusal.isOwn || context.wallClock >= job.manifest.biddingDeadline
         else { return beginBidding(id, &context) }
@@ -44,7 +47,9 @@ extension AssigningHalf {
                 + times.holdCheckTimesMax * 1_000
                 * min(
                     job.manifest.params.timeoutSeconds, context.configuration.rules.timeoutSecondsMax))
-        let until = min(bid.takeUpUntil, job.endsAt, context.date(inMilliseconds: times.holdWaitMilliseconds))
+        let isAlone = job.candidates(context).count < 2
+        let wait = isAlone ? times.holdWaitMilliseconds : times.holdWaitBesideOthersMilliseconds
+        let until = min(bid.takeUpUntil, job.endsAt, context.date(inMilliseconds: wait))
         let wish = HoldWish(
             issuerDID: payment.issuerDID, unit: payment.unit, jobID: job.id, attempt: attempt, bidCID: bid.cid,
             executorDID: bid.bid.bidderDID, amount: bid.bid.terms.price,

@@ -29,8 +29,12 @@ package struct JobHolds: Hashable, Sendable {
     private var refused: Set<DID> = []
     /// Executors of this round of bids whose holds were waited for in vain.
     private var skipped: Set<DID> = []
+    /// The same of all rounds.
+    private var unanswered: Set<DID> = []
     /// What the issuer said when it refused last; nil if it granted a hold since.
     private(set) var lastRefusal: Refusal?
+    /// Why there was no hold the last time.
+    private(set) var lastReason = ""
     /// The certificates by the bids whose attempts they pay.
     // BOUNDED: by the attempts of a job.
     private var certificates: [CID: SignedObject<HoldCertificate>] = [:]
@@ -39,6 +43,12 @@ package struct JobHolds: Hashable, Sendable {
     func certificate(of assignment: Assignment) -> SignedObject<HoldCertificate>? {
         assignment.holdCID == nil ? nil : certificates[assignment.bidCID]
     }
+
+    /// Holds that came to nothing before the job fails.
+    static let failedMax: UInt64 = 64
+
+    /// Whether others are tried before an executor, as a hold for it was waited for in vain.
+    func comesLast(_ executor: DID) -> Bool { unanswered.contains(executor) }
 
     /// Whether no hold is wanted for an executor: not any more, or not in this round.
     func isExcluded(_ executor: DID) -> Bool { refused.contains(executor) || skipped.contains(executor) }
@@ -51,8 +61,11 @@ package struct JobHolds: Hashable, Sendable {
         case .holdFailed(let executor, let reason, let end):
             awaited = nil
             failedCount += 1
+            lastReason = reason
             switch end {
-            case .unanswered: skipped.insert(executor)
+            case .unanswered:
+                skipped.insert(executor)
+                unanswered.insert(executor)
             case .executorRefused, .originatorRefused:
                 refused.insert(executor)
                 lastRefusal = Refusal(reason: reason, isOwn: end == .originatorRefused)

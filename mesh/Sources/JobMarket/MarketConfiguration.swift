@@ -113,8 +113,10 @@ package struct OriginatorConfiguration: Sendable {
     package var engine: EngineDescription?
     /// Executors that get none of its jobs, whatever they bid.
     package var deniedExecutors: Set<DID> = []
-    /// How long a job waits for the hold of one bid.
+    /// How long a job waits for the hold of one bid, where there is no other.
     package var holdWaitMilliseconds: UInt64 = 30_000
+    /// The same while others stand, which expire meanwhile.
+    package var holdWaitBesideOthersMilliseconds: UInt64 = 8_000
     /// How much later than its executor promises a result may be delivered that is paid by a hold, besides the time of
     /// a check.
     package var holdSlackMilliseconds: UInt64 = 600_000

@@ -220,7 +220,8 @@ extension OriginatorMarket {
         let ranked = bids.rank(candidates, of: job, context)
         let behind = Set(ranked.filter { $0.unprovenHeld != nil }.map(\.bidder))
         let ranking = spread(
-            ranked, of: id, last: { behind.contains($0) || bids.failedLately($0, context) }, context)
+            ranked, of: id,
+            last: { behind.contains($0) || bids.failedLately($0, context) || job.holds.comesLast($0) }, context)
         if let best = ranking.first(where: { $0.price <= available }),
             let bid = candidates.first(where: { $0.cid == best.bid })
         {

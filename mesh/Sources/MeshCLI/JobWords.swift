@@ -152,6 +152,8 @@ enum JobWords {
     static func priceFact(_ job: JobView) -> (name: String, value: String)? {
         func amount(_ price: UInt64) -> String { Readable.price(price, job.unit, job.decimals) }
         return switch price(job) {
+        // Whether the issuer booked it is told elsewhere.
+        case .exact(let price) where job.unit != nil: ("due by credit", amount(price))
         case .exact(let price) where job.isAskedForHere: ("paid", amount(price))
         case .exact(let price): ("price", amount(price))
         case .most(let price) where job.isAskedForHere: ("held", "\(amount(price)), the most that it may cost")

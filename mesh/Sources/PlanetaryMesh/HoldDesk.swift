@@ -127,7 +127,10 @@ actor HoldDesk {
                 await keep(booking, instead: row)
             } catch {
                 booking.refused(error.message, now: now)
-                if booking.dueAt == nil { await keep(booking, instead: row) }
+                let isSilent = error.code == .peerUnreachable || error.code == .overloaded
+                // What cannot be checked keeps no other waiting.
+                if booking.dueAt == nil || !isSilent { await keep(booking, instead: row) }
+                guard isSilent else { continue }
                 return wait(for: issuer, error)
             }
         }

@@ -89,8 +89,8 @@ struct HoldQuestions: Sendable {
                 (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
             else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
             return .given(block)
-        case .refused(.book, let text): return try await refused(wish, text, isPassing: false)
-        case .refused(.later, let text): return try await refused(wish, text, isPassing: true)
+        case .refused(.book, let text): return try await refused(wish, order.body, text, isPassing: false)
+        case .refused(.later, let text): return try await refused(wish, order.body, text, isPassing: true)
         case .refused(_, let text): throw member.busy(text)
         default: throw MemberDesk.faulty("its answer is another one")
         }
@@ -99,14 +99,28 @@ struct HoldQuestions: Sendable {
     /// What a refusal means: it is for good where this node's line could not give so much if nothing else were held,
     /// and else for the executor, unless it passes.
     private func refused(
-        _ wish: HoldWish, _ text: String, isPassing: Bool
+        _ wish: HoldWish, _ order: PaymentOrder, _ text: String, isPassing: Bool
     ) async throws(NodeServiceError) -> HoldAnswer {
         let words = text.cut(bytesMax: member.limits.textBytesMax)
-        let own = try await member.lines(at: wish.issuerDID).lines.first { $0.line.unit == wish.unit }
-        let most = own.map { $0.isFrozen ? 0 : Int128($0.owedMax.units) + Int128($0.owed) - Int128($0.owing) } ?? 0
-        if most < Int128(wish.amount.units) { return .refused(words, isOwn: true) }
+        let most = Self.most(of: try await member.lines(at: wish.issuerDID).lines, in: wish.unit)
+        let asked = [wish.amount, order.hold?.disputeBudget ?? .zero, order.hold?.feeMax ?? .zero]
+        if most < asked.reduce(0, { $0 + Int128($1.units) }) { return .refused(words, isOwn: true) }
         if isPassing { throw member.busy(text) }
         return .refused(words, isOwn: false)
+    }
+
+    /// What a line in a unit could give if nothing were held.
+    private static func most(of lines: [LineState], in unit: CreditUnit) -> Int128 {
+        lines.first { $0.line.unit == unit && !$0.isFrozen }.map {
+            Int128($0.owedMax.units) + Int128($0.owed) - Int128($0.owing)
+        } ?? 0
+    }
+
+    /// What this node could have held at an issuer, as it says now, or said last where it does not answer; nil if this
+    /// node never asked it.
+    func most(at did: DID, in unit: CreditUnit) async throws(NodeServiceError) -> Int128? {
+        if let told = try? await member.lines(at: did) { return Self.most(of: told.lines, in: unit) }
+        return try await member.all().first { $0.charter.did == did }.map { Self.most(of: $0.lines, in: unit) }
     }
 
     /// The order for a wish, which is on the disk before it is given away; nil if the issuer has no rules for it.
@@ -178,8 +192,11 @@ struct HoldQuestions: Sendable {
         let issuer = try await member.meet(booking.issuerDID)
         var book = MemberBook(of: identity.did, at: issuer.charter)
         var story: [BookEntry] = []
-        for entry in try await member.entries(at: issuer, from: booking.heldBy)
-        where entry.number == booking.heldBy || entry.event.hold == booking.hold {
+        let (hold, heldBy) = (booking.hold, booking.heldBy)
+        let entries = try await member.entries(at: issuer, from: heldBy) {
+            $0.number == heldBy || $0.event.hold == hold
+        }
+        for entry in entries {
             do throws(MemberBook.Unjustified) {
                 _ = try book.take(entry)
             } catch {

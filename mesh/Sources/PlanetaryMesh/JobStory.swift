@@ -41,7 +41,9 @@ enum JobStory {
             isUnsettled: job.earned == nil && !job.isGivenUp && job.receipt.map { $0.price > .zero } ?? false,
             standard: standing.standard?.rawValue ?? "", outcome: standing.outcome.rawValue,
             outcomeDetail: standing.detail, winnerPrice: standing.winnerPrice,
-            payment: standing.payment?.rawValue ?? "", unit: unit(of: job.manifest))
+            // Of credit, what the issuer booked tells it.
+            payment: job.manifest.policy.payBy == nil ? standing.payment?.rawValue ?? "" : "",
+            unit: unit(of: job.manifest))
     }
 
     /// What the prices of a job are counted in; empty where that is tokens.

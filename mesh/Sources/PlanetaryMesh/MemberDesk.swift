@@ -303,7 +303,8 @@ package actor MemberDesk {
 
     /// This node's entries from a number on, each proved under a head.
     func entries(
-        at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil
+        at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil,
+        where isWanted: (BookEntry) -> Bool = { _ in true }
     ) async throws(NodeServiceError) -> [BookEntry] {
         var (entries, next, isMore, pages, bytes) = ([BookEntry](), start, true, 0, 0)
         while isMore, next < issuer.head.size, entries.count < limit ?? .max {
@@ -316,8 +317,9 @@ package actor MemberDesk {
                 guard opened.number >= next, let entry = Self.entry(opened, under: issuer.head) else {
                     throw Self.faulty("it does not prove that entry \(opened.number) is in its log")
                 }
-                entries.append(entry)
                 next = opened.number + 1
+                guard isWanted(entry) else { continue }
+                entries.append(entry)
                 bytes += opened.opening.entry.count
             }
             isMore = more && !page.isEmpty

@@ -5,7 +5,7 @@ import SignedObjects
 
 extension SubmissionDesk {
     /// Has a job paid by issuers, which have to have one unit: amounts of different ones cannot be compared.
-    func payBy(_ texts: [String], in params: inout MeshJobParams) async throws(NodeServiceError) {
+    func payBy(_ texts: [String], in params: inout MeshJobParams, isNew: Bool) async throws(NodeServiceError) {
         var (issuers, units): ([DID], [CreditUnit]) = ([], [])
         for text in texts.prefix(CreditJob.Limits.issuersMax + 1) {
             let issuer = try MemberDesk.did(text, "issuer")
@@ -22,8 +22,26 @@ extension SubmissionDesk {
         policy.payBy = PayBy(issuers: issuers, unit: unit)
         policy.require(CreditJob.feature)
         params.executionPolicy = policy
+        if isNew, let budget = params.priceCeiling { try await requireLine(issuers, unit, budget) }
         if let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
         }
+    }
+
+    /// Refuses a budget that no line of this node could give: bids up to it would come, and nothing could be held.
+    private func requireLine(
+        _ issuers: [DID], _ unit: CreditUnit, _ budget: TokenAmount
+    ) async throws(NodeServiceError) {
+        var most: Int128 = 0
+        for issuer in issuers {
+            guard let own = try await HoldQuestions(member: parts.member).most(at: issuer, in: unit) else { return }
+            most = max(most, own)
+        }
+        guard most < Int128(budget.units) else { return }
+        let line = TokenAmount(UInt64(clamping: most)).counted(in: unit)
+        throw NodeServiceError(
+            .issuerRefused,
+            "The budget is \(budget.counted(in: unit)), and this node's line at the issuer can give \(line) at most.",
+            hint: "Lower --budget, or have the issuer's officers raise the limit: mesh issuer show tells it.")
     }
 }

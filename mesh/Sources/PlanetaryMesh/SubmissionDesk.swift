@@ -41,7 +41,9 @@ struct SubmissionDesk: Sendable {
         if try await !isKnown(submission) { try room.require("The job is not submitted") }
         let moduleCID = try await accepted(try CID(named: submission.moduleCID, "module_cid"), "The module")
         var params = try params(of: submission, moduleCID)
-        if let issuers = submission.policy.payBy { try await payBy(issuers, in: &params) }
+        if let issuers = submission.policy.payBy {
+            try await payBy(issuers, in: &params, isNew: try await !isKnown(submission))
+        }
         for input in params.inputCIDs {
             params.inputCIDs[input.key] = try await accepted(input.value, "The input \(input.key)")
         }

@@ -15,6 +15,8 @@ struct CreditBank {
     var entries: [BookEntry]
     /// Whether it does not answer.
     var isAway = false
+    /// For whom it holds nothing now.
+    var busyFor: Set<DID> = []
     /// Orders by the attempts, as the shell of an originator keeps them.
     private var orders: [Attempt: SignedObject<PaymentOrder>] = [:]
     private let charter: SignedObject<IssuerCharter>
@@ -92,7 +94,7 @@ struct CreditBank {
 
     /// Holds what an originator wishes, as its shell asks for it.
     mutating func hold(_ wish: HoldWish, for debtor: Identity, now: UnixMilliseconds) -> HoldAnswer {
-        if isAway { return .delayed("the issuer did not answer") }
+        if isAway || busyFor.contains(wish.executorDID) { return .delayed("the issuer did not answer") }
         let attempt = Attempt(job: wish.jobID, number: wish.attempt)
         guard
             let body = wish.order(

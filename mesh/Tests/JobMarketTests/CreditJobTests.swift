@@ -163,6 +163,24 @@ struct CreditJobTests {
         world.expectSameAfterReplay(0)
     }
 
+    @Test func whoIsWaitedForInVainComesAfterAllOthers() throws {
+        var world = try world()
+        let cheap = world.parties[1].identity.did
+        world.bank?.busyFor = [cheap]
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 15_000) { $0.job(id)?.result == .completedSuccessfully })
+        #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [world.parties[2].identity.did])
+        #expect(world.names(of: 0).count { $0 == "hold_failed" } == 1, "the other bid still stood")
+        // Alone it is waited for again and again, and not for ever.
+        world = try self.world(trusting: [1])
+        world.bank?.busyFor = [cheap]
+        let alone = try world.submit(request { $0.bidWindowMilliseconds = 100 })
+        world.run(milliseconds: 6_000_000)
+        #expect(world.names(of: 0).count { $0 == "hold_failed" } <= 64)
+        #expect(world.job(alone)?.isClosed == true && world.job(alone)?.failure != nil)
+        world.expectSameAfterReplay(0)
+    }
+
     @Test func whoHasNoLineKeepsNobodyFromTheJob() throws {
         // The second party trusts the issuer and bids less, and has no line.
         var world = try world(trusting: [1, 2], members: [0, 2])

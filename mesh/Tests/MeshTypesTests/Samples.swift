@@ -150,7 +150,8 @@ extension Samples {
                 ExecutionReceiptAvailableV1(
                     jobID: job, receiptCID: input, executorDID: executor.did,
                     status: .completedSuccessfully, receipt: [1, 2, 3], providerAddresses: [address])),
-            .jobSettled(JobSettledV1(settlement: [4])), .jobInteractiveInput(data), .jobInteractiveOutput(data),
+            .jobSettled(JobSettledV1(settlement: [4])), .jobDelivered(JobDeliveredV1(jobID: job, statement: [8])),
+            .jobInteractiveInput(data), .jobInteractiveOutput(data),
             .reputationRecordAvailable(ReputationRecordAvailableV1(record: [5])),
             .anchorHeads(AnchorHeadsV1(scope: "global", heads: [input], height: 3)),
             .logHead(LogHeadV1(note: [6])), .logFork(LogForkV1(proof: [7])),

@@ -137,12 +137,12 @@ import Testing
         }
     }
 
-    @Test("A line that is too short fails the job, in the issuer's words; so does a job without a budget")
+    @Test("A budget beyond the line is refused, and so is a job without one")
     func refused() async throws {
         try await cooperative(lines: [1: 10_000, 2: 5]) { nodes in
-            let job = try await submit(nodes[2])
-            let result = try await result(of: job, at: nodes[2])
-            #expect(result.ending == .insufficientFunds && result.detail.contains("the debtor has 5 left"), "\(result)")
+            let short = await #expect(throws: NodeServiceError.self) { _ = try await submit(nodes[2]) }
+            #expect(short?.code == .issuerRefused)
+            #expect(short?.message.contains("can give 0.05 hours at most") == true, "\(short as Any)")
             let free = await #expect(throws: NodeServiceError.self) { _ = try await submit(nodes[2], budget: nil) }
             #expect(free?.message.contains("--pay-by") == true)
             let many = await #expect(throws: NodeServiceError.self) {
