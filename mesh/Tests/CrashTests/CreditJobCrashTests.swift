@@ -3,25 +3,7 @@ import Testing
 
 /// Jobs that are paid by credit, by real programs that are killed.
 @Suite("Jobs by credit whose nodes are killed", .serialized)
-struct CreditJobCrashTests {
-    private func did(_ node: NodeProcess) throws -> String {
-        let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
-        return try #require(status["did"] as? String)
-    }
-
-    private func object(_ finished: NodeProcess.Finished) throws -> [String: Any] {
-        try #require(finished.status == 0, "\(finished.errors)")
-        return try #require(try finished.json() as? [String: Any])
-    }
-
-    private func balances(_ issuer: NodeProcess) throws -> [String: Int64] {
-        let lines = try #require(try issuer.run(["issuer", "members", "--json"]).json() as? [[String: Any]])
-        return Dictionary(
-            uniqueKeysWithValues: try lines.map {
-                (try #require($0["did"] as? String), try #require(($0["balance"] as? NSNumber)?.int64Value))
-            })
-    }
-
+struct CreditJobCrashTests: IssuerCommanding {
     /// What the hold of a job has come to, as a node shows it.
     private func credit(_ job: String, at node: NodeProcess) throws -> [String: Any]? {
         let shown = try node.run(["describe", job, "--json"])

@@ -3,26 +3,7 @@ import Testing
 
 /// A cooperative by its real programs, whose issuer is killed.
 @Suite("An issuer that is killed", .serialized)
-struct IssuerCrashTests {
-    private func did(_ node: NodeProcess) throws -> String {
-        let status = try #require(try node.run(["status", "--json"]).json() as? [String: Any])
-        return try #require(status["did"] as? String)
-    }
-
-    private func object(_ finished: NodeProcess.Finished) throws -> [String: Any] {
-        try #require(finished.status == 0, "\(finished.errors)")
-        return try #require(try finished.json() as? [String: Any])
-    }
-
-    /// Balances by member, as the issuer's owner sees them.
-    private func balances(_ issuer: NodeProcess) throws -> [String: Int64] {
-        let lines = try #require(try issuer.run(["issuer", "members", "--json"]).json() as? [[String: Any]])
-        return Dictionary(
-            uniqueKeysWithValues: try lines.map {
-                (try #require($0["did"] as? String), try #require(($0["balance"] as? NSNumber)?.int64Value))
-            })
-    }
-
+struct IssuerCrashTests: IssuerCommanding {
     /// Pays again and again, with kills on both sides of a booking; what was paid.
     private func pay(
         _ payee: String, by payer: NodeProcess, at issuer: NodeProcess, _ at: [String]

@@ -419,9 +419,8 @@ struct Run: MeshCommand, NodeOpeningCommand {
         if let memory = result.peakMemoryBytes { facts.append("\(Readable.bytes(memory)) memory") }
         if let wall = result.wallMilliseconds { facts.append("ran \(Readable.duration(milliseconds: wall))") }
         if let finding = result.finding, finding != "unchecked" { facts.append(checked(finding)) }
-        if let paid = result.paid {
-            let credit = result.unit.map { "\(CreditAmount.text(paid, decimals: result.decimals ?? 0)) \($0)" }
-            facts.append(credit.map { "\(Terminal.safe($0)) due by credit" } ?? "paid \(Readable.tokens(paid))")
+        if let paid = result.paid.map({ Readable.price($0, result.unit, result.decimals) }) {
+            facts.append(result.unit == nil ? "paid \(paid)" : "\(paid) due by credit")
         }
         if result.attempts > 1 { facts.append("attempt \(result.attempts)") }
         if let executor = result.executorDID {
