@@ -6,6 +6,11 @@ SHELL := /bin/bash
 # The one place for how Swift is called: a target that imports what it does not declare does not build.
 BUILD_FLAGS := --explicit-target-dependency-import-check error
 SWIFT_BUILD := swift build $(BUILD_FLAGS)
+# BUILT=1 takes what is built, as CI does after its two builds: to be told that nothing is left takes seconds each time,
+# and only one build goes on in a folder.
+ifdef BUILT
+SWIFT_BUILD := true
+endif
 SWIFT_TEST := swift test $(BUILD_FLAGS)
 QUIETLY := scripts/quietly.sh
 LINTED := Package.swift $(wildcard libp2p mesh Tests Interop Benchmarks Examples)
@@ -15,7 +20,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
+.PHONY: help setup build build-tests release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -34,21 +39,20 @@ package: release guests ## a tarball and a .deb of the optimised build, in .buil
 	@scripts/setup.sh package
 	@scripts/package.sh
 
-test: setup guests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests for all but one target
+build-tests: setup guests ## everything, the tests too (debug)
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+
+test: build-tests ## all tests; FILTER=GossipSubTests for some, SKIP=CrashTests for all but one target
 	@scripts/test.sh "$(FILTER)" "$(SKIP)"
 
-corpus: setup ## all hostile modules, with a table of how they ended, and all file cases by a guest
-	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+corpus: build-tests ## all hostile modules, with a table of how they ended, and all file cases by a guest
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^CoVMTests\.HostileCorpusTests' ""
 	@MESH_WHOLE_CORPUS=1 scripts/test.sh '^GuestFilesTests\.GuestLevelTests' ""
 
-crash-matrix: setup guests ## nodes that die before and after each of their writes, at 200 different pairs at the least
-	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+crash-matrix: build-tests ## nodes that die before and after each of their writes, at 200 different pairs at the least
 	@MESH_CRASH_MATRIX=1 scripts/test.sh '^CrashTests\.CrashMatrixTests[./]' ""
 
-doc: setup ## the pages of the code (DocC), in .build/documentation; a warning fails
-	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests
+doc: build-tests ## the pages of the code (DocC), in .build/documentation; a warning fails
 	@scripts/doc.sh
 
 tidy: setup ## only the checks of the house: layers, sizes, banned tokens, docs

@@ -68,7 +68,7 @@ extension CrashMatrixTests {
             let mesh = try CrashMesh()
             try mesh.originator.configure("originator", "bidding_deadline_ms", 15_000)
             let module = try mesh.module("short.wasm", CountdownModule.bytes(rounds: 1_000))
-            let program = NodeProcess.mesh.deletingLastPathComponent().appendingPathComponent("mesh-cheat")
+            let program = NodeProcess.built.appendingPathComponent("mesh-cheat")
             let bootstrap = ["--bootstrap", try mesh.executors[0].address()]
             // A liar for each death: a proof against it lasts.
             let liars = try ["before", "after"].map {

@@ -116,7 +116,7 @@ private final class OwnThreads: TaskExecutor {
 @Suite("A flood of handshakes", .serialized)
 struct HandshakeFloodTests {
     /// Honest dials beside each crowd. Beside so many sockets each takes its time, so there are more only with
-    /// MESH_FLOOD_DIALS, as in CI.
+    /// MESH_FLOOD_DIALS.
     private static let dials =
         ProcessInfo.processInfo.environment["MESH_FLOOD_DIALS"].flatMap(Int.init).map { max(2, $0) } ?? 40
 

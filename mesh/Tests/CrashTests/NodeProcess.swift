@@ -16,10 +16,16 @@ final class NodeProcess: Sendable {
         }
     }
 
-    /// The binary that the tests were built with.
+    /// What is tested: the binary that `MESH` names, or else the one that was built with the tests.
     static let mesh: URL = {
+        if let path = ProcessInfo.processInfo.environment["MESH"] { return URL(fileURLWithPath: path) }
+        return built.appendingPathComponent("mesh")
+    }()
+
+    /// The folder of what was built with the tests.
+    static let built: URL = {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
-        return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("mesh")
+        return URL(fileURLWithPath: own).deletingLastPathComponent()
     }()
 
     private struct State {
