@@ -19,7 +19,7 @@ actor HoldDesk {
         var bookingsPerLookMax = 64
         /// Issuers that are asked at the same time.
         var issuersAtOnceMax = 16
-        /// How long one is asked in a row before others have their turn, in milliseconds.
+        /// How long one is asked in a row before others have their turn, in milliseconds; once at the least.
         var turnMilliseconds: Int64 = 30_000
         /// How long before an issuer that did not answer is asked again for a hold, in milliseconds.
         var holdPauseMilliseconds: Int64 = 2_000
@@ -55,6 +55,9 @@ actor HoldDesk {
     /// Issuers that are asked at the moment.
     // BOUNDED: by `Limits.issuersAtOnceMax`.
     private var asked: Set<DID> = []
+    /// When each issuer was asked last for bookings.
+    // BOUNDED: like `pauses`.
+    private var turns: [DID: ContinuousClock.Instant] = [:]
 
     init(member: MemberDesk, logger: Logger, limits: Limits = Limits()) {
         (self.member, self.logger, self.limits) = (member, logger, limits)
@@ -84,14 +87,15 @@ actor HoldDesk {
             repeat {
                 for (issuer, rows) in await due() {
                     asked.insert(issuer)
+                    turns[issuer] = .now
                     group.addTask { await self.ask(issuer, rows) }
                 }
             } while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil
         }
     }
 
-    /// What is to be asked of issuers that are not asked already.
-    private func due() async -> [(issuer: DID, rows: [HoldBookingRow])] {
+    /// What is to be asked of issuers that are not asked already: of those first that waited longest for their turn.
+    func due() async -> [(issuer: DID, rows: [HoldBookingRow])] {
         let silent = pauses.filter { ContinuousClock.now < $0.value.until }.keys
         let others = Set(silent).union(asked).sorted().map(\.text)
         let rows = try? await HoldBookingRow.due(
@@ -108,15 +112,18 @@ actor HoldDesk {
             found[booking.issuerDID, default: []].append(row)
         }
         let free = max(0, limits.issuersAtOnceMax - asked.count)
-        return found.sorted { $0.key < $1.key }.prefix(free).map { ($0.key, $0.value) }
+        let never = ContinuousClock.now - .seconds(1 << 32)
+        return found.sorted { (turns[$0.key] ?? never, $0.key) < (turns[$1.key] ?? never, $1.key) }.prefix(free).map {
+            ($0.key, $0.value)
+        }
     }
 
     private func ask(_ issuer: DID, _ rows: [HoldBookingRow]) async {
         defer { asked.remove(issuer) }
         let end = ContinuousClock.now + .milliseconds(limits.turnMilliseconds)
-        for row in rows {
+        for (index, row) in rows.enumerated() {
             let now = NodeClock.wallClock
-            guard ContinuousClock.now < end, !Task.isCancelled else { return }
+            guard index == 0 || ContinuousClock.now < end, !Task.isCancelled else { return }
             guard var booking = row.booking, let event = booking.next(now: now) else { continue }
             do throws(NodeServiceError) {
                 switch try await questions.book(event, of: booking) {

@@ -172,12 +172,16 @@ struct CreditJobTests {
         #expect(world.job(id)?.attempts.map(\.assignment.executorDID) == [world.parties[2].identity.did])
         #expect(world.names(of: 0).count { $0 == "hold_failed" } == 1, "the other bid still stood")
         // Alone it is waited for again and again, and not for ever.
-        world = try self.world(trusting: [1])
+        world = try self.world(trusting: [1]) { $1.originator.holdWaitMilliseconds = 1_000 }
         world.bank?.busyFor = [cheap]
         let alone = try world.submit(request { $0.bidWindowMilliseconds = 100 })
         world.run(milliseconds: 6_000_000)
-        #expect(world.names(of: 0).count { $0 == "hold_failed" } <= 64)
-        #expect(world.job(alone)?.isClosed == true && world.job(alone)?.failure != nil)
+        #expect(world.names(of: 0).count { $0 == "hold_failed" } == 64)
+        guard case .holdRefused(let reason)? = world.job(alone)?.failure, world.job(alone)?.isClosed == true else {
+            Issue.record("\(String(describing: world.job(alone)?.failure))")
+            return
+        }
+        #expect(reason == "the issuer did not answer", "\(reason)")
         world.expectSameAfterReplay(0)
     }
 

@@ -17,12 +17,18 @@ import Testing
 
 /// What a node asks issuers for its jobs, of issuers that are slow, busy, silent, or lie.
 @Suite("Holds and bookings at issuers", .serialized) struct HoldDeskTests {
+    /// Whether this node was told to be a member, each time.
+    private final class Told: Sendable {
+        let isMember = Mutex<[Bool]>([])
+    }
+
     private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    private func desk(_ member: MemberDesk) -> HoldDesk {
+    private func desk(_ member: MemberDesk, _ change: (inout HoldDesk.Limits) -> Void = { _ in }) -> HoldDesk {
         var limits = HoldDesk.Limits()
         (limits.lookMilliseconds, limits.holdPauseMilliseconds) = (20, 20)
         limits.pauseMilliseconds = 20...20
+        change(&limits)
         return HoldDesk(member: member, logger: Self.logger, limits: limits)
     }
 
@@ -214,6 +220,83 @@ import Testing
                 mayAnswer.continuation.finish()
                 return true
             }
+        }
+    }
+
+    @Test("Of two issuers where one is asked at a time, both have their turns", .timeLimit(.minutes(1)))
+    func turns() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            _ = try await member.own.found(stand.founding)
+            let own = stand.members[0].did
+            _ = try await member.issuer(own.text)
+            let desk = desk(member) { ($0.issuersAtOnceMax, $0.turnMilliseconds) = (1, 0) }
+            let bookings = try (1...4).map { number in
+                try booking(number, at: number < 3 ? stand.issuer.did : own, claimBy: NodeClock.wallClock)
+            }
+            for each in bookings {
+                let row = try HoldBookingRow(each)
+                try await member.store.commit([.issuer(.booking(row))])
+            }
+            let first = await desk.due()
+            #expect(first.count == 1 && first.first?.rows.count == 2, "one of the two, with both of its rows")
+            // How many rows of the other one were asked for, at each question of the one.
+            let others = Mutex<[Int]>([])
+            liar.set { question, answer in
+                guard case .submit = question else { return answer }
+                var count = 0
+                for other in bookings[2...] where (try? await state(other, in: member.store).due) != 1 { count += 1 }
+                let found = count
+                others.withLock { $0.append(found) }
+                // While it is asked, its place is taken.
+                #expect(await desk.due().isEmpty)
+                return answer
+            }
+            try await running(desk) {
+                for each in bookings where try await state(each, in: member.store).due == 1 { return false }
+                return true
+            }
+            let counts = others.withLock(\.self)
+            #expect(counts == [0, 1] || counts == [1, 2], "they take turns, whoever is the first: \(counts)")
+        }
+    }
+
+    @Test("What an issuer said of a line is believed for a while, and not for longer", .timeLimit(.minutes(1)))
+    func believed() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            let trusted = TrustedIssuer(
+                issuerDID: stand.issuer.did, unit: CreditStand.unit, basePrice: TokenAmount(1),
+                pricePerMillionFuel: .zero)
+            // What is told of the line while the issuer, once it said what it is, is busy for four questions.
+            func told(believing milliseconds: Int64) async -> [Bool] {
+                let told = Told()
+                let (refusals, refused) = AsyncStream<Void>.makeStream()
+                liar.set { _, answer in
+                    if told.isMember.withLock(\.isEmpty) { return answer }
+                    refused.yield()
+                    return .refused(reason: .tooMany, text: "as many as it takes")
+                }
+                let desk = desk(member) {
+                    ($0.standingMilliseconds, $0.unknownMilliseconds, $0.believedMilliseconds) = (20, 20, milliseconds)
+                }
+                await withTaskGroup(of: Void.self) { group in
+                    group.addTask {
+                        await desk.follow([trusted]) { standing in
+                            told.isMember.withLock { $0.append(standing.isMember) }
+                        }
+                    }
+                    var count = 0
+                    for await _ in refusals {
+                        count += 1
+                        if count == 4 { break }
+                    }
+                    group.cancelAll()
+                }
+                return told.isMember.withLock(\.self)
+            }
+            let kept = await told(believing: 300_000)
+            #expect(kept == [true])
+            let lost = await told(believing: 0)
+            #expect(lost.first == true && lost.dropFirst().allSatisfy { !$0 } && lost.count > 1, "\(lost)")
         }
     }
 
