@@ -1,3 +1,4 @@
+package import MeshTypes
 package import Multiformats
 package import SignedObjects
 
@@ -77,6 +78,8 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case notCountersigned
     /// The line owes, or reserves, more than the new limits allow.
     case exposed
+    /// The line owes less than is to be written off.
+    case debtSmaller(debt: UInt64)
     /// The entry is no payment that could be undone, or was undone.
     case notReversible
     /// The reports show nothing new.
@@ -93,27 +96,32 @@ extension BookRefusal {
     /// Whether the same may be taken later, as other holds end, days pass and the issuer catches up.
     package var isPassing: Bool {
         switch self {
-        case .insufficient, .tooMany, .notCaughtUp, .notYet: true
+        case .insufficient, .noRoom, .tooMany, .notCaughtUp, .notYet: true
         default: false
         }
     }
 }
 
 extension BookRefusal: CustomStringConvertible {
-    /// One sentence without a full stop, for people.
-    package var description: String {
+    /// One sentence without a full stop, with amounts in the smallest part of their unit.
+    package var description: String { text { "\($0)" } }
+
+    /// The same for people, with amounts in the unit of the book.
+    package func text(in unit: CreditUnit) -> String { text { TokenAmount($0).counted(in: unit) } }
+
+    private func text(_ amount: (UInt64) -> String) -> String {
         switch self {
         case .malformed(let error): "an object does not read: \(error)"
         case .evidence(let error): "the evidence does not read: \(error)"
         case .otherBook: "it is for another book"
         case .noLine: "there is no such credit line"
         case .frozen: "the credit line is frozen"
-        case .insufficient(let spendable): "the debtor has \(spendable) left"
+        case .insufficient(let spendable): "the debtor has \(amount(spendable)) left"
         // Whoever pays learns no more about another's line.
         case .noRoom: "the creditor's line has no room for so much"
         case .outOfDate: "the order's time is over, or longer than a day"
         case .tooMany(let quota): "there are as many as there may be: \(quota.rawValue)"
-        case .feeTooLow(let fee): "the hold costs \(fee), which the order does not allow"
+        case .feeTooLow(let fee): "the hold costs \(amount(fee)), which the order does not allow"
         case .tooLarge(let bytesMax): "its entry would have more than \(bytesMax) bytes"
         case .rateTooLow(let least?): "the debtor pays at least \(least.debit) for \(least.credit)"
         case .rateTooLow(nil): "there is no rate between these units"
@@ -121,8 +129,8 @@ extension BookRefusal: CustomStringConvertible {
         case .unknownArbiter: "the charter names other arbiters"
         case .twoHops: "a hold goes from or to another issuer, not both"
         case .noDownstream(let field): "the terms leave no room for a hold at the executor's issuer: \(field)"
-        case .budgetTooHigh(let most): "a dispute may cost \(most) at most"
-        case .budgetTooLow(let budget): "a dispute has to have \(budget)"
+        case .budgetTooHigh(let most): "a dispute may cost \(amount(most)) at most"
+        case .budgetTooLow(let budget): "a dispute has to have \(amount(budget))"
         case .notThisKind: "the order is of the other kind: now, or held"
         case .notItsOwn: "only the line of an issuer gives or gets for others, and for others alone"
         case .attemptHeld: "the attempt has a hold already"
@@ -133,7 +141,7 @@ extension BookRefusal: CustomStringConvertible {
         case .wrongSigner: "somebody else has to sign it"
         case .notOfThisHold: "it belongs to something else"
         case .wrongPrice: "the receipt's price is not what its terms give"
-        case .notDue(let due): "\(due) is due, not this; less is for a dispute"
+        case .notDue(let due): "\(amount(due)) is due, not this; less is for a dispute"
         case .nothingDue: "nothing is due for such a receipt"
         case .notDelivered: "the result was not delivered in time"
         case .late: "it comes too late"
@@ -142,6 +150,7 @@ extension BookRefusal: CustomStringConvertible {
         case .notApproved(let given): "\(given) officers approve, which is too few"
         case .notCountersigned: "the owner of the line does not approve"
         case .exposed: "the line owes or reserves more than that"
+        case .debtSmaller(let debt): "the line owes \(amount(debt)), and no more is written off"
         case .notReversible: "that entry is no payment that can be undone"
         case .nothingNew: "the reports show nothing new"
         case .bookedBefore: "its order was booked before"

@@ -350,7 +350,8 @@ package struct IssuerBook: Hashable, Sendable {
             payments[entry] = nil
         case .writeOff(let line, let amount, _):
             guard let found = accounts[line] else { throw .noLine }
-            guard found.balance < 0, amount.units <= found.balance.magnitude else { throw .exposed }
+            let debt = UInt64(max(0, -found.balance))
+            guard amount.units <= debt else { throw .debtSmaller(debt: debt) }
             try check(amount.units, comesTo: line)
             accounts.give(amount.units, to: line, from: .losses)
         case .deposit(let line, let amount, _):

@@ -122,13 +122,15 @@ extension JobMarket {
                 manifest: draft.manifest(context), sizes: sizes, reputation: context.reputation,
                 wallClock: context.wallClock)
         }
+        // Offers tell prices in tokens; what a job costs that is paid by credit, bids tell alone.
+        let isByTokens = params?.executionPolicy?.payBy == nil
         func prospect(_ offer: NodeCapability, isHere: Bool, _ rest: Obstacle?) -> OfferProspect {
             var obstacles = judgement?.obstacles(to: offer) ?? []
-            if let price = judgement?.price(by: offer) { obstacles.append(price) }
+            if isByTokens, let price = judgement?.price(by: offer) { obstacles.append(price) }
             if let rest { obstacles = [rest] }
             return OfferProspect(
                 offer: offer, isHere: isHere, obstacles: obstacles,
-                priceMax: params.map { offer.price(ofFuel: $0.maxFuel) },
+                priceMax: isByTokens ? params.map { offer.price(ofFuel: $0.maxFuel) } : nil,
                 reputation: context.reputation.score(of: offer.nodeDID, at: context.wallClock),
                 latency: context.latencies[offer.peerID])
         }

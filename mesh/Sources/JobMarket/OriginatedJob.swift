@@ -239,7 +239,7 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
     /// Continues after an attempt's end with the next one, unless bidding or another attempt is under way.
     private mutating func goOnWithoutAttempt() {
         guard !assignments.hasLive, receipts.chosen == nil, phase != .bidding, trial?.assignment == nil,
-            !(assignments.all.last?.awaitsOutputs ?? false)
+            holds.awaited == nil, !(assignments.all.last?.awaitsOutputs ?? false)
         else { return }
         status = .biddingClosed
         if let until = receipts.lastOutputsUntil { enter(.receipt, until: until, status: .biddingClosed) }

@@ -34,13 +34,15 @@ struct IssuerOption: ParsableArguments {
 
 /// Amounts of credit on the command line and in what it prints.
 enum CreditWords {
-    /// The smallest units of an amount as it was typed.
+    /// The smallest units of an amount as it was typed. No comma is part of it: what people mean by one differs, and
+    /// what is paid is booked for good.
     static func units(_ text: String, at issuer: IssuerView) throws -> UInt64 {
-        guard let units = CreditAmount.units(Quantity.ungrouped(text), decimals: issuer.decimals) else {
+        guard let units = CreditAmount.units(text, decimals: issuer.decimals) else {
             let example = CreditAmount.text(1_234_567, decimals: issuer.decimals)
             throw NodeServiceError(
                 .invalidRequest, "\(text) is no amount of \(issuer.unit).",
-                hint: "It is a number with at most \(issuer.decimals) decimal places, such as \(example).")
+                hint: "It is a number with at most \(issuer.decimals) decimal places and no commas, such as \(example)."
+            )
         }
         return units
     }

@@ -90,8 +90,10 @@ enum JobWords {
 
     private static func lost(_ job: JobView) -> String {
         guard let winner = job.winnerDID else { return "lost" }
-        let price = job.winnerPrice.map { " at \(Readable.count($0))" } ?? ""
-        return "lost to \(Readable.short(winner))\(price)"
+        let price = job.winnerPrice.map { price in
+            " at \(job.unit == nil ? Readable.count(price) : CreditAmount.text(price, decimals: job.decimals ?? 0))"
+        }
+        return "lost to \(Readable.short(winner))\(price ?? "")"
     }
 
     /// A state in words, as this side of the job has it; one of a later version as it is called.

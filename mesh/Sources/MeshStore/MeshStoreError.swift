@@ -66,7 +66,8 @@ extension MeshStoreError: CustomStringConvertible {
             "The database \(path) has version \(found) and this program knows versions up to \(supported); "
                 + "use a newer mesh."
         case .corrupt(let path, let detail):
-            "The database \(path) is damaged (\(detail)); restore it from a copy, or move it away to start afresh."
+            "The database \(path) is damaged (\(detail)); mesh restore makes a new home of a backup. "
+                + "Never start an old copy of this home: it would sign a second history with the same key."
         case .unreadable(let path, let detail):
             "The database \(path) cannot be opened (\(detail)); check that this user may read and write it."
         case .full(let path):
@@ -84,12 +85,12 @@ extension MeshStoreError: CustomStringConvertible {
         case .blockCorrupt(let cid):
             "The stored block \(cid) is damaged and was not served; add the file again to repair it."
         case .recordCorrupt(let table, let row):
-            "Row \(row) of \(table) is damaged; restore the database from a copy."
+            "Row \(row) of \(table) is damaged; mesh restore makes a new home of a backup."
         case .ledgerConflict(_, let kind):
             "The movement \(kind) is booked already with another amount; the ledger was left as it was."
         case .logTaken(let number, let size):
             "The log has \(size) entries, so entry \(number) was not written; if another program changed the database, "
-                + "restore it from a copy."
+                + "mesh restore makes a new home of a backup."
         case .numberTooLarge(let number):
             "\(number) is larger than the database can hold."
         case .overloaded(let waitingMax):

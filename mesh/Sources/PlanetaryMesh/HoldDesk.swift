@@ -25,7 +25,7 @@ actor HoldDesk {
         var holdPauseMilliseconds: Int64 = 2_000
         /// How long before an issuer that did not answer is asked again for bookings: at first, and at the most, in
         /// milliseconds.
-        var pauseMilliseconds: ClosedRange<Int64> = 2_000...300_000
+        var pauseMilliseconds: ClosedRange<Int64> = 2_000...30_000
         /// How long before a book that did not take a booking is asked again, in milliseconds.
         var refusedMilliseconds: UInt64 = 30_000
         /// How often a trusted issuer is asked whether this node has a line, in milliseconds.

@@ -55,10 +55,12 @@ extension IssuerDesk {
     }
 
     func refused(_ refusal: BookRefusal) -> CreditAnswer {
-        .refused(reason: refusal.isPassing ? .later : .book, text: "The book does not take it: \(refusal).")
+        let words = issuer.map { refusal.text(in: $0.book.charter.unit) } ?? "\(refusal)"
+        return .refused(reason: refusal.isPassing ? .later : .book, text: "The book does not take it: \(words).")
     }
 
     private func submit(_ event: BookEvent) async -> CreditAnswer {
+        if let reason = reasonNotNow(event) { return .refused(reason: .later, text: reason) }
         switch await take(event) {
         case nil: return closed
         case .failure(let refusal): return refused(refusal)

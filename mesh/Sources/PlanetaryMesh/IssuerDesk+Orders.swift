@@ -93,8 +93,9 @@ extension IssuerDesk {
             await forgetOutdated()
             return entry.map { .taken(entry: $0.number, certificate: nil) } ?? closed
         case .failure(let refusal):
-            guard let bytes = try? DAGCBOREncoder().encode(order),
-                (try? await store.commit([.issuer(.order(cid, bytes))])) != nil
+            // With all approvals that came meanwhile: the last write has to have the most.
+            guard let bytes = try? DAGCBOREncoder().encode(waiting[cid] ?? order),
+                (try? await store.commitInOrder([.issuer(.order(cid, bytes))])) != nil
             else { return closed }
             switch refusal {
             case .notApproved, .notCountersigned: return .waits(order: order)

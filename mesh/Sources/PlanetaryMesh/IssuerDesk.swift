@@ -49,6 +49,14 @@ package actor IssuerDesk {
         var lookMilliseconds: Int64 = 1_000
         /// What time alone decides, that is booked in one look.
         var duePerLookMax = 256
+        /// For how long nothing expires after a start, or after the machine stood still, in milliseconds: who could
+        /// not reach the issuer meanwhile asks again before that (`HoldDesk.Limits.pauseMilliseconds`).
+        var graceMilliseconds: Int64 = 120_000
+        /// How late a look has to be for that, in milliseconds.
+        var stillMilliseconds: Int64 = 10_000
+        /// Bytes of what two members show about holds of one from the other within a day, beside the first 4 KiB of
+        /// each event.
+        var evidenceBytesPerDayMax = 16_777_216
         /// Entries that are read at once as the book is opened.
         var replayedAtOnceMax = 1_024
         /// Bytes of these; one is read at least.
@@ -85,6 +93,9 @@ package actor IssuerDesk {
     // BOUNDED: by the questions that are answered at once.
     private var waiters: [(size: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
     private var isFounding = false
+    /// Until when nothing expires.
+    private var graceUntil: ContinuousClock.Instant?
+    private var evidence: EvidenceQuota
     private var rates: PeerRates
     private var strangerRates: PeerRates
     private var answeredNow = 0
@@ -100,6 +111,7 @@ package actor IssuerDesk {
         clock: @escaping @Sendable () -> UnixMilliseconds = { NodeClock.wallClock }
     ) {
         (self.identity, self.store, self.limits, self.clock) = (identity, store, limits, clock)
+        evidence = EvidenceQuota(bytesPerDayMax: limits.evidenceBytesPerDayMax)
         rates = PeerRates(perSecond: limits.questionsPerSecondPerPeerMax, burst: limits.questionsBurstPerPeerMax)
         strangerRates = PeerRates(perSecond: limits.strangersPerSecondMax, burst: limits.strangersBurstMax)
     }
@@ -141,6 +153,7 @@ package actor IssuerDesk {
             waiting[kept.cid] = read
         }
         (self.issuer, durable) = (issuer, issuer.tree)
+        graceUntil = .now + .milliseconds(limits.graceMilliseconds)
         if row.isRestored {
             obstacle = "This home was restored from a backup, and others may know later entries: the book is closed."
         }
@@ -171,7 +184,8 @@ package actor IssuerDesk {
     private static func damaged(_ what: String) -> NodeServiceError {
         NodeServiceError(
             .storageFailed, "The book of this issuer is damaged: \(what).",
-            hint: "Restore the home folder from a copy; what members, officers and auditors kept shows what is missing."
+            hint: "Keep the home folder as it is, and never start an old copy of it: it would contradict what members "
+                + "hold. mesh restore makes a home of a backup, which shows the book; a new issuer goes on from there."
         )
     }
 
@@ -230,6 +244,7 @@ package actor IssuerDesk {
     /// where the book is closed.
     func take(_ event: BookEvent, with writes: [StoreWrite] = []) async -> Result<BookEntry?, BookRefusal>? {
         guard obstacle == nil, let parties = issuer.map({ event.parties(in: $0.book) }) else { return nil }
+        let pair = self.parties(to: event)
         // No copy of the book is held from here on: it is changed in its place.
         guard let before = issuer?.tree, let result = issuer?.record(event, now: clock()) else { return nil }
         switch result {
@@ -239,6 +254,7 @@ package actor IssuerDesk {
             return obstacle == nil ? .success(await entry(number)) : nil
         case .success(.entered(let entry, let opening)):
             note(lineOf: event)
+            if let pair { evidence.count(event.entryBytesMost, of: pair, at: entry.at) }
             let own = write(of: entry, opening, parties: parties.map(\.text).sorted(), in: before)
             return await commit([.issuer(own)] + writes, of: event) ? .success(entry) : nil
         }
@@ -290,14 +306,42 @@ package actor IssuerDesk {
 
     /// Books what time alone decides, until the task is cancelled.
     func run() async {
+        var looked = ContinuousClock.now
         while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
+            let late = looked + .milliseconds(limits.lookMilliseconds + limits.stillMilliseconds)
+            if ContinuousClock.now > late { graceUntil = .now + .milliseconds(limits.graceMilliseconds) }
             for event in due() { _ = await take(event) }
+            looked = .now
         }
     }
 
     private func due() -> [BookEvent] {
-        guard obstacle == nil, let book = issuer?.book, let next = book.nextDeadline, next <= clock() else { return [] }
+        guard obstacle == nil, !isInGrace, let book = issuer?.book, let next = book.nextDeadline, next <= clock() else {
+            return []
+        }
         return Array(book.dueEvents(now: clock()).prefix(limits.duePerLookMax))
+    }
+
+    /// Whether those who could not reach this issuer have their time still.
+    private var isInGrace: Bool { graceUntil.map { ContinuousClock.now < $0 } ?? false }
+
+    private func parties(to event: BookEvent) -> EvidenceQuota.Parties? {
+        event.hold.flatMap { issuer?.book.holds[$0] }.map {
+            EvidenceQuota.Parties(debtor: $0.debtorLine, creditor: $0.creditorLine)
+        }
+    }
+
+    /// Why an event that somebody brings is not taken now, though the book would take it; nil if it may be.
+    func reasonNotNow(_ event: BookEvent) -> String? {
+        switch event {
+        case .holdExpired, .claimPaid:
+            guard isInGrace else { return nil }
+            return "The issuer was away, and first gives others their time."
+        default:
+            guard let parties = parties(to: event) else { return nil }
+            if evidence.allows(event.entryBytesMost, of: parties, at: clock()) { return nil }
+            return "What these two members show about holds is more than \(limits.evidenceBytesPerDayMax) bytes today."
+        }
     }
 
     // MARK: Who asks

@@ -64,7 +64,13 @@ extension MemberDesk {
         let issuer = try await meet(did)
         let (order, known) = try await self.order(payment, key, at: issuer)
         let number: UInt64
-        if let known { number = known } else { number = try await submitted(order, key, to: did) }
+        if let known {
+            number = known
+        } else if order.body.validUntil < NodeClock.wallClock {
+            number = try await booked(order, at: issuer)
+        } else {
+            number = try await submitted(order, key, to: did)
+        }
         do throws(NodeServiceError) {
             // What it says is held against the log before anybody relies on it.
             let now = try await meet(did)
@@ -85,6 +91,21 @@ extension MemberDesk {
         return CreditPaid(
             issuer: did.text, creditor: order.body.creditorDID.text, amount: order.body.amount.units, unit: unit.name,
             decimals: unit.decimals, entry: number, orderCID: order.bodyCID.text)
+    }
+
+    /// The entry that an order became whose time is over, as this node's entries have it: the book forgets orders.
+    private func booked(
+        _ order: SignedObject<PaymentOrder>, at issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> UInt64 {
+        let cid = order.bodyCID
+        let entry = try await entries(at: issuer) { entry in
+            guard case .transferred(let block) = entry.event else { return false }
+            return (try? SignedObject<PaymentOrder>(reading: block))?.bodyCID == cid
+        }.first
+        if let entry { return entry.number }
+        throw NodeServiceError(
+            .conflict, "Nothing was paid with this key, and the time of its order is over.",
+            hint: "Pay with another key.")
     }
 
     private func paymentKey(_ payment: CreditPayment) throws(NodeServiceError) -> String {
@@ -117,6 +138,8 @@ extension MemberDesk {
         case .taken(let number, _): return number
         case .refused(.closed, let text):
             throw unsure(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
+        case .refused(.tooMany, let text):
+            throw unsure(.overloaded, "The issuer cannot do that now. \(text.cut(bytesMax: limits.textBytesMax))")
         case .refused(_, let text): throw refusal(text)
         default: throw unsure(.issuerFaulty, "The issuer's answer is another one.")
         }
@@ -186,6 +209,13 @@ extension MemberDesk {
         let did = try Self.did(proposal.issuer, "issuer")
         let issuer = try await meet(did)
         let action = try Self.action(proposal, unit: issuer.charter.body.unit)
+        // What this node proposed before, and may not have heard of, is not proposed twice.
+        let waiting = try await waitingOrders(at: issuer).first { $0.order.action == action && isApproved($0) }
+        if let waiting {
+            return try await approve(waiting.order, at: issuer, beside: waiting.approvals) {
+                .approve(order: waiting.order.cid ?? issuer.charter.bodyCID, approval: $0)
+            }
+        }
         guard case .number(let number) = try await ask(did, .number) else {
             throw Self.faulty("its answer is another one")
         }
@@ -195,7 +225,18 @@ extension MemberDesk {
             throw NodeServiceError(
                 .invalidRequest, "The order is impossible: an amount is 0 or above 2^53, or a text too long.")
         }
-        return try await approve(order, at: issuer) { .propose(order: order, approval: $0) }
+        do {
+            return try await approve(order, at: issuer) { .propose(order: order, approval: $0) }
+        } catch  where error.code == .peerUnreachable {
+            throw NodeServiceError(
+                error.code, "\(error.message) Whether the order waits there is not known.",
+                hint: "The same order again is proposed once; mesh issuer orders shows those that wait.")
+        }
+    }
+
+    /// Whether this node approved an order before.
+    private func isApproved(_ waiting: WaitingOrder) -> Bool {
+        waiting.approvals.contains { (try? SignedObject<Approval>(reading: $0))?.did == identity.did }
     }
 
     func approve(_ cid: String, at text: String) async throws(NodeServiceError) -> OfficerOrderView {
@@ -233,11 +274,11 @@ extension MemberDesk {
     }
 
     private func view(of waiting: WaitingOrder, at issuer: KnownIssuer) -> OfficerOrderView {
-        let cid = waiting.order.cid
+        let (cid, now) = (waiting.order.cid, NodeClock.wallClock)
         let approvers = waiting.approvals.prefix(OfficerOrder.approvalsMax).compactMap { block -> DID? in
-            guard let approval = try? SignedObject<Approval>(reading: block), approval.body.orderCID == cid else {
-                return nil
-            }
+            guard let approval = try? SignedObject<Approval>(reading: block), approval.body.orderCID == cid,
+                now <= approval.body.validUntil
+            else { return nil }
             return approval.did
         }
         var view = OfficerOrderView(
@@ -341,9 +382,9 @@ extension MemberDesk {
         guard issuer.head.size <= limits.auditEntriesMax else {
             throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditEntriesMax) entries.")
         }
-        var pages = 0
-        let commitments = try await commitments(of: issuer, &pages)
-        let openings = try await openings(of: issuer, &pages)
+        var pages = IssuerPages(of: issuer, for: self)
+        let commitments = try await pages.commitments()
+        let openings = try await pages.openings()
         return CheckedBook(
             issuer: issuer, openings: openings, result: await Self.audited(issuer, commitments, openings))
     }
@@ -369,77 +410,5 @@ extension MemberDesk {
     ) async -> Result<IssuerAudit.Report, IssuerAudit.Finding> {
         IssuerAudit.audit(
             head: issuer.note, of: issuer.charter.did.publicKey, commitments: commitments, openings: openings)
-    }
-
-    private func commitments(
-        of issuer: KnownIssuer, _ pages: inout Int
-    ) async throws(NodeServiceError) -> [[UInt8]] {
-        var found: [[UInt8]] = []
-        let (length, size) = (EntryOpening.commitmentBytes, issuer.head.size)
-        while UInt64(found.count) < size {
-            await pace(&pages)
-            let question = CreditQuestion.commitments(from: UInt64(found.count), size: size)
-            guard case .commitments(let bytes) = try await ask(issuer.charter.did, question), !bytes.isEmpty,
-                bytes.count % length == 0, UInt64(found.count + bytes.count / length) <= size
-            else { throw Self.faulty("it does not show the commitments from \(found.count) on") }
-            for start in stride(from: 0, to: bytes.count, by: length) {
-                found.append(Array(bytes[start..<start + length]))
-            }
-        }
-        return found
-    }
-
-    /// All entries, or those of this node alone, if it is no auditor.
-    private func openings(
-        of issuer: KnownIssuer, _ pages: inout Int
-    ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
-        var (found, bytes, next) = ([(number: UInt64, opening: EntryOpening)](), 0, UInt64(0))
-        while next < issuer.head.size {
-            await pace(&pages)
-            let question = CreditQuestion.openings(from: next, size: issuer.head.size)
-            let answer = try await answer(of: issuer.charter.did, to: question)
-            if case .refused(.notForYou, _) = answer { return try await ownOpenings(of: issuer, &pages) }
-            if case .refused(_, let text) = answer {
-                throw Self.faulty("it does not show entry \(next): \(text.cut(bytesMax: limits.textBytesMax))")
-            }
-            guard case .entries(let page, _) = answer, !page.isEmpty else {
-                throw Self.faulty("it does not show entry \(next)")
-            }
-            for opened in page {
-                guard opened.number == next else { throw Self.faulty("it does not show entry \(next)") }
-                bytes += opened.opening.entry.count
-                guard bytes <= limits.auditBytesMax else {
-                    throw NodeServiceError(.tooLarge, "An audit has at most \(limits.auditBytesMax) bytes of entries.")
-                }
-                found.append((next, opened.opening))
-                next += 1
-            }
-        }
-        return found
-    }
-
-    private func ownOpenings(
-        of issuer: KnownIssuer, _ pages: inout Int
-    ) async throws(NodeServiceError) -> [(number: UInt64, opening: EntryOpening)] {
-        var (found, next, isMore, bytes) = ([(number: UInt64, opening: EntryOpening)](), UInt64(0), true, 0)
-        while isMore, next < issuer.head.size, found.count < limits.statementEntriesMax {
-            await pace(&pages)
-            let question = CreditQuestion.statement(from: next, size: issuer.head.size)
-            guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
-                throw Self.faulty("its answer is another one")
-            }
-            for opened in page {
-                guard opened.number >= next else { throw Self.faulty("its entries are out of order") }
-                found.append((opened.number, opened.opening))
-                next = opened.number == .max ? .max : opened.number + 1
-                bytes += opened.opening.entry.count
-            }
-            guard bytes <= limits.statementBytesMax else {
-                throw NodeServiceError(
-                    .tooLarge, "A check of one's own entries has at most \(limits.statementBytesMax) bytes of them.")
-            }
-            isMore = more && !page.isEmpty
-        }
-        return found
     }
 }

@@ -36,6 +36,8 @@ package actor MemberDesk {
         var pagesAtOnceMax = 32
         /// How long that is, in milliseconds: an issuer reads 64 questions of a peer in a second.
         var pageMilliseconds: Int64 = 20
+        /// How long all pages of one statement, audit or search may take, in milliseconds.
+        var pagesMilliseconds: Int64 = 600_000
         /// Bytes of what an issuer says in words.
         var textBytesMax = 1_024
         /// How long a payment may be taken, in milliseconds.
@@ -90,7 +92,7 @@ package actor MemberDesk {
             guard let issuer = KnownIssuer(row) else {
                 throw NodeServiceError(
                     .storageFailed, "What is kept of the issuer \(row.issuer) is damaged.",
-                    hint: "Restore the home folder from a copy: the last head is what its next one is held against.")
+                    hint: "The last head is what its next one is held against. mesh restore makes a home of a backup.")
             }
             known[issuer.charter.did] = issuer
         }
@@ -112,8 +114,8 @@ package actor MemberDesk {
             if issuer.fault.isEmpty { issuer.fault = last.fault }
         }
         known[did] = issuer
-        let row = issuer.row
-        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.known(row))]) }
+        // In the order of what is known, so that no older head comes last.
+        try await store.commitInOrder([.issuer(.known(issuer.row))])
         return issuer
     }
 
@@ -121,13 +123,21 @@ package actor MemberDesk {
 
     /// Asks an issuer, or this node itself; a refusal is an error.
     func ask(_ issuer: DID, _ question: CreditQuestion) async throws(NodeServiceError) -> CreditAnswer {
-        let answer = try await answer(of: issuer, to: question)
+        try taken(try await answer(of: issuer, to: question))
+    }
+
+    /// An answer that is no refusal.
+    nonisolated func taken(_ answer: CreditAnswer) throws(NodeServiceError) -> CreditAnswer {
         guard case .refused(let reason, let text) = answer else { return answer }
         throw reason == .tooMany ? busy(text) : refusal(text)
     }
 
     nonisolated func refusal(_ text: String) -> NodeServiceError {
-        NodeServiceError(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
+        NodeServiceError(
+            .issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))",
+            hint:
+                "mesh wallet shows what each line can give, and mesh issuer orders what officers have yet to approve; "
+                + "officers set what a line may owe.")
     }
 
     /// It may be asked again: it has too much to do, or cannot do that now.
@@ -295,41 +305,12 @@ package actor MemberDesk {
         return (lines, size)
     }
 
-    /// Waits before one more page, where many were asked for: an issuer does not answer who asks too fast.
-    func pace(_ pages: inout Int) async {
-        pages += 1
-        if pages > limits.pagesAtOnceMax { try? await Task.sleep(for: .milliseconds(limits.pageMilliseconds)) }
-    }
-
     /// This node's entries from a number on, each proved under a head.
-    func entries(
+    nonisolated func entries(
         at issuer: KnownIssuer, from start: UInt64 = 0, limit: Int? = nil,
-        where isWanted: (BookEntry) -> Bool = { _ in true }
+        where isWanted: @Sendable (BookEntry) -> Bool = { _ in true }
     ) async throws(NodeServiceError) -> [BookEntry] {
-        var (entries, next, isMore, pages, bytes) = ([BookEntry](), start, true, 0, 0)
-        while isMore, next < issuer.head.size, entries.count < limit ?? .max {
-            await pace(&pages)
-            let question = CreditQuestion.statement(from: next, size: issuer.head.size)
-            guard case .entries(let page, let more) = try await ask(issuer.charter.did, question) else {
-                throw Self.faulty("its answer is another one")
-            }
-            for opened in page {
-                guard opened.number >= next, let entry = Self.entry(opened, under: issuer.head) else {
-                    throw Self.faulty("it does not prove that entry \(opened.number) is in its log")
-                }
-                next = opened.number + 1
-                guard isWanted(entry) else { continue }
-                entries.append(entry)
-                bytes += opened.opening.entry.count
-            }
-            isMore = more && !page.isEmpty
-            guard entries.count <= limits.statementEntriesMax, bytes <= limits.statementBytesMax else {
-                throw NodeServiceError(
-                    .tooLarge,
-                    "A statement has up to \(limits.statementEntriesMax) entries of \(limits.statementBytesMax) bytes."
-                )
-            }
-        }
-        return entries
+        var pages = IssuerPages(of: issuer, for: self)
+        return try await pages.entries(from: start, limit: limit, where: isWanted)
     }
 }

@@ -156,7 +156,7 @@ struct NodeOpening: Sendable {
         } catch {
             throw NodeServiceError(
                 .storageFailed, "The ledger contradicts itself: \(error).",
-                hint: "Restore the home folder from a copy.")
+                hint: "mesh restore makes a new home of a backup.")
         }
     }
 
@@ -296,7 +296,7 @@ struct NodeOpening: Sendable {
         } catch {
             throw NodeServiceError(
                 .storageFailed, "The ledger contradicts itself: \(error).",
-                hint: "Restore the home folder from a copy, or move it away and run mesh init for a fresh one.")
+                hint: "mesh restore makes a new home of a backup; mesh init makes a fresh one, with a key of its own.")
         }
         return intake
     }

@@ -98,6 +98,18 @@ extension MeshStore {
     }
 }
 
+extension MeshStore {
+    /// Writes at the place in the order of all writes that this call has for its actor; returns once it is on the disk.
+    func commitInOrder(
+        _ writes: [StoreWrite], isolation: isolated (any Actor)? = #isolation
+    ) async throws(NodeServiceError) {
+        let result = await withCheckedContinuation(isolation: isolation) { continuation in
+            enqueue(writes, urgency: .now) { continuation.resume(returning: $0) }
+        }
+        if case .failure(let error) = result { throw NodeServiceError(storage: error) }
+    }
+}
+
 /// The store's state, in the service's terms.
 func stored<Value: Sendable>(
     _ body: @Sendable () async throws(MeshStoreError) -> Value

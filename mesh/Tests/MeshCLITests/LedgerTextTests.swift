@@ -1,4 +1,5 @@
 import NodeAPI
+import NodeAPITesting
 import Testing
 
 @testable import MeshCLI
@@ -32,6 +33,30 @@ struct LedgerTextTests {
         #expect(
             LedgerText.closing(Self.entry.postings)
                 == "; closing Expenses:Losses  2.50 \"hours\"\n; closing Liabilities:Lines:z6MkA  -2.50 \"hours\"\n")
+    }
+
+    @Test("A note is none of the dates and tags that ledger-cli reads in one")
+    func remarks() {
+        var entry = Self.entry
+        entry.note = "[2020-01-01] payee: other"
+        #expect(LedgerText.journal(entry).contains("    ; (2020-01-01) payee; other\n"))
+    }
+
+    @Test("A period begins with rows of what was there before")
+    func opening() {
+        #expect(
+            LedgerText.rows(opening: [Self.entry.postings[1]], at: Self.entry.at)
+                == ",2025-11-28 00:00:00Z,opening,line,did:key:z6MkA,2.50,hours,,\r\n")
+    }
+
+    @Test("An amount of credit has a point and no commas, which mean different things to different people")
+    func amounts() throws {
+        let issuer = Samples.issuer
+        #expect(try CreditWords.units("12.50", at: issuer) == 1_250)
+        for text in ["0,250", "2,500", "1,000.00", "1.234", "-1", ""] {
+            let error = #expect(throws: NodeServiceError.self) { _ = try CreditWords.units(text, at: issuer) }
+            #expect(error?.hint?.contains("no commas") == true)
+        }
     }
 
     @Test("A spreadsheet gets a row for each posting, and no formula")

@@ -241,6 +241,33 @@ import Testing
         #expect(await stand.desk.lines(of: member.did).first?.balance == 70)
     }
 
+    private static var withoutEvidence: IssuerDesk.Limits {
+        var limits = IssuerDesk.Limits()
+        limits.evidenceBytesPerDayMax = 0
+        return limits
+    }
+
+    @Test("The evidence of two members counts by their pair and day, and small events not at all")
+    func evidence() {
+        func parties(_ number: UInt8) -> EvidenceQuota.Parties {
+            let lines = [0, number].map { seed in
+                LineID(DID(publicKey: Identity.generate().publicKey), CreditUnit(name: "u\(seed)", decimals: 0))
+            }
+            return EvidenceQuota.Parties(debtor: lines[0], creditor: lines[1])
+        }
+        let (one, other) = (parties(1), parties(2))
+        let (day, next) = (UnixMilliseconds(86_400_000), UnixMilliseconds(2 * 86_400_000))
+        var quota = EvidenceQuota(bytesPerDayMax: 1_000)
+        let most = EvidenceQuota.freeBytes + 1_000
+        #expect(quota.allows(most, of: one, at: day) && !quota.allows(most + 1, of: one, at: day))
+        quota.count(most, of: one, at: day)
+        #expect(!quota.allows(EvidenceQuota.freeBytes + 1, of: one, at: day))
+        #expect(quota.allows(EvidenceQuota.freeBytes, of: one, at: day))
+        #expect(quota.allows(most, of: other, at: day) && quota.allows(most, of: one, at: next))
+        quota.count(EvidenceQuota.freeBytes + 1, of: other, at: next)
+        #expect(quota.allows(most, of: one, at: next) && !quota.allows(most, of: other, at: next))
+    }
+
     @Test("A hold is granted with a certificate, over the same questions, and expires by itself")
     func holds() async throws {
         let stand = try CreditStand { $0.lookMilliseconds = 10 }
@@ -263,11 +290,27 @@ import Testing
         #expect(certificate.did == stand.issuer.did && certificate.body.holdCID == order.bodyCID)
         #expect(await stand.desk.answer(event, for: stand.members[1].did) == answer)
         #expect(await stand.desk.lines(of: stand.members[0].did).first?.leaving == 500)
+        // Of what is shown about it only so much is booked in a day; what does not read costs nobody's share.
+        let long = BookEvent.claimLodged(
+            hold: order.bodyCID, claim: [UInt8](repeating: 0, count: EvidenceQuota.freeBytes), lodging: nil)
+        let poor = IssuerDesk(identity: stand.issuer, store: stand.store, limits: Self.withoutEvidence)
+        try await poor.load()
+        #expect(CreditStand.reason(await poor.answer(.submit(event: long), for: stand.members[1].did)) == .later)
+        #expect(CreditStand.reason(await stand.desk.answer(.submit(event: long), for: stand.members[1].did)) == .book)
         for party in [stand.members[0], stand.members[1], stand.arbiter] {
             let shown = await stand.desk.answer(.statement(from: 3, size: 4), for: party.did)
             #expect(CreditStand.numbers(shown) == [3])
         }
-        let later = IssuerDesk(identity: stand.issuer, store: stand.store) { now.advanced(milliseconds: 120_002) }
+        // Whoever could not reach it while it was away has some time first, also against who brings the end itself.
+        let returned = IssuerDesk(identity: stand.issuer, store: stand.store) { now.advanced(milliseconds: 120_002) }
+        try await returned.load()
+        let expired = CreditQuestion.submit(event: .holdExpired(hold: order.bodyCID))
+        #expect(CreditStand.reason(await returned.answer(expired, for: stand.members[0].did)) == .later)
+        var limits = IssuerDesk.Limits()
+        (limits.lookMilliseconds, limits.graceMilliseconds) = (10, 0)
+        let later = IssuerDesk(identity: stand.issuer, store: stand.store, limits: limits) {
+            now.advanced(milliseconds: 120_002)
+        }
         try await later.load()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await later.run() }

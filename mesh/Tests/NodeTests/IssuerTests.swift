@@ -78,6 +78,9 @@ import Testing
         func carryOut(_ proposal: OfficerProposal) async throws -> OfficerOrderView {
             let waiting = try await first.propose(proposal)
             #expect(waiting.entry == nil && waiting.approvers == [dids[1]] && waiting.counted == 1)
+            // Whoever did not hear of that and proposes it again has proposed one order.
+            #expect(try await first.propose(proposal) == waiting)
+            #expect(try await second.officerOrders(at: dids[0]).count == 1)
             let shown = try #require(try await second.officerOrders(at: dids[0]).first)
             #expect(shown == waiting)
             return try await second.approve(shown.orderCID, at: dids[0])
@@ -104,7 +107,8 @@ import Testing
             #expect(conflict?.code == .conflict)
             let tooMuch = CreditPayment(issuer: dids[0], creditor: dids[4], amount: 751)
             let refused = await #expect(throws: NodeServiceError.self) { _ = try await member.pay(tooMuch) }
-            #expect(refused?.code == .issuerRefused && refused?.message.contains("750") == true)
+            #expect(refused?.code == .issuerRefused)
+            #expect(refused?.message.contains("the debtor has 7.50 hours left") == true)
             let statement = try await member.statement(at: dids[0])
             #expect(statement.isComplete == true && statement.bookings.map(\.amount) == [nil, -250])
             #expect(statement.lines.first.map { [$0.balance, Int64($0.spendable)] } == [-250, 750])
@@ -387,10 +391,48 @@ import Testing
             #expect(await held?.code == .tooLarge)
         }
         limits = MemberDesk.Limits()
+        limits.pagesMilliseconds = 0
+        try await meeting(stand, as: member, limits) { (desk: MemberDesk, _: Liar, _: Swarm) async throws in
+            for question in [{ _ = try await desk.statement(at: did) }, { _ = try await desk.audit(did) }]
+                as [() async throws -> Void]
+            {
+                let error = await #expect(throws: NodeServiceError.self) { try await question() }
+                #expect(error?.code == .peerUnreachable && error?.message.contains("too slowly") == true)
+            }
+        }
+        limits = MemberDesk.Limits()
         limits.meetsMax = 0
         try await meeting(stand, as: member, limits) { (desk: MemberDesk, _: Liar, _: Swarm) async throws in
             let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.issuer(did) }
             #expect(error?.code == .overloaded)
+        }
+    }
+
+    @Test("A payment whose time is over is found in the member's own entries, or was none", .timeLimit(.minutes(1)))
+    func overduePayments() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        let did = stand.issuer.did.text
+        var limits = MemberDesk.Limits()
+        limits.paymentMilliseconds = 3_000
+        try await meeting(stand, as: stand.members[0], limits) {
+            (desk: MemberDesk, liar: Liar, _: Swarm) async throws in
+            liar.set { question, answer in
+                if case .submit = question { return .refused(reason: .closed, text: "It is lost.") }
+                return answer
+            }
+            let (creditor, stranger) = (stand.members[1].did.text, stand.stranger.did.text)
+            let booked = CreditPayment(issuer: did, creditor: creditor, amount: 250, idempotencyKey: "rent")
+            let none = CreditPayment(issuer: did, creditor: stranger, amount: 250, idempotencyKey: "none")
+            for payment in [booked, none] {
+                let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.pay(payment) }
+                #expect(error?.message.contains("Whether it took the order is not known") == true)
+            }
+            let over = NodeClock.wallClock.advanced(milliseconds: 3_001)
+            try await eventually("the orders' time is over") { NodeClock.wallClock > over }
+            #expect(try await desk.pay(booked).entry == 3)
+            let error = await #expect(throws: NodeServiceError.self) { _ = try await desk.pay(none) }
+            #expect(error?.code == .conflict && error?.message.contains("Nothing was paid with this key") == true)
         }
     }
 

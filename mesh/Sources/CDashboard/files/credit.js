@@ -155,23 +155,37 @@ async function issuer({ container, did, signal }) {
 
 function payment(told, did, refresh) {
   const unit = () => ({ unit: told().unit, decimals: told().decimals });
-  let key = crypto.randomUUID();
-  // Another payment has another key; the same one, asked for again, is paid once.
-  const changed = () => {
-    key = crypto.randomUUID();
-  };
-  const to = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…", input: changed });
-  const sum = h("input", { autocomplete: "off", inputmode: "decimal", placeholder: "0", input: changed });
+  // Until it is known what became of a payment, it keeps its key, also where this page is drawn anew: the same one, asked
+  // for again, is paid once. Another payment has another key.
+  const place = `payment at ${did}`;
+  const last = () => JSON.parse(sessionStorage.getItem(place) ?? "null");
+  const outcome = h("div", { "aria-live": "polite" }, last() ? h("p", {}, "Whether this payment was made is not known. " +
+    "Pay it again to ask: it is paid once.") : null);
+  const to = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…",
+    value: last()?.creditor });
+  const sum = h("input", { autocomplete: "off", inputmode: "decimal", placeholder: "0", value: last()?.sum });
   return card("Pay", h("div", { class: "stack" }, field("Whom", to), field(`How much, in ${tame(unit().unit, 16)}`,
-    sum), h("p", {}, action("Pay", async () => {
+    sum), outcome, h("p", {}, action("Pay", async () => {
     const parts = parsed(sum.value, unit().decimals);
     const creditor = to.value.trim();
     if (!await confirmed(`Pay ${amount(parts, unit())}?`, `To ${creditor}. What is paid is booked for good.`,
         "Pay it")) return;
-    const paid = await post("/v1/credit/payments", { issuer: did, creditor, amount: parts, idempotency_key: key });
-    note(`Paid ${amount(paid.amount, paid)}, entry ${paid.entry} of the book, whose place in the log was checked.`);
-    changed();
-    sum.value = "";
+    const same = last()?.creditor === creditor && last()?.amount === parts ? last() : null;
+    const key = same?.key ?? crypto.randomUUID();
+    sessionStorage.setItem(place, JSON.stringify({ creditor, sum: sum.value, amount: parts, key }));
+    outcome.replaceChildren(h("p", {}, "The issuer is asked…"));
+    try {
+      const paid = await post("/v1/credit/payments", { issuer: did, creditor, amount: parts, idempotency_key: key });
+      sessionStorage.removeItem(place);
+      outcome.replaceChildren();
+      note(`Paid ${amount(paid.amount, paid)}, entry ${paid.entry} of the book, whose place in the log was checked.`);
+      sum.value = "";
+    } catch (error) {
+      // Of these nothing was paid, and nothing will be under this key.
+      if (["conflict", "invalid_request"].includes(error.code)) sessionStorage.removeItem(place);
+      outcome.replaceChildren(failure(error));
+      return;
+    }
     await refresh();
   }, { kind: "primary" }))));
 }

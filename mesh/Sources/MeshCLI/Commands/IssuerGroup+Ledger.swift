@@ -37,6 +37,12 @@ extension IssuerGroup {
             help: ArgumentHelp("Only before then; the same forms.", valueName: "when"), transform: JobDate.since)
         var until: UInt64?
 
+        func validate() throws {
+            if let from, let until, from >= until {
+                throw ValidationError("--from is not before --until, so there is no time between them.")
+            }
+        }
+
         func perform(_ console: Console) async throws -> ExitCode {
             let node = global.node
             var query = LedgerQuery(issuer: try await at.did(node))
@@ -64,7 +70,9 @@ extension IssuerGroup {
 
         private func text(_ page: LedgerView, isFirst: Bool) -> String {
             switch format {
-            case .csv: (isFirst ? LedgerText.header : "") + page.entries.map(LedgerText.rows).joined()
+            case .csv:
+                (isFirst ? LedgerText.header + LedgerText.rows(opening: page.opening, at: begun(page)) : "")
+                    + page.entries.map { LedgerText.rows($0) }.joined()
             case .ledger:
                 (isFirst ? begin(page) : "") + page.entries.map(LedgerText.journal).joined()
                     + (page.next == nil ? LedgerText.closing(page.closing) : "")
@@ -72,10 +80,11 @@ extension IssuerGroup {
         }
 
         private func begin(_ page: LedgerView) -> String {
-            let at = from ?? page.entries.first?.at ?? 0
-            return "; The book of \(page.issuer), of whose \(page.size) entries each was checked.\n\n"
-                + LedgerText.opening(page.opening, at: at)
+            "; The book of \(page.issuer), of whose \(page.size) entries each was checked.\n\n"
+                + LedgerText.opening(page.opening, at: begun(page))
         }
+
+        private func begun(_ page: LedgerView) -> UInt64 { from ?? page.entries.first?.at ?? 0 }
     }
 
     /// `mesh issuer balance`.

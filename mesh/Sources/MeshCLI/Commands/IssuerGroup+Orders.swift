@@ -98,7 +98,11 @@ extension IssuerGroup {
     /// `mesh issuer order reverse`.
     struct Reverse: MeshCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Undo a payment of the last week, as far as the creditor still has it.")
+            abstract: "Undo a payment of the last week, all of it.",
+            discussion: """
+                The creditor's line has to be able to give it, and may owe it from then on. What an officer approves \
+                about its own payment does not count.
+                """)
 
         @OptionGroup var global: GlobalOptions
         @OptionGroup var at: IssuerOption

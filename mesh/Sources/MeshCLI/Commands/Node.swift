@@ -77,11 +77,27 @@ struct Wallet: MeshCommand {
         let wallet = try await global.node.wallet(WalletQuery(limit: entries, before: before.map(Int64.init)))
         let issuers = try await global.node.issuers().filter { !$0.lines.isEmpty }
         if global.json {
-            try console.json(wallet)
+            try console.json(Whole(wallet: wallet, issuers: issuers))
         } else {
             console.out(Self.text(wallet) + Self.text(issuers))
         }
         return .success
+    }
+
+    /// What is shown, as JSON: the wallet's fields, and the issuers with their lines beside them.
+    private struct Whole: Encodable {
+        let wallet: WalletView
+        let issuers: [IssuerView]
+
+        private enum CodingKeys: String, CodingKey {
+            case issuers
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try wallet.encode(to: encoder)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(issuers, forKey: .issuers)
+        }
     }
 
     /// The lines at issuers, as these told them last.

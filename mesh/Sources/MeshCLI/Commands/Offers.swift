@@ -90,9 +90,12 @@ struct OffersText {
             let prices = able.compactMap(\.priceMax)
             let range = [prices.min(), prices.max()].compactMap(\.self)
             lines.append(
-                "\(executors) would run it, for at most "
-                    + Set(range).sorted().map(Readable.count)
-                    .joined(separator: " to ") + " tokens; that much is held when it is assigned.")
+                range.isEmpty
+                    ? "\(executors) would run it, if the issuer is one that they trust. Only bids tell what it costs "
+                        + "in credit: at most --budget, which the issuer holds."
+                    : "\(executors) would run it, for at most "
+                        + Set(range).sorted().map(Readable.count)
+                        .joined(separator: " to ") + " tokens; that much is held when it is assigned.")
         }
         let usual = able.compactMap(\.usualPrice)
         if let least = usual.min(), let most = usual.max(), let fuel = job.usualFuel {
@@ -103,7 +106,7 @@ struct OffersText {
             lines.append(
                 "\(runs) used \(Readable.count(fuel)) fuel\(job.pastRuns == 1 ? "" : " (median)"): "
                     + Set([least, most]).sorted().map(Readable.count).joined(separator: " to ") + " tokens.")
-        } else if !able.isEmpty {
+        } else if !able.isEmpty, able.contains(where: { $0.priceMax != nil }) {
             lines.append("No run of this module is known here; what it costs follows from the fuel that it uses.")
         }
         if let cheapest = able.compactMap(\.priceMax).min(), cheapest > job.balance {

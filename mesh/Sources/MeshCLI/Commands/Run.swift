@@ -288,7 +288,9 @@ struct Run: MeshCommand, NodeOpeningCommand {
         var check = submission.verification
         if check == nil { check = try? await node.limits().verification }
         guard let check, JobSubmission.mayReplay(check) else { return nil }
-        return Self.checkingCost(check, submission.limits, budget: submission.budget)
+        // A budget of credit is in parts of a unit that only the issuer tells.
+        let budget = submission.policy.payBy == nil ? submission.budget : nil
+        return Self.checkingCost(check, submission.limits, budget: budget)
     }
 
     /// The same, in words.
