@@ -297,12 +297,17 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
         for theme, width, height in self.shaped():
             for name, address in self.pages():
                 self.go(address)
-                # What a page has to ask others for may come a moment later; then nothing moves any more.
+                # What a page has to ask others for may come a moment later; once that is drawn, nothing moves any more.
+                # What moved before is told of later, with its time.
                 browser.run(
-                    "new Promise((done) => { const end = Date.now() + 3000; const look = () => "
-                    "document.querySelector('main .wait') && Date.now() < end ? setTimeout(look, 20) : done(); look(); })"
+                    "new Promise((done) => { const end = Date.now() + 10000; const look = () => "
+                    "document.querySelector('main .wait') && Date.now() < end ? setTimeout(look, 20) : "
+                    "requestAnimationFrame(() => requestAnimationFrame(done)); look(); })"
                 )
-                browser.run("new Promise((done) => { window.shift = 0; window.moved = []; setTimeout(done, 150); })")
+                browser.run(
+                    "new Promise((done) => { window.shiftFrom = performance.now(); window.shift = 0; window.moved = []; "
+                    "setTimeout(done, 150); })"
+                )
                 shift, moved = browser.run("[window.shift, window.moved]")
                 if name == "job" and width != 360:
                     self.click("Verify")

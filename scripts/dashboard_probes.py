@@ -253,7 +253,7 @@ SHIFTS = r"""(() => {
   window.moved = [];
   new PerformanceObserver((list) => {
     for (const each of list.getEntries()) {
-      if (each.hadRecentInput) continue;
+      if (each.hadRecentInput || each.startTime < (window.shiftFrom ?? 0)) continue;
       window.shift += each.value;
       window.moved.push(...each.sources.map(({ node }) => `${node?.nodeName} ${node?.className ?? ""}`));
     }
