@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Plays the rounds of the simulator that CI plays: scripts/simulate.sh [SEEDS] [ROUNDS]. SEEDS rounds of fifty composite
+# Plays rounds of the simulator: scripts/simulate.sh [SEEDS] [ROUNDS] [JOBS]. SEEDS rounds of fifty composite
 # jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
-# a core, and one with fifty; SEEDS rounds of two cooperatives with issuers; and a round of 1,000 jobs against each strategy of a liar (`make
+# a core, and one with fifty; SEEDS rounds of two cooperatives with issuers; and a round of JOBS jobs (1,000; none where it is 0) against each strategy of a liar (`make
 # strategies` plays five, and asks for their means). A seed that fails prints what was violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-seeds=${1:-200} rounds=${2:-20}
+seeds=${1:-200} rounds=${2:-20} jobs=${3:-1000}
 export logs=.build/logs/simulate
 rm -rf "$logs" && mkdir -p "$logs"
 
@@ -36,11 +36,11 @@ parts() { # parts NAME TOTAL FLAG...: a line of arguments for every ten seeds
 }
 
 {
-    echo "strategy 1 1 --strategies --jobs 1000"
+    [ "$jobs" -eq 0 ] || echo "strategy 1 1 --strategies --jobs $jobs"
     parts composite "$seeds" --composite 50 --silent
     parts issuers "$seeds"
     echo "fifty 20 1 --nodes 50 --jobs 6 --pauses 3"
     parts rounds "$rounds" --nodes 16 --jobs 6 --pauses 3
 } | xargs -P "$(nproc)" -L 1 bash -c 'play "$@"' play ||
     { echo "FAILED: the simulator found something, in $SECONDS s"; exit 1; }
-echo "simulated: strategies, $((seeds * 50)) composite jobs over $seeds seeds, as many of issuers, $rounds rounds of simple jobs, in $SECONDS s"
+echo "simulated: strategies with $jobs jobs each, $((seeds * 50)) composite jobs over $seeds seeds, as many of issuers, $rounds rounds of simple jobs, in $SECONDS s"
