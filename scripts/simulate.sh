@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Plays rounds of the simulator: scripts/simulate.sh [SEEDS] [ROUNDS] [JOBS]. SEEDS rounds of fifty composite
-# jobs among cheats (200), then ROUNDS rounds of six simple jobs with sixteen nodes (20), ten seeds at a time, one process
-# a core, and one with fifty; SEEDS rounds of two cooperatives with issuers; and a round of JOBS jobs (1,000; none where it is 0) against each strategy of a liar (`make
-# strategies` plays five, and asks for their means). A seed that fails prints what was violated, and the command that plays it again.
+# Plays rounds of the simulator: scripts/simulate.sh [SEEDS] [ROUNDS] [JOBS]. SEEDS rounds (200) of fifty composite jobs
+# among cheats, ten seeds at a time, one process a core, and as many of two cooperatives with issuers; ROUNDS rounds (20)
+# of six simple jobs with sixteen nodes, and one with fifty; and a round of JOBS jobs (1,000; none where it is 0) against
+# each strategy of a liar (`make strategies` plays five, and asks for their means). A seed that fails prints what was
+# violated, and the command that plays it again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-200} rounds=${2:-20} jobs=${3:-1000}
