@@ -12,6 +12,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Optimised in debug builds, too: most of what tests compute is reading and writing of signed objects. Nothing that
+/// others depend on has it, since a dependency may have no unsafe flags.
+let quick = SwiftSetting.unsafeFlags(["-O"], .when(configuration: .debug))
+
 let linkWasmtime: [LinkerSetting] = [
     .unsafeFlags([
         "-L\(wasmtimeLibrary)", "-Xlinker", "-rpath", "-Xlinker", wasmtimeLibrary, "-Xlinker", "-rpath", "-Xlinker",
@@ -52,11 +56,12 @@ func libp2pTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
 
 /// A target of the mesh, in mesh/Sources.
 func mesh(
-    _ name: String, _ needs: [Target.Dependency], resources: [Resource] = [], linker: [LinkerSetting] = []
+    _ name: String, _ needs: [Target.Dependency], resources: [Resource] = [], isQuick: Bool = false,
+    linker: [LinkerSetting] = []
 ) -> Target {
     .target(
-        name: name, dependencies: needs, path: "mesh/Sources/\(name)", resources: resources, swiftSettings: strict,
-        linkerSettings: linker)
+        name: name, dependencies: needs, path: "mesh/Sources/\(name)", resources: resources,
+        swiftSettings: isQuick ? strict + [quick] : strict, linkerSettings: linker)
 }
 
 func meshTests(_ name: String, _ needs: [Target.Dependency]) -> Target {
@@ -135,11 +140,11 @@ let networkTests: [Target] = [
 
 let meshCores: [Target] = [
     // Formats and types.
-    mesh("IPLD", ["Multiformats"]),
+    mesh("IPLD", ["Multiformats"], isQuick: true),
     mesh("GuestFiles", ["Determinism", "Multiformats"]),
-    mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"]),
+    mesh("SignedObjects", ["Multiformats", "PeerIdentity", "IPLD"], isQuick: true),
     mesh("MerkleLog", ["Multiformats", "PeerIdentity", External.crypto]),
-    mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"]),
+    mesh("MeshTypes", ["Multiformats", "IPLD", "SignedObjects", "GuestFiles"], isQuick: true),
     // What decides.
     mesh("Economics", ["Multiformats", "SignedObjects", "MeshTypes"]),
     mesh(
@@ -155,14 +160,14 @@ let meshCores: [Target] = [
         [
             "Determinism", "Multiformats", "PeerIdentity", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes",
             "Economics", "Credit", "Reputation", "Receipts", External.collections, External.crypto,
-        ]),
+        ], isQuick: true),
     mesh(
         "NodeCore",
         [
             "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "Credit",
             "JobMarket",
             External.collections,
-        ]),
+        ], isQuick: true),
     mesh("Workflows", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),
 ]
 
@@ -211,7 +216,7 @@ let meshShells: [Target] = [
             "P2PTesting", "IPLD", "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Credit", "Receipts",
             "Reputation", "JobMarket", "NodeCore", "Workflows", External.collections, External.crypto,
             External.nioCore,
-        ]),
+        ], isQuick: true),
 ]
 
 let apps: [Target] = [
@@ -339,9 +344,9 @@ let tests: [Target] = [
     meshTests(
         "PlanetaryMeshTests",
         [
-            "Determinism", "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting",
+            "Determinism", "Multiformats", "PeerIdentity", "Kademlia", "LibP2P", "P2PServices", "P2PTesting", "IPLD",
             "SignedObjects", "MerkleLog", "MeshTypes", "Economics", "Reputation", "JobMarket", "NodeCore", "CoVM",
-            "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.grdb,
+            "Credit", "MeshStore", "NodeAPI", "NodeSetup", "PlanetaryMesh", "Receipts", "Workflows", External.grdb,
             External.logging, External.nioHTTP1,
         ]),
     meshTests(
