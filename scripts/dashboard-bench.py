@@ -7,7 +7,8 @@
 - paint: first contentful paint of the overview with an empty cache, and the bytes that came for it, of 30 loads.
 - live: a job is sent to the API; from its answer until the open page heard of it, and until its row stood in the list of
   jobs, 100 times, one a second.
-- reads: requests over 16 connections that wait for their answers, and the node's processor time for them.
+- reads: requests over 16 connections that wait for their answers, and the node's processor time for them: of the status,
+  a list of 20 jobs, one of them, and its receipt. How long each took is said too, with the client on the same cores.
 - dashboards: the processor time of a node that 50 signed-in pages look at, each in a browser context of its own, and
   of the same node before: while nothing happens, and with a job every 5 s.
 
@@ -163,18 +164,26 @@ class Bench:
         self.hold("events in 100 ms (p95)", percentile(heard, 0.95) < 100)
 
     def reads(self, seconds=10, connections=16):
-        job = self.submit("to be read")
-        for path in ("/v1/status", "/v1/jobs?limit=20", f"/v1/jobs/{job}"):
+        for number in range(20):
+            self.submit(f"to be read {number}")
+        while True:
+            jobs = self.ask("GET", "/v1/jobs?limit=20")["jobs"]
+            if len(jobs) == 20 and all(each.get("receipt_cid") for each in jobs):
+                break
+            time.sleep(0.1)
+        job, receipt = jobs[0]["job_id"], jobs[0]["receipt_cid"]
+        for path in ("/v1/status", "/v1/jobs?limit=20", f"/v1/jobs/{job}", f"/v1/receipts/{receipt}"):
             question = (
                 f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\nauthorization: Bearer {self.token}\r\n\r\n"
             ).encode()
-            counts, lock, end = [], threading.Lock(), time.monotonic() + seconds
+            counts, times, lock, end = [], [], threading.Lock(), time.monotonic() + seconds
 
             def read():
                 with socket.create_connection(("127.0.0.1", self.port)) as link:
                     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    count, buffer = 0, b""
+                    count, buffer, took = 0, b"", []
                     while time.monotonic() < end:
+                        asked = time.perf_counter()
                         link.sendall(question)
                         while b"\r\n\r\n" not in buffer:
                             buffer += self.some(link)
@@ -189,21 +198,24 @@ class Bench:
                             buffer += self.some(link)
                         buffer = buffer[length:]
                         count += 0 if refused else 1
+                        took.append(1_000 * (time.perf_counter() - asked))
                         # The node answers 10,000 in a second (`webRequestsPerSecondMax`).
                         if refused:
                             time.sleep(0.1)
                 with lock:
                     counts.append(count)
+                    times.extend(took)
 
             before, begin = self.processor(), time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(connections) as pool:
                 for each in [pool.submit(read) for _ in range(connections)]:
                     each.result()
             took, used = time.monotonic() - begin, self.processor() - before
-            what = path.replace(job, "JOB")
+            what = path.replace(job, "JOB").replace(receipt, "CID")
             print(
                 f"GET {what}: {sum(counts) / took:.0f} a second over {connections} connections, with the client on the "
-                f"same machine; {sum(counts) / used:.0f} for each second of a core of the node"
+                f"same machine; {sum(counts) / used:.0f} for each second of a core of the node; "
+                + percentiles(times, "ms")
             )
             self.hold(f"3,000 reads of {what} a second on one core", sum(counts) / used >= 3_000)
 

@@ -22,6 +22,8 @@ package struct HoldBooking: Hashable, Sendable, Codable {
         case due
         /// The claim is this entry; it is paid after the date, unless it is disputed or settled before.
         case claimed(entry: UInt64, after: UnixMilliseconds)
+        /// The claim is disputed, by this entry; undecided, it is paid after the date.
+        case disputed(entry: UInt64, after: UnixMilliseconds)
         /// The hold ended by this entry, which was proved, and so much was paid.
         case ended(entry: UInt64, paid: TokenAmount)
         /// It came to nothing, and why.
@@ -74,7 +76,7 @@ package struct HoldBooking: Hashable, Sendable, Codable {
     package var dueAt: UnixMilliseconds? {
         switch state {
         case .due: notBefore
-        case .claimed(_, let after): after
+        case .claimed(_, let after), .disputed(_, let after): after
         case .ended, .lost: nil
         }
     }
@@ -82,8 +84,10 @@ package struct HoldBooking: Hashable, Sendable, Codable {
     /// What to give to the issuer now; `nil` while there is nothing.
     package func next(now: UnixMilliseconds) -> BookEvent? {
         guard let dueAt, dueAt <= now else { return nil }
-        if case .claimed = state { return .claimPaid(hold: hold) }
-        return event
+        switch state {
+        case .claimed, .disputed: return .claimPaid(hold: hold)
+        case .due, .ended, .lost: return event
+        }
     }
 
     /// Notes that the issuer proved an entry of the hold.
@@ -94,6 +98,9 @@ package struct HoldBooking: Hashable, Sendable, Codable {
             // Time passes for the book a moment later than for this node.
             let after = entry.at.advanced(milliseconds: windowMilliseconds).advanced(milliseconds: 1_000)
             state = .claimed(entry: entry.number, after: after)
+        case .claimDisputed(hold, _, _):
+            let end = UnixMilliseconds(until.value - min(Limits.keptMilliseconds, until.value))
+            state = .disputed(entry: entry.number, after: end.advanced(milliseconds: 1_000))
         case .claimPaid(hold): state = .ended(entry: entry.number, paid: amount)
         case .holdSettled(hold, let block, _, _):
             let settled = (try? SignedObject<Settlement>(verifying: block))?.body.amountPaid

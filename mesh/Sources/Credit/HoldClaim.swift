@@ -44,6 +44,14 @@ package struct HoldClaim: Hashable, CreditObject {
     }
 }
 
+extension HoldCertificate {
+    /// What a claim to the hold is for, if its executor signed it and all of it belongs to the hold.
+    package func work(of claim: SignedObject<HoldClaim>) throws(BookRefusal) -> DoneWork {
+        guard claim.did == terms.executorDID else { throw .wrongSigner }
+        return try DoneWork(receipt: claim.body.receipt, assignment: claim.body.assignment, of: terms, .arrived)
+    }
+}
+
 /// Somebody's word that a receipt and its outputs were delivered: the originator's own, or that of the arbiter or a
 /// witness with whom the executor left them.
 package struct DeliveryStatement: Hashable, CreditObject {
@@ -51,12 +59,18 @@ package struct DeliveryStatement: Hashable, CreditObject {
     package var keeperDID: DID
     /// The receipt.
     package var receiptCID: CID
+    /// The bid whose attempt it is the result of; absent in the originator's own word, which reads the receipt.
+    ///
+    /// Whoever else keeps a result cannot read it, and says so for one attempt alone: it stands in the terms of every
+    /// hold for that one.
+    package var bidCID: CID?
     /// When all of it was there.
     package var deliveredAt: UnixMilliseconds
 
-    package init(keeperDID: DID, receiptCID: CID, deliveredAt: UnixMilliseconds) {
+    package init(keeperDID: DID, receiptCID: CID, bidCID: CID? = nil, deliveredAt: UnixMilliseconds) {
         self.keeperDID = keeperDID
         self.receiptCID = receiptCID
+        self.bidCID = bidCID
         self.deliveredAt = deliveredAt
     }
 
@@ -70,6 +84,7 @@ package struct DeliveryStatement: Hashable, CreditObject {
     enum CodingKeys: String, CodingKey {
         case keeperDID = "keeper_did"
         case receiptCID = "receipt_cid"
+        case bidCID = "bid_cid"
         case deliveredAt = "delivered_at"
     }
 }

@@ -57,7 +57,9 @@ extension Hold {
             [terms.originatorDID, terms.arbiterDID].contains(delivery.did)
             || charter.witnesses.contains(delivery.did) && !isParty(delivery.did)
         guard isKeeper else { throw .wrongSigner }
-        guard delivery.body.receiptCID == work.receipt.cid else { throw .notOfThisHold }
+        guard delivery.body.receiptCID == work.receipt.cid,
+            delivery.did == terms.originatorDID || delivery.body.bidCID == terms.bidCID
+        else { throw .notOfThisHold }
         guard delivery.body.deliveredAt <= terms.deliverBy else { throw .notDelivered }
         let due = min(work.price.units, amount)
         guard due > 0 else { throw .nothingDue }

@@ -1,11 +1,13 @@
-import MeshTypes
+package import MeshTypes
 import Multiformats
-import SignedObjects
+package import SignedObjects
 
 /// What a receipt says that was done, for which assignment.
-struct DoneWork: Sendable {
-    let receipt: SignedObject<ExecutionReceipt>
-    let assignment: SignedObject<Assignment>
+package struct DoneWork: Sendable {
+    /// The executor's account of it.
+    package let receipt: SignedObject<ExecutionReceipt>
+    /// The originator's order.
+    package let assignment: SignedObject<Assignment>
 
     /// Reads a receipt and its assignment, which have to belong together and to the hold's terms.
     init(
@@ -22,9 +24,12 @@ struct DoneWork: Sendable {
     }
 
     /// What the work costs by the terms of its assignment (PROTOCOL.md, "Price").
-    var price: TokenAmount {
+    package var price: TokenAmount {
         assignment.body.terms.due(for: receipt.body.outcome, fuel: receipt.body.resourceUsage.fuel)
     }
+
+    /// What is due of a hold for it.
+    package func due(of certificate: HoldCertificate) -> TokenAmount { min(price, certificate.amount) }
 
     static func read<Body>(_ block: [UInt8], _ origin: BlockOrigin) throws(BookRefusal) -> SignedObject<Body> {
         do {

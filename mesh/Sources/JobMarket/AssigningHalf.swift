@@ -42,11 +42,12 @@ extension AssigningHalf {
         let promised = context.wallClock.advanced(
             milliseconds: bid.bid.terms.deadline.milliseconds(since: bid.bid.issuedAt))
         // By the executor's clock, and by this one.
+        let timeout = min(job.manifest.params.timeoutSeconds, context.configuration.rules.timeoutSecondsMax)
+        let check = times.holdCheckTimesMax * 1_000 * timeout
         let deliverBy = max(bid.bid.terms.deadline, promised).advanced(
-            milliseconds: times.holdSlackMilliseconds
-                + times.holdCheckTimesMax * 1_000
-                * min(
-                    job.manifest.params.timeoutSeconds, context.configuration.rules.timeoutSecondsMax))
+            milliseconds: times.holdSlackMilliseconds + check)
+        // Whoever gets it late has time for a check, too.
+        let window = min(times.holdWindowMilliseconds + check, times.holdExtensionMilliseconds)
         let isAlone = job.candidates(context).count < 2
         let wait = isAlone ? times.holdWaitMilliseconds : times.holdWaitBesideOthersMilliseconds
         let until = min(bid.takeUpUntil, job.endsAt, context.date(inMilliseconds: wait))
@@ -55,7 +56,7 @@ extension AssigningHalf {
             executorDID: bid.bid.bidderDID, amount: bid.bid.terms.price,
             useBy: context.calendarDate(of: until), deliverBy: deliverBy,
             claimBy: deliverBy.advanced(milliseconds: times.holdGraceMilliseconds),
-            windowMilliseconds: times.holdWindowMilliseconds, extensionMilliseconds: times.holdExtensionMilliseconds)
+            windowMilliseconds: window, extensionMilliseconds: times.holdExtensionMilliseconds)
         record(.holdAwaited(wish: wish, until: until), of: job.id, &context)
     }
 
@@ -70,6 +71,7 @@ extension AssigningHalf {
             leaseMilliseconds: patience.leaseMilliseconds, terms: bid.bid.terms, assignedAt: context.wallClock,
             acceptBy: bid.bid.expiresAt)
         body.holdCID = hold?.cid
+        if hold != nil { body.sealingKey = SealingKey(of: context.identity, job: id, attempt: attempt).publicBytes }
         guard let signed = context.sign(body) else {
             let reason = "the assignment could not be signed"
             return finish(id, .failed(.originatorFailed(reason: reason)), &context)

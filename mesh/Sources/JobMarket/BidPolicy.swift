@@ -1,3 +1,4 @@
+import Credit
 import Economics
 import MeshTypes
 import Multiformats
@@ -24,11 +25,13 @@ struct BidPolicy: Sendable {
             return refusal == .expired ? .expired : .jobRefused(refusal)
         }
         if let payBy = manifest.policy.payBy, configuration.issuer(for: payBy) == nil { return .noIssuer }
-        return limitBeyond(manifest.params)
+        return limitBeyond(manifest.params, isByCredit: manifest.policy.payBy != nil)
     }
 
-    private func limitBeyond(_ asked: MeshJobParams) -> BidDecline? {
-        let offered = configuration.limitsMax
+    private func limitBeyond(_ asked: MeshJobParams, isByCredit: Bool) -> BidDecline? {
+        var offered = configuration.limitsMax
+        // What cannot be left with an arbiter, its originator could take and not pay.
+        if isByCredit { offered.maxOutputBytes = min(offered.maxOutputBytes, SealedPart.Limits.outputBytesMax) }
         let rows: [(String, UInt64, UInt64)] = [
             ("timeout_seconds", asked.timeoutSeconds, offered.timeoutSeconds),
             ("max_fuel", asked.maxFuel, offered.maxFuel),

@@ -7,10 +7,13 @@ import SignedObjects
 /// A half of the market whose runs are paid by credit: what it accepts of holds, and what it has booked for them.
 ///
 /// An executor is paid whether its originator goes on or not. It carries the settlement to the issuer itself, and where
-/// none came in time, it claims by the originator's word that the receipt was delivered.
+/// none came in time, it claims by the originator's word that the receipt was delivered, or by the arbiter's.
 protocol CreditedHalf: MarketHalf where Job == ExecutedJob {
     /// Holds that were given up with their assignments.
     var released: ReleasedHolds { get set }
+
+    /// Closes the journal of a run that waits for nothing any more.
+    mutating func closeIfDone(_ id: JobID, _ context: inout MarketContext)
 }
 
 extension CreditedHalf {
@@ -23,6 +26,7 @@ extension CreditedHalf {
     ) -> Result<SignedObject<HoldCertificate>?, AssignmentRefusal> {
         let assignment = chain.assignment.body
         guard let payment = assignment.terms.payment else {
+            if assignment.sealingKey != nil { return .failure(.chainMismatch(field: "sealing_key")) }
             return assignment.holdCID == nil && block == nil
                 ? .success(nil) : .failure(.chainMismatch(field: "hold_cid"))
         }
@@ -46,6 +50,10 @@ extension CreditedHalf {
         else { return .failure(.holdNotAccepted(reason: "it is of another issuer, or of somebody else's credit")) }
         // Of another assignment it may pay a run.
         if certificate.creditorDID == context.did, certificate.terms.isOf(assignment) { held = signed }
+        // Nobody could open what is left for it with the arbiter.
+        guard SealingKey.isUsable(assignment.sealingKey ?? []) else {
+            return .failure(.chainMismatch(field: "sealing_key"))
+        }
         let accepted = HoldAcceptance(arbiters: issuer.arbiters, disputeBudgetMax: assignment.terms.price)
         let reason = certificate.reasonNotPay(
             assignment, in: issuer.unit, accepting: accepted, now: context.wallClock)
@@ -113,12 +121,22 @@ extension CreditedHalf {
             context.counters.duplicates += 1
             return .ack
         }
+        claim(job, run, hold, receipt, by: statement, &context)
+        closeIfDone(job.id, &context)
+        return .ack
+    }
+
+    /// Claims what a hold pays, by somebody's word that the result was delivered in time.
+    private mutating func claim(
+        _ job: ExecutedJob, _ run: ExecutedRun, _ hold: HoldCertificate, _ receipt: SignedObject<ExecutionReceipt>,
+        by statement: SignedObject<DeliveryStatement>, _ context: inout MarketContext
+    ) {
         let amount = min(receipt.body.price, hold.amount)
-        guard amount > .zero, statement.body.deliveredAt <= hold.terms.deliverBy else { return .ack }
+        guard amount > .zero, statement.body.deliveredAt <= hold.terms.deliverBy else { return }
         let claim = HoldClaim(
             executorDID: context.did, receipt: receipt.bytes, assignment: run.signed.bytes,
             delivery: statement.bytes, claimedAt: context.wallClock)
-        guard let signed = context.sign(claim) else { return .ack }
+        guard let signed = context.sign(claim) else { return }
         record(.deliveryProved(statement: statement), of: job.id, &context)
         // The originator has the time that it has in any case, but half of the time for claims at the most.
         let half = hold.terms.claimBy.milliseconds(since: hold.terms.deliverBy) / 2
@@ -128,6 +146,30 @@ extension CreditedHalf {
             HoldBooking(
                 .claimLodged(hold: hold.holdCID, claim: signed.bytes, lodging: nil), of: hold, paying: amount,
                 notBefore: min(context.calendarDate(inMilliseconds: waiting), last)))
-        return .ack
+    }
+
+    // MARK: The arbiter
+
+    /// Leaves a result with the arbiter of its hold, as the originator has not said that it has it; ends with the time
+    /// for claims, as the arbiter may have taken it without this node's knowing.
+    mutating func lodge(_ id: JobID, _ context: inout MarketContext) {
+        guard let job = jobs[id], job.lodgeAt != nil, let run = job.run, let hold = run.hold,
+            let receipt = job.signedReceipt, let key = run.signed.body.sealingKey
+        else { return }
+        let left = hold.body.terms.claimBy.milliseconds(since: context.wallClock)
+        guard left > 0 else { return closeIfDone(id, &context) }
+        context.setTimer(.lodging(id), inMilliseconds: left + 1)
+        context.emit(.lodgeResult(LodgingOrder(jobID: id, certificate: hold, receipt: receipt, sealingKey: key)))
+    }
+
+    /// Takes the arbiter's word that it has a result: with it this node claims.
+    mutating func lodged(_ id: JobID, _ block: [UInt8], _ context: inout MarketContext) {
+        guard let job = jobs[id], job.lodgeAt != nil, let run = job.run, let hold = run.hold?.body,
+            let receipt = job.signedReceipt, let statement = try? SignedObject<DeliveryStatement>(reading: block),
+            statement.did == hold.terms.arbiterDID, statement.body.receiptCID == receipt.cid,
+            statement.body.bidCID == hold.terms.bidCID
+        else { return }
+        claim(job, run, hold, receipt, by: statement, &context)
+        closeIfDone(id, &context)
     }
 }

@@ -94,6 +94,8 @@ enum MarketTimer: Hashable, Sendable {
     case receiptDelivery(JobID)
     /// The latest time for the settlement.
     case settlement(JobID)
+    /// The time at which a result goes to the arbiter of its hold.
+    case lodging(JobID)
     /// The end of remembering a run that ended.
     case linger(JobID)
     /// The time to retry a direct message, or to give it up.

@@ -10,6 +10,7 @@ extension ExecutedJob {
         let hasAssignment: Bool
         let deliverUntil: UnixMilliseconds?
         let settleUntil: UnixMilliseconds?
+        let lodgeAt: UnixMilliseconds?
         let anchor: AnchorState
         let isClosed: Bool
     }
@@ -18,7 +19,7 @@ extension ExecutedJob {
         let delivery = receiptDelivery
         return Marks(
             openBid: isOpenBid ? bidCID : nil, hasAssignment: !cameToNothing, deliverUntil: delivery?.deliverUntil,
-            settleUntil: delivery?.settleUntil, anchor: delivery?.anchor ?? .none, isClosed: isClosed)
+            settleUntil: delivery?.settleUntil, lodgeAt: lodgeAt, anchor: delivery?.anchor ?? .none, isClosed: isClosed)
     }
 
     func armTimers(from old: Marks?, _ context: inout MarketContext) {
@@ -44,6 +45,11 @@ extension ExecutedJob {
         if !occupiesPlace { context.timers.clear(.giveUp(id)) }
         Self.arm(.receiptDelivery(id), old?.deliverUntil, new.deliverUntil, &context)
         Self.arm(.settlement(id), old?.settleUntil, new.settleUntil, &context)
+        if let date = new.lodgeAt, date != old?.lodgeAt {
+            context.setTimer(.lodging(id), inMilliseconds: date.milliseconds(since: context.wallClock))
+        } else if new.lodgeAt == nil {
+            context.timers.clear(.lodging(id))
+        }
         new.anchor.armTimer(.anchor(id, .executor), from: old?.anchor, &context)
         if isClosed { context.timers.clear(.linger(id)) }
     }
@@ -58,8 +64,8 @@ extension ExecutedJob {
     /// Whether it waits for anything.
     func hasTimer(_ context: MarketContext) -> Bool {
         let timers: [MarketTimer] = [
-            .bidExpiry(id), .heartbeat(id), .giveUp(id), .receiptDelivery(id), .settlement(id), .anchor(id, .executor),
-            .linger(id),
+            .bidExpiry(id), .heartbeat(id), .giveUp(id), .receiptDelivery(id), .settlement(id), .lodging(id),
+            .anchor(id, .executor), .linger(id),
         ]
         return timers.contains { context.timers.contains($0) }
     }

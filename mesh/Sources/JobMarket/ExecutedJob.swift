@@ -140,8 +140,21 @@ extension ExecutedJob {
     package var verdict: SettlementVerdict? {
         if case .received(_, let verdict) = receiptDelivery?.settlement { verdict } else { nil }
     }
-    /// Whether the settlement is overdue.
+    /// Whether the settlement did not come in time.
     package var isOverdue: Bool { receiptDelivery?.settlement == .overdue }
+
+    /// When the result goes to the arbiter of its hold, unless it was paid, or its originator said that it has it: in
+    /// the middle of the time for its delivery. `nil` if it need not.
+    var lodgeAt: UnixMilliseconds? {
+        guard let delivery = receiptDelivery, let hold = run?.hold?.body, delivery.statement == nil,
+            delivery.signed.body.price > .zero, !delivery.isGivenUp
+        else { return nil }
+        if case .received(let amount, _) = delivery.settlement, amount >= min(delivery.signed.body.price, hold.amount) {
+            return nil
+        }
+        let ended = delivery.signed.body.executionEndedAt
+        return ended.advanced(milliseconds: hold.terms.deliverBy.milliseconds(since: ended) / 2)
+    }
     /// The anchoring of the receipt.
     package var anchor: AnchorState { receiptDelivery?.anchor ?? .none }
 
@@ -192,7 +205,7 @@ struct ReceiptDelivery: Hashable, Sendable {
     private(set) var end: DeliveryEnd?
     /// What the originator paid for it.
     private(set) var settlement = Payment.awaited
-    /// The originator's word that it was delivered, where it is paid by a hold.
+    /// The originator's word that it was delivered, or its arbiter's, where it is paid by a hold.
     private(set) var statement: SignedObject<DeliveryStatement>?
     /// The anchoring of it.
     private(set) var anchor = AnchorState.none

@@ -333,7 +333,7 @@ extension ExecutorMarket {
         guard let job = jobs[id], !job.isClosed, let delivery = job.receiptDelivery, delivery.end != nil,
             !delivery.anchor.isPending, !delivery.expectsSettlement
         else { return }
-        if context.timers.contains(.linger(id)) { return }
+        if context.timers.contains(.linger(id)) || context.timers.contains(.lodging(id)) { return }
         record(.closed, of: id, &context)
     }
 

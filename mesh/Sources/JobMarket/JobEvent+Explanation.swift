@@ -113,8 +113,10 @@ extension JobEvent {
             "The issuer \(certificate.body.issuerDID.short) holds "
                 + "\(certificate.body.amount.counted(in: certificate.body.unit)) for the attempt, by entry "
                 + "\(certificate.body.entry) of its book."
-        case .deliveryProved:
-            "The originator says that it has the receipt and its outputs; if it does not pay, they are claimed."
+        case .deliveryProved(let statement):
+            statement.body.bidCID == nil
+                ? "The originator says that it has the receipt and its outputs; if it does not pay, they are claimed."
+                : "The arbiter \(statement.did.short) keeps the result; if the originator does not pay, it is claimed."
         default: "\(kindName)."
         }
     }

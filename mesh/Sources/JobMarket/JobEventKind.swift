@@ -121,7 +121,7 @@ package enum JobEventKind: Hashable, Sendable {
     case holdGiven(certificate: SignedObject<HoldCertificate>)
     /// The accepted assignment is paid by this hold; the executor's.
     case holdTaken(certificate: SignedObject<HoldCertificate>)
-    /// The originator says that the receipt was delivered.
+    /// The originator says that the receipt was delivered, or the arbiter that it has the result.
     case deliveryProved(statement: SignedObject<DeliveryStatement>)
 
     // MARK: Second copies of slow runs
@@ -237,7 +237,7 @@ extension JobEventKind {
         case settlementOverdue = "settlement_overdue"
         /// The accepted assignment is paid by a hold.
         case holdTaken = "hold_taken"
-        /// The originator says that the receipt was delivered.
+        /// The originator says that the receipt was delivered, or the arbiter that it has the result.
         case deliveryProved = "delivery_proved"
 
         /// Whose journals can hold it.

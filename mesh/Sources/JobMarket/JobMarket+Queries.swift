@@ -1,10 +1,12 @@
+import Credit
 package import Determinism
 package import Economics
 package import MerkleLog
 package import MeshTypes
 package import Multiformats
+import Receipts
 package import Reputation
-import SignedObjects
+package import SignedObjects
 
 extension JobMarket {
     /// What an operator can set; changes apply to later decisions.
@@ -33,6 +35,50 @@ extension JobMarket {
     package var anchorHeads: (heads: [CID], height: UInt64) { (context.anchors.heads, context.anchors.height) }
     /// The tree over this node's entries in the anchored DAG.
     package var log: MerkleTree { context.anchors.tree }
+
+    /// Why what an executor claims for a receipt is not due, as far as this node knows; `nil` if nothing speaks against
+    /// it.
+    ///
+    /// A receipt is not due if it breaks a rule, if a check found it wrong, less due or unproved, or if its executor
+    /// signed another one of the same run; nor if it differs from the one that counts, though one engine gave both.
+    ///
+    /// - Parameter isLast: whether it can be disputed for a short time only: what is being checked then is left to the
+    ///   arbiter.
+    package func reasonNotDue(_ receipt: SignedObject<ExecutionReceipt>, isLast: Bool) -> String? {
+        guard let job = originator.jobs[receipt.body.jobID],
+            let attempt = job.assignments[receipt.body.assignmentCID]
+        else { return nil }
+        let rules = ReceiptRules()
+        if let fault = rules.fault(of: receipt.body, assignment: attempt.assignment, manifest: job.manifest) {
+            return "\(ReceiptRefusal(fault))"
+        }
+        if let end = attempt.end {
+            switch end {
+            case .refuted(receipt.cid, _, let reason): return reason
+            case .receiptInvalid(receipt.cid, let reason): return "\(reason)"
+            case .unverified(receipt.cid, let reason): return reason
+            default: break
+            }
+        }
+        if attempt.hasReceipt, !job.receipts.contains(receipt.cid), !job.assignments.isEnded(by: receipt.cid) {
+            return "its executor signed another receipt of the same run"
+        }
+        if isLast, let candidate = job.receipts.candidate(receipt.cid), candidate.check == .replay {
+            return "its check is not over"
+        }
+        if job.receipts.chosen?.cid == receipt.cid, job.settlementCID != nil,
+            let hold = job.holds.certificate(of: attempt.assignment)?.body,
+            job.paid < min(receipt.body.price, hold.amount)
+        {
+            return "less than it says was found due"
+        }
+        guard let chosen = job.receipts.chosen, chosen.cid != receipt.cid, chosen.receipt.engine == receipt.body.engine,
+            chosen.receipt.determinism == .deterministic, receipt.body.determinism == .deterministic,
+            !chosen.receipt.outcome.isCutShort, !receipt.body.outcome.isCutShort,
+            ComparedResult(chosen.receipt) != ComparedResult(receipt.body)
+        else { return nil }
+        return "another run of the job gave something else"
+    }
 
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }

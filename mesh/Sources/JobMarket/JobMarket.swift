@@ -172,6 +172,7 @@ package struct JobMarket: Sendable {
             }
         case .holdAnswered(let id, let attempt, let answer):
             originator.holdAnswered(id, attempt: attempt, answer, &context)
+        case .resultLodged(let id, let statement): executor.lodged(id, statement, &context)
         case .issuerTold(let standing): context.configuration.executor?.told(standing)
         case .runsMayBegin: executor.startNext(&context)
         case .runsGivenUp(let reason): executor.giveUpAll(reason: reason, &context)
@@ -316,6 +317,7 @@ package struct JobMarket: Sendable {
             case .giveUp(let id): executor.giveUpElapsed(id, &context)
             case .receiptDelivery(let id): executor.receiptDeliveryElapsed(id, &context)
             case .settlement(let id): executor.settlementElapsed(id, &context)
+            case .lodging(let id): executor.lodge(id, &context)
             case .linger(let id): executor.closeIfDone(id, &context)
             case .delivery(let id):
                 if let delivery = context.outbox.due(id, now: context.now) {

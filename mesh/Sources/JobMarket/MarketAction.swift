@@ -37,6 +37,9 @@ package enum MarketAction: Sendable, Hashable {
     case publishProof(JobID, proof: CID, block: [UInt8])
     /// Have the price of a bid held by an issuer; report `holdAnswered`. The same wish again is the same hold.
     case orderHold(HoldWish)
+    /// Leave a result with the arbiter of its hold, or hear that it has it, until the date for claims; report
+    /// `resultLodged`. A second order with the same receipt while the first is under way changes nothing.
+    case lodgeResult(LodgingOrder)
     /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
 }

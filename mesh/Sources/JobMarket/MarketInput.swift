@@ -67,6 +67,8 @@ package enum MarketInput: Sendable {
     case runsGivenUp(reason: String)
     /// What came of `MarketAction.orderHold`, for this attempt.
     case holdAnswered(JobID, attempt: UInt64, HoldAnswer)
+    /// The block of the statement by which an arbiter has what `MarketAction.lodgeResult` left with it.
+    case resultLodged(JobID, statement: [UInt8])
     /// What an issuer that this executor trusts says of it.
     case issuerTold(IssuerStanding)
     /// `nextDeadline` was reached.

@@ -83,6 +83,11 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     package var webCookiesMax = 4
     /// The key of `Idempotency-Key`, in bytes; a longer one is refused as an invalid request.
     package var idempotencyKeyBytesMax = 255
+    /// Texts of each kind of answer that are kept for the next request of the same address: pages of jobs, jobs,
+    /// receipts. With one more all of the kind are written anew.
+    package var knownTextsMax = 256
+    /// Their bytes, for each kind; a text that is longer by itself is not kept.
+    package var knownTextBytesMax = 4 * 1024 * 1024
     /// Entries that a listing may ask for.
     package var listingMax = 10_000
 

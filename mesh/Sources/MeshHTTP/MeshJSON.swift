@@ -4,6 +4,12 @@ import Foundation
 package enum MeshJSON {
     /// A value on one line.
     package static func encode(_ value: some Encodable) throws -> [UInt8] {
+        if let text = JSONText.bytes(of: value) { return text }
+        return try encodeByFoundation(value)
+    }
+
+    /// The same by Foundation alone, which knows what `JSONText` does not.
+    static func encodeByFoundation(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return [UInt8](try encoder.encode(value))
@@ -63,5 +69,13 @@ package enum MeshJSON {
                 ? "it does not parse" : "\(place(context.codingPath)) has a value that cannot be read"
         @unknown default: return "it cannot be read"
         }
+    }
+}
+
+/// The types that Foundation's encoder writes otherwise than they would write themselves.
+enum FoundationTypes {
+    /// Whether a type is one of them.
+    static func have<Value>(_ type: Value.Type) -> Bool {
+        type == Data.self || type == Date.self || type == URL.self || type == Decimal.self
     }
 }

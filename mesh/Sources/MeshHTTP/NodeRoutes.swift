@@ -11,6 +11,14 @@ struct NodeRoutes: Sendable {
     let limits: MeshHTTPLimits
     var gateway: GatewayServer?
     var web: WebServer?
+    private let known: KnownTexts
+
+    init(
+        service: any NodeService, limits: MeshHTTPLimits, gateway: GatewayServer? = nil, web: WebServer? = nil
+    ) {
+        (self.service, self.limits, self.gateway, self.web) = (service, limits, gateway, web)
+        known = KnownTexts(limits)
+    }
 
     /// A router for the socket with all operations, failures as problem+json.
     func router() -> Router<ConnectionContext> {
@@ -56,11 +64,11 @@ struct NodeRoutes: Sendable {
         ) { request, _ in
             let query = try JobQueryItems.query(request, limit: number(request, "limit", default: 50))
             let page = try await service.jobs(query)
-            return try NextPage.link(to: page.next, from: json(page), for: request)
+            return try NextPage.link(to: page.next, from: json(page, in: known.pages, for: request), for: request)
         }
         table.get(
             "/v1/jobs/:cid", "One job", answer: .json(JobView.self)
-        ) { _, context in try json(await service.job(cid(context))) }
+        ) { request, context in try json(await service.job(cid(context)), in: known.jobs, for: request) }
         table.get(
             "/v1/jobs/:cid/description", "Everything that this node knows of a job", answer: .json(JobDescription.self)
         ) { _, context in try json(await service.describe(cid(context))) }
@@ -113,8 +121,10 @@ struct NodeRoutes: Sendable {
             "/v1/receipts/:cid", "A receipt, from here or from the mesh", conditions: .tag,
             answer: .json(ReceiptView.self)
         ) { request, context in
-            let receipt = try MeshJSON.encode(await service.receipt(cid(context)))
-            return tagged(bytes(receipt, type: "application/json"), receipt, for: request)
+            let receipt = try await service.receipt(cid(context))
+            let text = try KnownTexts.text(of: receipt, at: request.uri.string, in: known.receipts, isTagged: true)
+            if let tag = text.tag, tag.isKnown(to: request) { return unchanged(tag) }
+            return json(text)
         }
         table.post(
             "/v1/receipts/:cid/verify", "Checks everything that a receipt claims", for: .read,
@@ -501,6 +511,18 @@ struct NodeRoutes: Sendable {
         Response(
             status: status, headers: [.contentType: type, .contentLength: String(bytes.count)],
             body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    /// A JSON answer whose text is kept for the next request of the same address.
+    private func json<Value: Encodable>(
+        _ value: Value, in known: StampedMemo<String, Value, KnownTexts.Text>, for request: Request
+    ) throws -> Response { json(try KnownTexts.text(of: value, at: request.uri.string, in: known)) }
+
+    /// The text of an answer, with its tag if it has one.
+    private func json(_ text: KnownTexts.Text) -> Response {
+        var headers: HTTPFields = [.contentType: "application/json", .contentLength: String(text.bytes.readableBytes)]
+        if let tag = text.tag { headers[.eTag] = tag.text }
+        return Response(status: .ok, headers: headers, body: .init(byteBuffer: text.bytes))
     }
 
     func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Response {

@@ -235,7 +235,7 @@ struct IssuerMember: Sendable {
         let elapsed = now.milliseconds(since: own.readyAt)
         guard own.statement != nil || kind == .claimer else {
             let keeper = elapsed < 4_000 ? own.originator : IssuerTown.arbiter
-            return [(keeper, .result(receipt: own.receipt.bytes))]
+            return [(keeper, .result(receipt: own.receipt.bytes, bid: own.terms.bidCID))]
         }
         // The originator is given the time to settle.
         guard elapsed > 8_000, let delivery = delivery(of: own, now) else { return [] }
@@ -266,7 +266,7 @@ struct IssuerMember: Sendable {
         switch message {
         case .answer(let number, let refusal, let certificate): return answered(number, refusal, certificate)
         case .work(let assignment, let certificate): assigned(assignment, certificate, by: node, now: now)
-        case .result(let block):
+        case .result(let block, _):
             guard let receipt = try? SignedObject<ExecutionReceipt>(verifying: block) else { return [] }
             return received(receipt, now: now)
         case .delivered(let statement): delivered(statement)

@@ -11,7 +11,7 @@ enum IssuerMessage: Hashable, Sendable, Codable {
     /// An originator has a job run, for a certificate.
     case work(assignment: [UInt8], certificate: [UInt8])
     /// An executor gives its result to the originator, or leaves it with the arbiter.
-    case result(receipt: [UInt8])
+    case result(receipt: [UInt8], bid: CID)
     /// Who was given a result says so.
     case delivered(statement: [UInt8])
     /// An issuer has a claim to a hold of an originator.

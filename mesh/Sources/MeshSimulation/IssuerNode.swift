@@ -93,9 +93,10 @@ struct IssuerArbiter: Sendable {
     func received(_ message: IssuerMessage, from node: Int, now: UnixMilliseconds) -> [IssuingPart.Letter] {
         let identity = town.identities[IssuerTown.arbiter]
         switch message {
-        case .result(let block):
+        case .result(let block, let bid):
             guard let receipt = try? SignedObject<ExecutionReceipt>(verifying: block) else { return [] }
-            let word = DeliveryStatement(keeperDID: identity.did, receiptCID: receipt.cid, deliveredAt: now)
+            let word = DeliveryStatement(
+                keeperDID: identity.did, receiptCID: receipt.cid, bidCID: bid, deliveredAt: now)
             guard let signed = try? SignedObject.sign(word, with: identity) else { return [] }
             return [(node, .delivered(statement: signed.bytes))]
         case .disputed(let block):

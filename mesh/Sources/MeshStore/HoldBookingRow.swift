@@ -57,6 +57,13 @@ package struct HoldBookingRow: Hashable, Sendable {
         try Self.forget(db)
     }
 
+    func putFirst(_ db: Database) throws {
+        try db.cachedStatement(
+            sql: "INSERT OR IGNORE INTO hold_bookings(hold, issuer, job_id, due_at, bytes) VALUES (?, ?, ?, ?, ?)"
+        ).execute(arguments: [Data(hold.bytes), issuer, Data(jobID.bytes), due, Data(bytes)])
+        try Self.forget(db)
+    }
+
     func put(_ db: Database, instead old: [UInt8]) throws {
         try db.cachedStatement(sql: "UPDATE hold_bookings SET due_at = ?, bytes = ? WHERE hold = ? AND bytes = ?")
             .execute(arguments: [due, Data(bytes), Data(hold.bytes), Data(old)])

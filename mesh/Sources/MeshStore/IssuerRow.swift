@@ -146,6 +146,8 @@ package enum IssuerWrite: Sendable {
     case booking(HoldBookingRow)
     /// An order to hold the price of an attempt, unless the attempt has one.
     case holdOrder(HoldOrderRow)
+    /// Something to be booked about a hold, unless something is already.
+    case firstBooking(HoldBookingRow)
     /// What came of a booking, unless another took its place meanwhile.
     case booked(HoldBookingRow, was: [UInt8])
 
@@ -158,7 +160,7 @@ package enum IssuerWrite: Sendable {
         case .order(_, let bytes): (bytes?.count ?? 0) + 512
         case .known(let row): row.charter.count + row.note.count + row.lines.count + (row.fault?.count ?? 0) + 512
         case .payment(let row): row.bytes.count + 512
-        case .booking(let row), .booked(let row, _): row.bytes.count + 512
+        case .booking(let row), .firstBooking(let row), .booked(let row, _): row.bytes.count + 512
         case .holdOrder(let row): row.bytes.count + 512
         }
     }
@@ -183,6 +185,7 @@ package enum IssuerWrite: Sendable {
         case .known(let row): try row.put(db)
         case .payment(let row): try row.put(db)
         case .booking(let row): try row.put(db)
+        case .firstBooking(let row): try row.putFirst(db)
         case .holdOrder(let row): try row.put(db)
         case .booked(let row, let bytes): try row.put(db, instead: bytes)
         }

@@ -64,8 +64,8 @@ extension MeshStore {
     /// The bytes of the database on the disk, including its log.
     package var databaseBytes: Int {
         [path, path + "-wal"].reduce(0) { sum, file in
-            let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-            return sum + (size ?? 0)
+            var facts = stat()
+            return stat(file, &facts) == 0 ? sum + Int(facts.st_size) : sum
         }
     }
 

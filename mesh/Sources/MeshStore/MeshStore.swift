@@ -170,6 +170,13 @@ package final class MeshStore: Sendable {
     /// What the store has done so far.
     package var counters: Counters { counting.counters.withLock { $0 } }
 
+    /// Goes up with every transaction that changed something: between two equal readings of it, whatever was read of
+    /// rows and blocks is what a later reading finds, but for what waits to be written. Nil while one is under way.
+    package var changes: UInt64? {
+        let changes = counting.changes.load(ordering: .acquiring)
+        return changes.isMultiple(of: 2) ? changes : nil
+    }
+
     /// Stops waiting for a full disk: from now on a commit that finds no room fails.
     package func waitNoLonger() { counting.room.withLock { $0.isEnding = true } }
 

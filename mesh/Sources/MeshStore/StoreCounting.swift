@@ -25,6 +25,8 @@ final class StoreCounting: Sendable {
     }
 
     let counters: Mutex<MeshStore.Counters>
+    /// Goes up with every transaction that changed a row, before anybody hears of its end.
+    let changes = Atomic<UInt64>(0)
     let room: Mutex<Room>
     let added = Mutex<AddedListener?>(nil)
     /// Blocks that were found damaged and not written again since; at most `damagedMax`.

@@ -78,6 +78,8 @@ package enum StoreWrite: Sendable {
     case logFork(LogForkRow)
     /// Changes what belongs to issuers: the book of this one, or what this node knows of others.
     case issuer(IssuerWrite)
+    /// A change of what this node keeps as an arbiter.
+    case lodging(LodgingWrite)
     /// Sets a setting of the node.
     case setting(key: String, value: [UInt8])
 
@@ -107,7 +109,7 @@ package enum StoreWrite: Sendable {
             .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .issuer, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
-            .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed:
+            .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed, .lodging:
             false
         }
     }
@@ -139,6 +141,7 @@ package enum StoreWrite: Sendable {
         case .followed(let batch): batch.byteCount
         case .logFork(let row): row.proof.count + 512
         case .issuer(let write): write.byteCount
+        case .lodging(let write): write.byteCount
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
             .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer, .forgetFollowed:

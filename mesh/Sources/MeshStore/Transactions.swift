@@ -102,11 +102,22 @@ struct Transactions: Sendable {
         let missing = room.look.missingBytes(limits)
         // An empty batch, or an empty commit, asks for all that the store holds back.
         let areRowsAsked = batch.isEmpty || batch.contains { $0.writes.isEmpty }
+        // Odd until nobody can see more than was told: a reader sees what is committed before its writer hears of it.
+        var isChanged = false
+        counting.changes.add(1, ordering: .acquiringAndReleasing)
+        defer {
+            if isChanged {
+                counting.changes.add(1, ordering: .releasing)
+            } else {
+                counting.changes.subtract(1, ordering: .releasing)
+            }
+        }
         // When room is short, commits that nobody relies on must not take it.
         let used = room.isStuck || room.look.isShort(limits) ? [] : uses.pending
         do {
             let waits = steps.mustWait(batch.lazy.flatMap(\.writes))
-            let (after, hasMore, look) = try steps.transaction(pool, waits: waits) { db in
+            let (after, hasMore, look, hasChanged) = try steps.transaction(pool, waits: waits) { db in
+                let changedBefore = db.totalChangesCount
                 var blocks = StoreWriter.BlockTotals(
                     count: before.count, bytes: before.bytes, now: now, jobs: jobs.begin(), examined: room.examined)
                 for commit in batch {
@@ -122,8 +133,9 @@ struct Transactions: Sendable {
                     hasMore = try writer.makeRoom(cachedTo: target, evidenceTo: target, db, &blocks)
                 }
                 if (blocks.count, blocks.bytes) != (before.count, before.bytes) { try writer.keep(blocks, db) }
-                return (blocks, hasMore, try disk.look(db))
+                return (blocks, hasMore, try disk.look(db), db.totalChangesCount != changedBefore)
             }
+            isChanged = hasChanged
             if after.hasHoles { steps.freed() }
             if waits { steps.giveBack(pool) }
             jobs.keep(after.jobs, at: now)

@@ -25,6 +25,9 @@ package struct Assignment: Hashable, Sendable, SignedBody {
     package var acceptBy: UnixMilliseconds
     /// The block of the `HoldCertificate` by which the job is paid; absent where it costs tokens.
     package var holdCID: CID?
+    /// What the result is sealed to where it is left with the arbiter of that hold: the public half of a key of X25519
+    /// for this attempt alone, 32 bytes; absent where there is no hold.
+    package var sealingKey: [UInt8]?
 
     package init(
         jobID: JobID, originatorDID: DID, bidCID: CID, executorDID: DID, attempt: UInt64, replicaSlot: UInt64 = 0,
@@ -59,5 +62,6 @@ package struct Assignment: Hashable, Sendable, SignedBody {
         case assignedAt = "assigned_at"
         case acceptBy = "accept_by"
         case holdCID = "hold_cid"
+        case sealingKey = "sealing_key"
     }
 }

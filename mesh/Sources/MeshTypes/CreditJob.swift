@@ -3,7 +3,7 @@ package import SignedObjects
 /// Jobs that are paid by the credit of an issuer instead of tokens (PROTOCOL.md, "Jobs by credit").
 package enum CreditJob {
     /// What an executor that takes them has among its features; every job that names issuers requires it.
-    package static let feature = "credit-jobs-v1"
+    package static let feature = "credit-jobs-v2"
 
     /// The bounds of such jobs.
     package enum Limits {

@@ -18,6 +18,8 @@ package enum MeshTopics {
     package static let outputs = "/icn/mesh/output/1.0.0"
     /// The protocol of questions to issuers.
     package static let credit = "/icn/mesh/credit/1.0.0"
+    /// Questions of the parties to a hold to its arbiter.
+    package static let arbiter = "/icn/mesh/arbiter/1.0.0"
     /// The protocol of ranges of logs.
     package static let logs = "/icn/mesh/log/1.0.0"
 

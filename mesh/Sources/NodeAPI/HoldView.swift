@@ -8,6 +8,8 @@ package struct HoldView: Hashable, Sendable, Codable {
         case due
         /// The executor claimed it; it is paid when the time for a dispute is over.
         case claimed
+        /// The originator disputes the claim; its arbiter decides, or it is paid when its time is over.
+        case disputed
         /// The issuer's log has the entry that paid it.
         case paid
         /// It is over, and nothing was paid.

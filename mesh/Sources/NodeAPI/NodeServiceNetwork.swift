@@ -6,7 +6,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var peerID: String
     /// The DID, from the same key.
     package var did: String
-    /// The addresses it listens on, with `/p2p`.
+    /// The addresses it listens on, with `/p2p`, as they were at most a second ago.
     package var addresses: [String]
     /// How long it has been up, in milliseconds.
     package var uptimeMilliseconds: UInt64

@@ -14,6 +14,10 @@ package struct ScriptedNode: NodeService {
         package var files: [CID: [UInt8]]
         /// The job; the sample unless it is set.
         package var job: JobView?
+        /// The job at the moment when it is asked for, alone or in a list; the one above unless it is set.
+        package var jobNow: (@Sendable () -> JobView)?
+        /// The receipt at that moment; the sample unless it is set.
+        package var receiptNow: (@Sendable () -> ReceiptView)?
         /// The jobs, newest first; as many of the sample as are asked for unless it is set.
         package var jobs: [JobView]?
         /// Sees which jobs are asked for.
@@ -87,7 +91,7 @@ package struct ScriptedNode: NodeService {
 
     package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
         script.listed(query)
-        let jobs = script.jobs ?? Array(repeating: Samples.job, count: query.limit)
+        let jobs = script.jobs ?? Array(repeating: script.jobNow?() ?? Samples.job, count: query.limit)
         let named = jobs.filter { job in
             query.named.map { job.jobID.hasSuffix($0) || job.jobID.hasPrefix($0) } ?? true
         }
@@ -97,7 +101,7 @@ package struct ScriptedNode: NodeService {
 
     package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
         guard jobID == Samples.jobID else { throw NodeServiceError(.jobNotFound, "No job \(jobID) here.") }
-        return try answer(script.job ?? Samples.job)
+        return try answer(script.jobNow?() ?? script.job ?? Samples.job)
     }
 
     package func progress(
@@ -144,7 +148,10 @@ package struct ScriptedNode: NodeService {
                     prospect: .over))
     }
 
-    package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView { try answer(Samples.receipt) }
+    package func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
+        try answer(script.receiptNow?() ?? Samples.receipt)
+    }
+
     package func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {
         try answer(Samples.report)
     }

@@ -265,8 +265,7 @@ package struct NodeCore: Core {
         case .lookedUp(let id, let isConnected): wasLookedUp(id, isConnected: isConnected, moment)
         case .executorsSought(let key, let isAnswered, let hasMet):
             outlooks.seeker.sought(key, isAnswered: isAnswered, hasMet: hasMet, now: moment.now)
-        case .outputFetched(let request, let answer):
-            take(outputs.answered(request, answer, now: moment.now), moment)
+        case .outputFetched(let request, let answer): take(outputs.answered(request, answer, now: moment.now), moment)
         case .inquiryAnswered(let job, let executor, let reply):
             outlooks.answered(job, by: executor, reply)
             bidTaken(on: job, moment)
@@ -472,6 +471,7 @@ package struct NodeCore: Core {
         case .checkReceipt(let order): effects.append(.errand(.checkReceipt(order)))
         case .tryJob(let order): effects.append(.errand(.tryJob(order)))
         case .orderHold(let wish): say(.effect(.errand(.orderHold(wish))), about: wish.jobID)
+        case .lodgeResult(let order): say(.effect(.errand(.lodgeResult(order))), about: order.jobID)
         case .stopCheck(let receipt): effects.append(.stopCheck(receipt: receipt))
         case .publishProof(let job, let proof, let block):
             say(.effect(.errand(.publishProof(proof: proof, block: block))), about: job)

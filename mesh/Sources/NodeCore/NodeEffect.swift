@@ -73,6 +73,8 @@ package enum NodeErrand: Sendable {
     case tryJob(TrialOrder)
     /// Have the price of a bid held by an issuer; report `holdAnswered`.
     case orderHold(HoldWish)
+    /// Leave a result with the arbiter of its hold; report `resultLodged`.
+    case lodgeResult(LodgingOrder)
     /// Put the proof of a fraud into the DHT.
     case publishProof(proof: CID, block: [UInt8])
     /// Fetch an output from its executor; report `outputFetched`.

@@ -69,6 +69,7 @@ indirect enum ConfigurationRule: Sendable {
             ])
         ),
         ("witness", .group([("authors", .list(did))])),
+        ("arbiter", .group([("issuers", .list(did))])),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),
         ("log_format", .text("text or json") { ["text", "json"].contains($0) }),

@@ -38,6 +38,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var log = Log()
     /// Whose logs the node witnesses.
     package var witness = Witness()
+    /// Whose holds the node is an arbiter of.
+    package var arbiter = Arbiter()
     /// The bounds of the node.
     package var limits = Limits()
     /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
@@ -318,6 +320,27 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
+    /// Whose holds a node is an arbiter of.
+    package struct Arbiter: Hashable, Sendable, Codable {
+        /// The issuers, by DID; nobody's means that it is no arbiter.
+        package var issuers: [String] = []
+
+        /// Nobody's.
+        package init() {}
+
+        /// The issuers, read; `ConfigurationRule` has checked them.
+        package var dids: Set<DID> { Set(issuers.compactMap { try? DID(parsing: $0) }) }
+
+        private enum CodingKeys: String, CodingKey {
+            case issuers
+        }
+
+        /// Reads what is given; `ConfigurationRule` has checked it.
+        package init(from decoder: any Decoder) throws {
+            try decoder.container(keyedBy: CodingKeys.self).read(.issuers, into: &issuers)
+        }
+    }
+
     /// The bounds of a node.
     package struct Limits: Hashable, Sendable, Codable {
         /// All blocks together, in bytes.
@@ -471,13 +494,15 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(traces, forKey: .traces)
         try container.encode(log, forKey: .log)
         try container.encode(witness, forKey: .witness)
+        try container.encode(arbiter, forKey: .arbiter)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
         try container.encode(logFormat, forKey: .logFormat)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case listen, announce, bootstrap, executor, originator, region, gateway, api, traces, log, witness, limits
+        case listen, announce, bootstrap, executor, originator, region, gateway, api, traces, log, witness, arbiter
+        case limits
         case findsLocalNodes = "mdns"
         case localNetwork = "mdns_network"
         case creditGrant = "credit_grant"
@@ -506,6 +531,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.traces, into: &traces)
         try container.read(.log, into: &log)
         try container.read(.witness, into: &witness)
+        try container.read(.arbiter, into: &arbiter)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)
         try container.read(.logFormat, into: &logFormat)

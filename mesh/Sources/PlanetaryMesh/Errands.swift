@@ -28,6 +28,8 @@ struct Errands: Sendable {
     let outputs: RunOutputs
     /// The checks of receipts under way, by receipt.
     let checks: RunningJobs
+    /// Results on their way to arbiters.
+    let lodging: LodgingDesk
     let log: WorkLog
 
     /// Runs one errand.
@@ -61,6 +63,8 @@ struct Errands: Sendable {
         case .publishProof(let proof, let block): await publishProof(proof, block)
         case .orderHold(let wish):
             await parts.holds.order(wish) { await tell(.fact(.holdAnswered(wish.jobID, attempt: wish.attempt, $0))) }
+        case .lodgeResult(let order):
+            await lodging.lodge(order) { await tell(.fact(.resultLodged(order.jobID, statement: $0))) }
         case .fetchOutput(let request): await tell(.outputFetched(request, await output(request)))
         case .measure(let peer):
             guard let milliseconds = await neighbourhood.roundTripMilliseconds(to: peer) else { return }

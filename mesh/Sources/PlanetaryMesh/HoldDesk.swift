@@ -4,6 +4,8 @@ import Logging
 import MeshStore
 import MeshTypes
 import NodeAPI
+import NodeCore
+import NodeSetup
 import SignedObjects
 
 /// What the market of this node wants of issuers: holds for its jobs, bookings about holds, and whether it has a line.
@@ -158,7 +160,7 @@ actor HoldDesk {
         case .lost(let reason):
             metadata["reason"] = "\(reason)"
             logger.warning("What a hold should pay was not booked.", metadata: metadata)
-        case .due, .claimed: break
+        case .due, .claimed, .disputed: break
         }
     }
 
@@ -171,6 +173,19 @@ actor HoldDesk {
     }
 
     // MARK: Membership
+
+    /// Tells the market what issuers said before this start, so that what was bid before it is still paid.
+    nonisolated func recall(on node: MeshNode) async {
+        let trusted = node.parts.configuration.executor.trustedIssuers
+        for standing in await remembered(trusted) { await node.take(.fact(.issuerTold(standing))) }
+    }
+
+    /// Keeps the market told, until the task is cancelled.
+    nonisolated func follow(on node: MeshNode) async {
+        await follow(node.parts.configuration.executor.trustedIssuers) { [weak node] standing in
+            await node?.take(.fact(.issuerTold(standing)))
+        }
+    }
 
     /// What trusted issuers said of this node before it stopped.
     nonisolated func remembered(_ issuers: [TrustedIssuer]) async -> [IssuerStanding] {

@@ -14,6 +14,7 @@ extension HoldView {
         switch booking.state {
         case .due: break
         case .claimed(let entry, _): (state, self.entry) = (.claimed, entry)
+        case .disputed(let entry, _): (state, self.entry) = (.disputed, entry)
         case .ended(let entry, let paid):
             (state, self.entry) = (paid == .zero ? .released : .paid, entry)
             amount = paid.units

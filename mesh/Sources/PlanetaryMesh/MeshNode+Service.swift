@@ -101,13 +101,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
     }
 
     package func jobs(_ query: JobQuery) async throws(NodeServiceError) -> JobPage {
-        let page = try await reader.page(query)
-        var jobs: [JobView] = []
-        for row in page.rows {
-            let view = if let view = core.market.view(of: row) { view } else { await reader.view(of: row) }
-            jobs.append(marked(view))
-        }
-        return JobPage(jobs: jobs, next: page.next?.text)
+        try await listed.page(query, of: self)
     }
 
     package func job(_ jobID: CID) async throws(NodeServiceError) -> JobView {
@@ -166,10 +160,10 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
         return stream
     }
 
-    private nonisolated var reader: JobReader { JobReader(store: parts.store, results: parts.endedResults) }
+    nonisolated var reader: JobReader { JobReader(store: parts.store, results: parts.endedResults) }
 
     /// The job as the owner sees it: says so if this node runs it itself, and how far its run is.
-    private func marked(_ job: JobView) -> JobView {
+    func marked(_ job: JobView) -> JobView {
         var job = job
         if job.role == JobSide.originator.rawValue {
             if job.counterpartyDID == parts.identity.did.text { job.isOwnRun = true }
@@ -255,10 +249,7 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
     // MARK: Receipts
 
     package nonisolated func receipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptView {
-        let found = try await auditor.find(cid)
-        var view = ReceiptView(found.signed, source: found.source)
-        view.files = await auditor.files(of: found.signed.body)
-        return view
+        try await parts.shownReceipts.view(of: cid, by: auditor)
     }
 
     package nonisolated func verifyReceipt(_ cid: CID) async throws(NodeServiceError) -> ReceiptReport {

@@ -47,13 +47,17 @@ package actor MeshNode {
     nonisolated let peerDesk: PeerDesk
     nonisolated let desk: SubmissionDesk
     nonisolated let workflows: WorkflowDesk
+    nonisolated let claims: ClaimDesk
     /// Lists and counts what the store has.
     package nonisolated let lists: ListDesk
     /// The topics of single jobs.
     private let followed = FollowedTopics()
     /// What the start could not resume.
     nonisolated let intake: JournalIntake
-    var core: NodeCore
+    var core: NodeCore { didSet { decisions &+= 1 } }
+    /// Goes up with whatever changes in the core.
+    private(set) var decisions: UInt64 = 0
+    nonisolated let listed = ListedJobs()
     var board = ProgressBoard()
     /// Rings for the sessions and the output of this node's jobs.
     var bells = JobBells()
@@ -86,7 +90,7 @@ package actor MeshNode {
         messages = DirectMessages(host: parts.swarm)
         errands = Errands(
             parts: parts, neighbourhood: neighbourhood, messages: messages, runs: runs, sessions: runSessions,
-            outputs: runOutputs, checks: checks, log: log)
+            outputs: runOutputs, checks: checks, lodging: LodgingDesk(parts: parts), log: log)
         sessions = SessionDesk(parts: parts, runs: runSessions)
         outputs = OutputDesk(parts: parts, runs: runOutputs, sessions: sessions)
         report = NodeReport(parts: parts, room: room)
@@ -95,6 +99,7 @@ package actor MeshNode {
         peerDesk = PeerDesk(parts: parts)
         desk = SubmissionDesk(parts: parts, room: room)
         workflows = WorkflowDesk(parts: parts, end: end)
+        claims = ClaimDesk(parts: parts)
         lists = ListDesk(auditor: ReceiptAuditor(parts))
         alarm = DeadlineAlarm(eventLoop: MultiThreadedEventLoopGroup.singleton.any())
         // BOUNDED: what waits here comes from the tables of the market, which are bounded (`MarketLimits`).
@@ -137,6 +142,7 @@ package actor MeshNode {
         await runSessions.serve(on: parts.swarm, admitting: admits, blame: blame)
         await runOutputs.serve(on: parts.swarm, admitting: admits, blame: blame)
         try await parts.member.begin(admitting: admits, blame: blame)
+        try await parts.arbiter.begin(admitting: admits, blame: blame)
         do {
             for topic in core.topics {
                 // The validator already took in what it accepted; nobody needs the stream of accepted messages.
@@ -164,13 +170,14 @@ package actor MeshNode {
     ///
     /// - Throws: one sentence that says why it could not continue.
     package func run() async throws(NodeServiceError) {
-        await recallIssuers()
+        await parts.holds.recall(on: self)
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 parts.addServices(to: &group)
                 group.addTask { await self.runErrands() }
                 group.addTask { await self.followDisk() }
-                group.addTask { await self.followIssuers() }
+                group.addTask { [holds = parts.holds] in await holds.follow(on: self) }
+                group.addTask { [claims] in await claims.run(on: self) }
                 group.addTask { await self.keepTime() }
                 group.addTask { [followed, gossip = parts.gossip] in
                     await followed.run(on: gossip) { [weak self] message in await self?.judge(message) ?? .ignore }
@@ -439,7 +446,10 @@ package actor MeshNode {
     }
 
     /// What only the core knows, now.
-    var figures: NodeReport.Figures { NodeReport.Figures(core, parts.configuration.executor, events, at: moment) }
+    var figures: NodeReport.Figures {
+        let jobs = report.jobsUnderWay(at: decisions) { core.market.jobsUnderWay }
+        return NodeReport.Figures(core, parts.configuration.executor, events, jobs, at: moment)
+    }
 
     /// Waits until a write is on the disk, or the node stops.
     private func durable(_ number: UInt64) async {

@@ -65,20 +65,23 @@ struct NodeOpening: Sendable {
             warn: { [logger] in logger.warning("\($0)") })
         let member = MemberDesk(
             identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store))
+        let runner = JobRunner(
+            machine: machine, fetcher: fetcher, store: store, moduleBytesMax: configuration.limits.moduleBytesMax,
+            inputBytesMax: configuration.limits.fileBytesMax)
         let parts = NodeParts(
             identity: identity, settings: settings, logger: logger, store: store, swarm: swarm, gossip: gossip,
             dht: dht, bitswap: bitswap,
             peerService: PeerService(host: swarm, logger: logger), machine: machine, receipts: receipts,
             results: results, fetcher: fetcher,
-            runner: JobRunner(
-                machine: machine, fetcher: fetcher, store: store,
-                moduleBytesMax: configuration.limits.moduleBytesMax,
-                inputBytesMax: configuration.limits.fileBytesMax), sessionsPath: home.sessionsPath,
+            runner: runner, sessionsPath: home.sessionsPath,
             witness: witness,
             follower: LogFollower(
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
                 settings: settings, logger: logger),
-            member: member, holds: HoldDesk(member: member, logger: logger))
+            member: member, holds: HoldDesk(member: member, logger: logger),
+            arbiter: ArbiterDesk(
+                identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,
+                logger: logger))
         return (parts, bans)
     }
 

@@ -34,8 +34,11 @@ struct NodeParts: Sendable {
     let member: MemberDesk
     /// What the market wants of issuers.
     let holds: HoldDesk
+    /// This node as an arbiter of holds.
+    let arbiter: ArbiterDesk
     let tallies = NodeTallies()
     let endedResults = EndedResults()
+    let shownReceipts = ShownReceipts()
 
     /// Shows the node's own log.
     var logDesk: LogDesk { LogDesk(identity: identity, store: store, witness: witness) }
@@ -53,6 +56,7 @@ struct NodeParts: Sendable {
         group.addTask { [follower] in await follower.run() }
         group.addTask { [member] in await member.own.run() }
         group.addTask { [holds] in await holds.run() }
+        group.addTask { [arbiter] in await arbiter.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(
                 swarm: swarm, network: configuration.localNetwork, logger: logger,

@@ -21,6 +21,17 @@ struct NodeReport: Sendable {
     let parts: NodeParts
     let room: StoreRoom
     let startedAt = NodeClock.now
+    private let listening = StampedMemo<PeerID, Int64, [String]>(.init(countMax: 1, weightMax: 1))
+    private let underWay = StampedMemo<PeerID, UInt64, [NodeStatus.JobCount]>(.init(countMax: 1, weightMax: 1))
+
+    init(parts: NodeParts, room: StoreRoom) {
+        self.parts = parts
+        self.room = room
+    }
+
+    /// For how long a status tells the same addresses, in milliseconds: to ask the system for those of its interfaces
+    /// takes longer than all the rest.
+    static let addressMilliseconds: Int64 = 1_000
 
     /// What only the core knows, at one moment.
     struct Figures: Sendable {
@@ -33,13 +44,14 @@ struct NodeReport: Sendable {
         let executor: ExecutorState
 
         init(
-            _ core: NodeCore, _ configured: NodeConfiguration.Executor, _ events: JobEventTally, at moment: NodeMoment
+            _ core: borrowing NodeCore, _ configured: NodeConfiguration.Executor, _ events: JobEventTally,
+            _ jobs: [NodeStatus.JobCount], at moment: NodeMoment
         ) {
             self.events = events.counts
             executor = ExecutorState(core, configured, at: moment)
             tallies = core.tallies
             market = core.market.counters
-            openJobs = core.market.jobsUnderWay
+            openJobs = jobs
             clockOffsetMilliseconds = core.market.clockOffsetMilliseconds
             restoredAtMilliseconds = core.market.chainOpenedAt?.value
         }
@@ -56,9 +68,9 @@ struct NodeReport: Sendable {
     /// Who the node is and how it is doing.
     func status(_ figures: Figures, journalWarning: String?) async -> NodeStatus {
         let (identity, configuration) = (parts.identity, parts.configuration)
-        let addresses = await parts.swarm.listenAddresses().map { $0.withPeerID(identity.peerID).text }
         var status = NodeStatus(
-            version: NodeVersion.current, peerID: identity.peerID.text, did: identity.did.text, addresses: addresses,
+            version: NodeVersion.current, peerID: identity.peerID.text, did: identity.did.text,
+            addresses: await addresses(),
             uptimeMilliseconds: UInt64(clamping: NodeClock.now.milliseconds(since: startedAt)),
             residentBytes: ProcessMemory.residentBytes, connectedPeers: await parts.swarm.connectedPeers().count,
             isExecutor: configuration.executor.isEnabled, region: configuration.region,
@@ -73,6 +85,26 @@ struct NodeReport: Sendable {
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
         return status
+    }
+
+    /// The jobs under way, which are counted anew after whatever has changed in the core: it remembers many that ended.
+    func jobsUnderWay(at decisions: UInt64, _ counted: () -> [NodeStatus.JobCount]) -> [NodeStatus.JobCount] {
+        let peer = parts.identity.peerID
+        if let known = underWay.value(of: peer, at: decisions) { return known }
+        let jobs = counted()
+        underWay.keep(jobs, of: peer, at: decisions)
+        return jobs
+    }
+
+    /// The addresses that the node listens on.
+    private func addresses() async -> [String] {
+        let (peer, turn) = (
+            parts.identity.peerID, NodeClock.now.milliseconds(since: startedAt) / Self.addressMilliseconds
+        )
+        if let known = listening.value(of: peer, at: turn) { return known }
+        let addresses = await parts.swarm.listenAddresses().map { $0.withPeerID(peer).text }
+        listening.keep(addresses, of: peer, at: turn)
+        return addresses
     }
 
     /// What to tell the owner about another node with this node's key.
@@ -102,16 +134,18 @@ struct NodeReport: Sendable {
         all["market_bids_not_written"] = market.bidsNotWritten
         for (code, count) in market.refusals { all["market_refused_\(code)"] = count }
         for (code, count) in market.declines { all["market_declined_\(code)"] = count }
-        for (counter, count) in parts.swarm.counters() { all[Self.name(of: counter)] = UInt64(count) }
+        for (counter, count) in parts.swarm.counters() {
+            all[Self.names[counter] ?? Self.name(of: counter)] = UInt64(count)
+        }
         let bitswap = await parts.bitswap.counters()
         all["bitswap_blocks_refused"] = UInt64(bitswap.mismatchedBlocks + bitswap.unsolicitedBlocks)
         for (side, name) in [(JobSide.originator, "jobs_originated_open"), (.executor, "jobs_executed_open")] {
             all[name] = figures.openJobs.filter { $0.side == side.rawValue }.map(\.count).reduce(0, +)
         }
-        return all.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map {
-            NodeStatus.Counter(name: $0.key, value: $0.value)
-        }
+        return all.compactMap { $1 > 0 ? NodeStatus.Counter(name: $0, value: $1) : nil }.sorted { $0.name < $1.name }
     }
+
+    private static let names = Dictionary(uniqueKeysWithValues: SwarmCounter.allCases.map { ($0, name(of: $0)) })
 
     /// The name of a counter of the swarm, in the style of all of them: `swarm_refused_per_ip`.
     static func name(of counter: SwarmCounter) -> String {

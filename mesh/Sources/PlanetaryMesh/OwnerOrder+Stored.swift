@@ -33,7 +33,7 @@ extension OwnerOrder {
 
 extension ExecutorState {
     /// What a node's executor does at a moment.
-    init(_ core: NodeCore, _ configured: NodeConfiguration.Executor, at moment: NodeMoment) {
+    init(_ core: borrowing NodeCore, _ configured: NodeConfiguration.Executor, at moment: NodeMoment) {
         let (running, waiting) = core.market.placesTaken
         self.init(
             state: Self.name(core), running: UInt64(running), waiting: UInt64(waiting),
@@ -41,7 +41,7 @@ extension ExecutorState {
             hours: configured.hours, nice: configured.nice)
     }
 
-    private static func name(_ core: NodeCore) -> String {
+    private static func name(_ core: borrowing NodeCore) -> String {
         guard let executor = core.market.configuration.executor else { return "off" }
         if core.isStopping { return "stopping" }
         let (running, waiting) = core.market.placesTaken

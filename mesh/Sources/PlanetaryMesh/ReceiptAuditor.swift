@@ -29,6 +29,9 @@ struct ReceiptAuditor: Sendable {
         let source: String
     }
 
+    /// The source of what is in this node's store.
+    static let here = "here"
+
     /// The receipt of a CID.
     func find(_ cid: CID) async throws(NodeServiceError) -> Found {
         let (block, source) = try await block(of: cid)
@@ -48,7 +51,7 @@ struct ReceiptAuditor: Sendable {
         of cid: CID, key: [UInt8]? = nil
     ) async throws(NodeServiceError) -> (bytes: [UInt8], source: String) {
         do {
-            if let block = try await store.block(cid) { return (block, "here") }
+            if let block = try await store.block(cid) { return (block, Self.here) }
         } catch {
             throw NodeServiceError(storage: error)
         }
@@ -66,12 +69,16 @@ struct ReceiptAuditor: Sendable {
         }
     }
 
-    /// The files of a receipt's job, if its manifest is here.
-    func files(of receipt: ExecutionReceipt) async -> JobSubmission.Files? {
-        guard let block = try? await store.block(receipt.jobID.cid),
-            let manifest = try? SignedObject<JobManifest>(verifying: block)
-        else { return nil }
-        return manifest.body.params.files.map(JobSubmission.Files.init)
+    /// The manifest of a receipt's job, if it is here; and whether the store could say so.
+    func manifest(
+        of receipt: ExecutionReceipt
+    ) async -> (manifest: SignedObject<JobManifest>?, isRead: Bool) {
+        do {
+            let block = try await store.block(receipt.jobID.cid)
+            return (block.flatMap { try? SignedObject<JobManifest>(verifying: $0) }, true)
+        } catch {
+            return (nil, false)
+        }
     }
 
     /// Every check of the receipt and the chain behind it.

@@ -88,14 +88,14 @@ struct CreditObjectTests {
         "IssuerCharter": "bafyreicdx3dsccbbbvwmh7recenhcgfbnp5yh23uv6o5x2vwuojxsjpkse",
         "PaymentOrder": "bafyreigcerjo6ig2butdckkmzzwmdwgzedf3h3noosnbvbpnucjxu6snfy",
         "HoldCertificate": "bafyreid7tr7ytusd3r7kfelsrjyeqbufcdsjyls5ksdy6jl6dl4pmdjhu4",
-        "HoldClaim": "bafyreiclrhrml6tchlgusrxiiycwwfyssxlenpfbqoca7ob6tz3apvogda",
+        "HoldClaim": "bafyreibulcstfez4bn6bf3dqiuxttdmqijn2rhalgxbniqeyozqtjbleey",
         "DeliveryStatement": "bafyreienrdls3ieunmcrnbzy7hiwehp66oblzmigfcdbaxntfxr3rlvxwu",
-        "HoldRelease": "bafyreihnlvfbghvi4ayajhrlgpchddkunxjvitldrvkxbakahhcfaf2zju",
-        "HoldDispute": "bafyreihdjxu74iutmh5ppnsfbbh2k23d5hdugpucwoc4sylqqxrejsflhm",
-        "HoldDecision": "bafyreibievejmkbqgj66zrtwxi62u5aq6ppvbe4hyocrt3mtplopeyj5gy",
-        "Approval": "bafyreih2jfkvdibiblkqim7pxyyzfuhknvhlzja6nkfniezahxfsctzhu4",
-        "LodgingStatement": "bafyreiaqnhnuqar2w5lnej5kn5hdzepxnjp3ospmflw2qt73o56x52pudi",
-        "WitnessReport": "bafyreiazg3jlcjq4lzmysldw44zmluclhy2qg5vh5pj5jpdacq43s6zife",
+        "HoldRelease": "bafyreibebd2d6foyclu7mgzxkuk3xvyqibep2qxofjewmx7b4zvxhrocqy",
+        "HoldDispute": "bafyreics4zriu54ivc7lj5kin4moycwil7wxzwsxicraxatdksbx22btry",
+        "HoldDecision": "bafyreicc36m43futg774rqwjrmv2clwproja546bowooynmsriwensictq",
+        "Approval": "bafyreigij4zzwxotxc5jhqht7rxibv2kiebal5u3myraffditube4zq3de",
+        "LodgingStatement": "bafyreifdqwjizghw3633hu2zv2iuy2duw4dhbia35ft3ki4vhvyay3qidi",
+        "WitnessReport": "bafyreidodpwaffxzbs2aic5hffz3qwhntxofh5h2hzmyeg6clm4u2hy2vm",
     ]
 
     @Test("Their bytes are as they were")

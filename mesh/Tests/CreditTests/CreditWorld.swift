@@ -221,11 +221,13 @@ struct HeldJob {
 
     /// The claim to a receipt that somebody says was delivered.
     func claim(
-        _ receipt: SignedObject<ExecutionReceipt>, kept keeper: Identity, at: UnixMilliseconds,
+        _ receipt: SignedObject<ExecutionReceipt>, kept keeper: Identity, of bid: CID? = nil, at: UnixMilliseconds,
         by signer: Identity? = nil
     ) throws -> SignedObject<HoldClaim> {
         let delivery = try SignedObject.sign(
-            DeliveryStatement(keeperDID: keeper.did, receiptCID: receipt.cid, deliveredAt: at), with: keeper)
+            DeliveryStatement(
+                keeperDID: keeper.did, receiptCID: receipt.cid,
+                bidCID: keeper.did == originator.did ? nil : bid ?? terms.bidCID, deliveredAt: at), with: keeper)
         let signer = signer ?? executor
         return try SignedObject.sign(
             HoldClaim(

@@ -38,6 +38,9 @@ struct IssuerClaimTests {
         #expect(refusal(try job.claim(receipt, kept: world.members[3], at: world.now)) == .wrongSigner)
         let late = world.now.advanced(milliseconds: 60_001)
         #expect(refusal(try job.claim(receipt, kept: world.arbiter, at: late)) == .notDelivered)
+        // What an arbiter keeps for another hold is nothing of this one.
+        let other = try job.claim(receipt, kept: world.arbiter, of: receipt.cid, at: world.now)
+        #expect(refusal(other) == .notOfThisHold)
         let thief = world.members[2]
         #expect(refusal(try job.claim(receipt, kept: world.arbiter, at: world.now, by: thief)) == .wrongSigner)
         let failed = try job.receipt(outcome: .nodeFailed(reason: ""))

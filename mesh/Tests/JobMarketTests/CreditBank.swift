@@ -116,6 +116,20 @@ struct CreditBank {
         }
     }
 
+    /// Whether its arbiter takes results.
+    var hasArbiter = true
+
+    /// The arbiter's word that it has a result.
+    func keep(_ order: LodgingOrder, now: UnixMilliseconds) -> [UInt8]? {
+        guard hasArbiter, now <= order.certificate.body.terms.deliverBy,
+            order.certificate.body.terms.arbiterDID == Self.arbiter.did
+        else { return nil }
+        let statement = DeliveryStatement(
+            keeperDID: Self.arbiter.did, receiptCID: order.receipt.cid,
+            bidCID: order.certificate.body.terms.bidCID, deliveredAt: now)
+        return try? SignedObject.sign(statement, with: Self.arbiter).bytes
+    }
+
     /// What ended a hold.
     func ending(of hold: CID) -> BookEntry? {
         entries.last { entry in

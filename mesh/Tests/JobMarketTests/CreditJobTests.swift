@@ -5,6 +5,7 @@ import JobMarket
 import MeshTypes
 import Multiformats
 import PeerIdentity
+import Receipts
 import SignedObjects
 import Testing
 
@@ -117,6 +118,116 @@ struct CreditJobTests {
         }
         #expect(world.bank?.balance(world.parties[1].identity.did) == 11)
         try expectBookIsWhole(world)
+    }
+
+    /// Runs a job whose originator never says that it has the result.
+    private func unsaid(
+        _ change: (inout MarketWorld) -> Void = { _ in }
+    ) throws -> (world: MarketWorld, hold: HoldCertificate) {
+        var world = try world(trusting: [1]) { _, configuration in
+            configuration.executor?.settlementMilliseconds = 20_000
+        }
+        world.blocked = [.jobSettled, .jobDelivered]
+        change(&world)
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 60_000) { $0.parties[1].market.executedJob(id)?.receipt != nil })
+        let hold = try #require(world.parties[1].market.executedJob(id)?.hold?.body)
+        return (world, hold)
+    }
+
+    @Test func whoseOriginatorSaysNothingLeavesItsResultWithTheArbiter() throws {
+        var (world, hold) = try unsaid()
+        let half = Int64(hold.terms.deliverBy.milliseconds(since: world.wallClock)) / 2
+        world.run(milliseconds: half - 2_000)
+        #expect(world.lodged.isEmpty, "it leaves the originator half of its time")
+        world.run(milliseconds: 4_000)
+        #expect(world.lodged.count == 1 && world.lodged.first?.certificate.body == hold)
+        #expect(
+            world.lodged.first?.sealingKey
+                == SealingKey(
+                    of: world.parties[0].identity, job: hold.terms.jobID, attempt: 1
+                ).publicBytes)
+        #expect(world.names(of: 1).contains("delivery_proved"))
+        world.expectSameAfterReplay(1)
+        world.run(milliseconds: 25_000)
+        try world.book(of: 1)
+        world.run(milliseconds: 3_000)
+        try world.book(of: 1)
+        #expect(world.bank?.balance(world.parties[1].identity.did) == 11)
+        world.run(milliseconds: 600_000)
+        #expect(world.parties[1].market.executedJob(hold.terms.jobID)?.isClosed ?? true)
+        try expectBookIsWhole(world)
+    }
+
+    @Test func whoIsKilledBeforeItLeftItsResultDoesSoAfterwards() throws {
+        var (world, hold) = try unsaid()
+        let left = Int64(hold.terms.deliverBy.milliseconds(since: world.wallClock))
+        try world.restart(1, afterMilliseconds: left - 5_000)
+        world.run(milliseconds: 1_000)
+        #expect(world.lodged.count == 1 && world.names(of: 1).contains("delivery_proved"))
+    }
+
+    @Test func withoutAnArbiterNothingIsClaimedAndNothingStaysOpen() throws {
+        var (world, hold) = try unsaid { $0.bank?.hasArbiter = false }
+        world.run(milliseconds: Int64(hold.terms.claimBy.milliseconds(since: world.wallClock)) + 1_000)
+        #expect(world.lodged.count == 1 && !world.names(of: 1).contains("delivery_proved"))
+        #expect(world.parties[1].market.executedJob(hold.terms.jobID)?.isClosed ?? true)
+        try world.book(of: 1)
+        #expect(world.bank?.balance(world.parties[1].identity.did) == 0)
+    }
+
+    @Test func aReceiptThatIsAnotherOneOrBreaksARuleIsNotDue() throws {
+        var world = try world(trusting: [1])
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result == .completedSuccessfully })
+        let (market, executor) = (world.parties[0].market, world.parties[1].identity)
+        let receipt = try #require(world.parties[1].market.executedJob(id)?.signedReceipt)
+        func reason(_ change: (inout ExecutionReceipt) -> Void) throws -> String? {
+            market.reasonNotDue(try signed(receipt, with: executor, change), isLast: false)
+        }
+        #expect(market.reasonNotDue(receipt, isLast: true) == nil)
+        let second = try reason { $0.executionEndedAt = $0.executionEndedAt.advanced(milliseconds: 1) }
+        #expect(second == "its executor signed another receipt of the same run")
+        #expect(try reason { $0.moduleCID = id.cid }?.contains("module_cid") == true)
+        #expect(try reason { $0.jobID = JobID(receipt.cid) } == nil, "of no job here")
+    }
+
+    @Test func whatNoCheckBearsOutIsNotDue() throws {
+        for finding in [ReplayFinding.claimRefuted(reason: "no such run"), .doubtful(reason: "nothing shows it")] {
+            var world = try world(trusting: [1])
+            world.checks = { _ in finding }
+            var request = request()
+            request.verification = .replay
+            let id = try world.submit(request)
+            #expect(world.run(milliseconds: 120_000) { $0.parties[1].market.executedJob(id)?.verdict != nil })
+            let receipt = try #require(world.parties[1].market.executedJob(id)?.signedReceipt)
+            #expect(world.parties[1].market.executedJob(id)?.earned == .zero)
+            let reason = world.parties[0].market.reasonNotDue(receipt, isLast: false)
+            #expect(reason?.isEmpty == false, "\(finding)")
+        }
+    }
+
+    @Test func nobodyBidsByCreditOnMoreThanCanBeLeftWithAnArbiter() throws {
+        var world = try world(trusting: [1]) { _, configuration in
+            configuration.executor?.limitsMax.maxOutputBytes = 1 << 30
+        }
+        var large = request()
+        large.params.maxOutputBytes = SealedPart.Limits.outputBytesMax + 1
+        _ = try world.submit(large)
+        world.run(milliseconds: 5_000)
+        #expect(world.parties[1].market.recentDeclines.map(\.reason.code) == ["limit_too_large"])
+        var most = request("most")
+        most.params.maxOutputBytes = SealedPart.Limits.outputBytesMax
+        let id = try world.submit(most)
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result == .completedSuccessfully })
+    }
+
+    @Test func whoIsPaidLeavesNothingWithAnybody() throws {
+        var world = try world(trusting: [1])
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result == .completedSuccessfully })
+        world.run(milliseconds: 3_600_000)
+        #expect(world.lodged.isEmpty)
     }
 
     @Test func aLineWithoutRoomFailsTheJobWithTheIssuersWords() throws {
@@ -297,6 +408,13 @@ struct CreditJobTests {
                 }) == "hold_not_accepted")
         #expect(code(try declined("issuer", by: stranger) { $0.issuerDID = stranger.did }) == "hold_not_accepted")
         #expect(code(try declined("link", link: id.cid) { _ in }) == "chain_mismatch")
+        let order = [UInt8](repeating: 0, count: 32)
+        for key in [nil, [], Array(order.dropLast()), order] as [[UInt8]?] {
+            let ordered = try signed(assignment, with: originator) { $0.sealingKey = key }
+            let unsealable = AssignJobV1(
+                manifest: message.manifest, bid: message.bid, assignment: ordered.bytes, hold: message.hold)
+            #expect(code(answer(unsealable)) == "chain_mismatch", "nobody can seal to \(key as Any)")
+        }
         let forged = try SignedObject.sign(certificate.body, with: CreditBank.identity).bytes.dropLast() + [0]
         let parts = (message.manifest, message.bid, message.assignment)
         #expect(

@@ -124,6 +124,8 @@ struct MarketWorld {
     var published: [(receipt: CID, at: MonotonicInstant)] = []
     /// The issuer by which jobs are paid.
     var bank: CreditBank?
+    /// The results that executors left with the arbiter.
+    var lodged: [LodgingOrder] = []
     /// The proofs that were published.
     var proofs: [CID: [UInt8]] = [:]
     var log: [MeshProtocolMessage] = []
@@ -252,6 +254,12 @@ struct MarketWorld {
         }
     }
 
+    private mutating func lodge(_ order: LodgingOrder, of index: Int) {
+        lodged.append(order)
+        guard let statement = bank?.keep(order, now: wallClock) else { return }
+        send(.input(to: index, .resultLodged(order.jobID, statement: statement)))
+    }
+
     private mutating func carryOut(_ action: MarketAction, of index: Int) {
         switch action {
         case .announce(let id, let announcement):
@@ -315,6 +323,7 @@ struct MarketWorld {
             send(.input(to: index, .holdAnswered(wish.jobID, attempt: wish.attempt, answer)))
             // Asked again, as the shell does.
             if case .delayed = answer { send(.holdAsked(by: index, wish), after: 2_000) }
+        case .lodgeResult(let order): lodge(order, of: index)
         case .publishProof(_, let proof, let block): proofs[proof] = block
         case .publishReceipt(let receipt, _, _): published.append((receipt, now))
         }

@@ -57,6 +57,35 @@ import Testing
         #expect(try await store.openJobs(role: .originator).isEmpty)
     }
 
+    @Test("Whoever keeps what was read sees when something changed, and is not told so where nothing did")
+    func changes() async throws {
+        let store = try folder.open(limits: patient)
+        var last = store.changes
+        func isChanged() -> Bool {
+            defer { last = store.changes }
+            return store.changes != last
+        }
+        try await store.commit([.job(row(1, "Announced"))])
+        #expect(isChanged())
+        // The newer row is held back, and counts once it is in the database.
+        try await store.commit([.job(row(1, "Assigned"))])
+        _ = isChanged()
+        #expect(try await store.jobs()?.rows.map(\.status) == ["Assigned"])
+        #expect(isChanged())
+        try await store.persisted()
+        try await store.persisted()
+        _ = try await store.jobs()
+        _ = try await store.job(jobID(1), role: .originator)
+        #expect(!isChanged())
+        let block = block(1)
+        try await store.commit([.block(cid: block.cid, bytes: block.bytes)])
+        #expect(isChanged())
+        #expect(try await store.remove(block.cid).blocks == 1)
+        #expect(isChanged())
+        #expect(try await store.remove(block.cid).blocks == 0)
+        #expect(!isChanged())
+    }
+
     @Test("What is held back is written at the end")
     func atTheEnd() async throws {
         let store = try folder.open(limits: patient)

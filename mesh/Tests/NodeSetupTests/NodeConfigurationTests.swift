@@ -37,6 +37,7 @@ import Testing
         configuration.log.witnesses = ["\(witness.text) http://[::1]:8080/witness"]
         configuration.log.witnessSeconds = 5
         configuration.witness.authors = [identity.did.text]
+        configuration.arbiter.issuers = [identity.did.text]
         #expect(configuration.witness.dids == [identity.did])
         #expect(
             configuration.log.addresses == [
@@ -52,7 +53,7 @@ import Testing
     @Test(arguments: [
         ("{", "cannot be used: it is no JSON (unexpected end of file during JSON parse)."),
         ("[]", "the file is a list, and must be a group of settings, in braces."),
-        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, api, bootstrap, credit_grant, "),
+        (#"{"lissten": []}"#, "\"lissten\" is no setting; there are announce, api, arbiter, bootstrap, credit_grant, "),
         (#"{"executor": {"price": 1}}"#, "\"executor.price\" is no setting; there are allowed_originators, "),
         (#"{"executor": true}"#, "executor is true, and must be a group of settings, in braces."),
         (#"{"mdns": "yes"}"#, "mdns is \"yes\", and must be true or false"),
@@ -69,6 +70,7 @@ import Testing
         ),
         (#"{"executor": {"hours": "22:00-06:00"}}"#, "executor.hours is \"22:00-06:00\", and must be a list of texts"),
         (#"{"log": {"witnesses": ["w"]}}"#, "log.witnesses[0] is \"w\", and must be the key that mesh dag witness"),
+        (#"{"arbiter": {"issuers": ["a"]}}"#, "arbiter.issuers[0] is \"a\", and must be a DID such as"),
         (#"{"witness": {"authors": ["w"]}}"#, "witness.authors[0] is \"w\", and must be a DID such as"),
         (#"{"executor": {"nice": 20}}"#, "executor.nice is 20, and must be a whole number from 0 to 19."),
         (
@@ -288,7 +290,7 @@ import Testing
             "traces.endpoint": ["http://[::1]:4318/x"], "traces.remote_endpoint": ["http://collector.example:1"],
             "traces.service": ["other"],
             "log.witnesses": ["\(witness.text) http://[::1]:8080/witness"], "witness.authors": [identity.did.text],
-            "log.follow": ["all"],
+            "log.follow": ["all"], "arbiter.issuers": [identity.did.text],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

@@ -15,71 +15,25 @@ import Testing
 
 /// Jobs that are paid by the credit of an issuer: three real nodes, over sockets.
 @Suite("Jobs by credit, over sockets", .serialized) struct IssuerMarketTests {
-    private let folder = URL(fileURLWithPath: "/tmp/mn-\(UUID().uuidString.prefix(8))")
-    private let identities = (0..<3).map { _ in Identity.generate() }
-    private let officers = [Identity.generate(), Identity.generate()]
-    private let arbiter = Identity.generate()
-    private static let unit = CreditUnit(name: "hours", decimals: 2)
+    private let home = CreditCooperative()
 
-    private var issuer: DID { identities[0].did }
-    private var executor: DID { identities[1].did }
-    private var originator: DID { identities[2].did }
+    private var issuer: DID { home.did(.issuer) }
+    private var executor: DID { home.did(.executor) }
 
     /// A cooperative: its issuer, an executor that trusts it, and an originator.
     private func cooperative(
-        lines: [Int: UInt64] = [1: 10_000, 2: 10_000], _ body: ([MeshNode]) async throws -> Void
+        lines: [CreditCooperative.Role: UInt64] = [.executor: 10_000, .originator: 10_000],
+        _ body: ([MeshNode]) async throws -> Void
     ) async throws {
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: home.folder) }
+        try FileManager.default.createDirectory(at: home.folder, withIntermediateDirectories: true)
         var nodes: [MeshNode] = []
-        for number in 0..<3 {
-            var configuration = try NodeMesh.loopback()
-            configuration.executor.isEnabled = number == 1
-            if number == 1 { configuration.executor.issuers = ["\(issuer) hours/2 0.10 0.01"] }
-            nodes.append(
-                try await NodeMesh.open(
-                    folder.appendingPathComponent("\(number)").path, configuration, identity: identities[number]))
-        }
-        try await found(nodes[0], lines)
+        for role in [CreditCooperative.Role.issuer, .executor, .originator] { nodes.append(try await home.open(role)) }
+        try await home.found(nodes[0], lines)
         try await NodeMesh.running(nodes) {
-            for (from, to) in [(1, 0), (2, 0), (2, 1)] {
-                try await nodes[from].swarm.connect(
-                    to: nodes[to].identity.peerID, addresses: await nodes[to].swarm.listenAddresses())
-            }
+            try await home.connect(nodes[1], to: [nodes[0]])
+            try await home.connect(nodes[2], to: [nodes[0], nodes[1]])
             try await body(nodes)
-        }
-    }
-
-    /// Founds the book, and has its officers, who need no nodes for that, open lines.
-    private func found(_ node: MeshNode, _ lines: [Int: UInt64]) async throws {
-        let desk = await node.parts.member.own
-        _ = try await desk.found(
-            IssuerFounding(
-                unit: Self.unit.name, decimals: Self.unit.decimals, officers: officers.map(\.did.text), approvals: 2,
-                arbiters: [arbiter.did.text]))
-        for (member, most) in lines {
-            let charter = try #require(await desk.issuer?.book.charterCID)
-            guard case .number(let number) = await desk.answer(.number, for: officers[0].did) else {
-                throw NodeServiceError(.internalError, "no number")
-            }
-            let order = OfficerOrder(
-                issuerDID: issuer, charterCID: charter, number: number,
-                action: .limit(
-                    line: LineID(identities[member].did, Self.unit), owed: TokenAmount(most),
-                    owing: TokenAmount(most), issuer: false))
-            let cid = try #require(order.cid)
-            let now = NodeClock.wallClock
-            let approvals = try officers.map { officer in
-                try SignedObject.sign(
-                    Approval(
-                        approverDID: officer.did, orderCID: cid, approvedAt: now,
-                        validUntil: now.advanced(milliseconds: 60_000)), with: officer
-                ).bytes
-            }
-            _ = await desk.answer(.propose(order: order, approval: approvals[0]), for: officers[0].did)
-            guard
-                case .taken = await desk.answer(.approve(order: cid, approval: approvals[1]), for: officers[1].did)
-            else { throw NodeServiceError(.internalError, "the line is not open") }
         }
     }
 
@@ -106,10 +60,6 @@ import Testing
         try await node.describe(job).credit?.last
     }
 
-    private func balance(_ member: DID, at node: MeshNode) async -> Int64? {
-        await node.parts.member.own.issuer?.book.accounts[LineID(member, Self.unit)]?.balance
-    }
-
     @Test("A job is paid by a hold: both sides have the entry that paid it, and no token moves")
     func paid() async throws {
         try await cooperative { nodes in
@@ -127,8 +77,8 @@ import Testing
             }
             let (theirs, own) = (try await credit(job, at: nodes[1]), try await credit(job, at: nodes[2]))
             #expect(theirs == own && own?.amount == paid && own?.issuer == issuer.text)
-            #expect(await balance(executor, at: nodes[0]) == Int64(paid))
-            #expect(await balance(originator, at: nodes[0]) == -Int64(paid))
+            #expect(await home.balance(.executor, at: nodes[0]) == Int64(paid))
+            #expect(await home.balance(.originator, at: nodes[0]) == -Int64(paid))
             #expect(await nodes[0].parts.member.own.issuer?.book.holds.values.count(where: \.isLive) == 0)
             let after = try await nodes[2].wallet(WalletQuery(limit: 0))
             #expect(after.available == before.available && after.held == 0 && after.paid == before.paid)
@@ -139,7 +89,7 @@ import Testing
 
     @Test("A budget beyond the line is refused, and so is a job without one")
     func refused() async throws {
-        try await cooperative(lines: [1: 10_000, 2: 5]) { nodes in
+        try await cooperative(lines: [.executor: 10_000, .originator: 5]) { nodes in
             let short = await #expect(throws: NodeServiceError.self) { _ = try await submit(nodes[2]) }
             #expect(short?.code == .issuerRefused)
             #expect(short?.message.contains("can give 0.05 hours at most") == true, "\(short as Any)")

@@ -267,6 +267,7 @@ const holds = {
   held: "held by the issuer",
   due: "to be booked by the issuer",
   claimed: "claimed from the issuer",
+  disputed: "disputed; its arbiter decides",
   paid: "paid by the issuer",
   released: "given up, nothing was due",
   lost: "not booked in time",

@@ -13,6 +13,8 @@ typealias HeaderName = HTTPFields.Element.Name
 final class WebGate: Sendable {
     private struct State {
         var address: SocketAddress?
+        /// What requests may call this host.
+        var names: [String] = []
         var signIns: SignIns
         var requests: RateBucket
         var refusals: RateBucket
@@ -51,7 +53,10 @@ final class WebGate: Sendable {
         return { (ContinuousClock.now - begin) / .seconds(1) }
     }
 
-    func listens(on address: SocketAddress) { state.withLock { $0.address = address } }
+    func listens(on address: SocketAddress) {
+        let names = names(of: address)
+        state.withLock { ($0.address, $0.names) = (address, names) }
+    }
 
     /// Where it listens, as a browser writes it; nil before it does.
     var url: String? { state.withLock { $0.address }.map { "\(scheme)://\(name ?? Self.host($0)):\($0.port ?? 0)" } }
@@ -74,9 +79,9 @@ final class WebGate: Sendable {
 
     /// Holds a request against the address that this is, and against the page that makes it.
     func checkPlace(of request: Request) throws(NodeServiceError) {
-        let address = state.withLock { $0.address }
+        let names = state.withLock(\.names)
         guard let host = request.head.authority?.lowercased(), !Self.hasSecondHost(request),
-            names(of: address).contains(host)
+            names.contains(host)
         else {
             throw NodeServiceError(
                 .hostRefused, "The request names another host than the one that this node listens on.",
@@ -223,8 +228,8 @@ final class WebGate: Sendable {
 
     /// What requests may call this host: its name, or its address. `localhost` may be another one, at which somebody
     /// else listens.
-    private func names(of address: SocketAddress?) -> [String] {
-        guard let address, let port = address.port else { return [] }
+    private func names(of address: SocketAddress) -> [String] {
+        guard let port = address.port else { return [] }
         let hosts = [name ?? Self.host(address)]
         return hosts.map { "\($0):\(port)" } + (port == (isSecure ? 443 : 80) ? hosts : [])
     }

@@ -1,0 +1,157 @@
+import JobMarket
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import NodeCore
+import P2PTesting
+import Testing
+
+@testable import PlanetaryMesh
+
+/// Pages and receipts that are kept to be given again: whatever changes is in the next one.
+@Suite("Reads that are kept", .serialized)
+struct ListedJobsTests {
+    /// The jobs of a node, the newest first.
+    private func page(_ node: MeshNode) async throws -> [JobView] { try await node.jobs(JobQuery(limit: 20)).jobs }
+
+    @Test("A page is kept while nothing changes, and has whatever changed")
+    func changes() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let node = mesh.originator
+            #expect(try await page(node).isEmpty)
+            let module = try Assembler.command("(call $exit (i32.const 0))")
+            for number in 1...3 {
+                let job = try await mesh.submit(module) { $0.label = "\(number)" }
+                // It is in the page as soon as it is accepted, and its end as soon as it is told.
+                #expect(try await page(node).map(\.label).prefix(1) == ["\(number)"])
+                let result = try await mesh.result(of: job)
+                let shown = try await page(node)
+                #expect(shown.count == number && shown[0].result == result)
+            }
+            try await eventually("the books of all jobs are closed") {
+                await node.core.market.unclosedJobs.originated.isEmpty
+            }
+            try await eventually("a page is kept, and is what was made") {
+                let kept = try await page(node)
+                return node.listed.pages.count > 0 && kept.count == 3
+            }
+            // What the core does not know of is seen too.
+            let foreign = JobRow(
+                jobID: CID.hashing([7], codec: .dagCBOR), role: .executor, status: "Closed", isTerminal: true,
+                submittedAt: NodeClock.wallClock.value + 1_000, updatedAt: 1, label: "from elsewhere")
+            try await node.store.commit([.job(foreign)])
+            #expect(try await page(node).first?.label == "from elsewhere")
+        }
+    }
+
+    @Test("A page never says less of a job than was said of it before, whoever asks meanwhile")
+    func order() async throws {
+        try await NodeMesh.run(prices: [1, 1]) { mesh in
+            let (node, count) = (mesh.originator, 6)
+            let module = try Assembler.command("(call $exit (i32.const 0))")
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 { group.addTask { try await Self.watch(node, until: count) } }
+                for number in 1...count {
+                    let job = try await mesh.submit(module) { $0.label = "\(number)" }
+                    #expect(try await page(node).first?.label == "\(number)")
+                    _ = try await mesh.result(of: job)
+                    #expect(try await page(node).first?.result != nil)
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    /// Holds pages against what was said of each job before them, until so many jobs have ended.
+    private static func watch(_ node: MeshNode, until count: Int) async throws {
+        while true {
+            let before = try await node.jobs(JobQuery(limit: 20)).jobs
+            if before.count == count, before.allSatisfy({ $0.result != nil }) { return }
+            for job in before {
+                let alone = try await node.job(try CID(parsing: job.jobID))
+                let after = try await node.jobs(JobQuery(limit: 20)).jobs.first { $0.jobID == job.jobID }
+                #expect(alone.updatedAt >= job.updatedAt)
+                #expect((after?.updatedAt ?? 0) >= alone.updatedAt)
+                if alone.isTerminal { #expect(after?.isTerminal == true && after?.result != nil) }
+            }
+            // What is kept is given without a wait, so that on one core nobody else would have a turn.
+            await Task.yield()
+            try Task.checkCancellation()
+        }
+    }
+
+    @Test("What goes on by itself is not kept: a run of this node's own, a preparation")
+    func running() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let executor = mesh.nodes[0]
+            let job = try await mesh.submit(try Assembler.command("(loop (br 0))")) { $0.limits.timeoutSeconds = 60 }
+            try await eventually("the executor runs it") {
+                try await page(executor).first?.outcome == .running
+            }
+            // Only a page of nothing can have been kept before.
+            #expect(executor.listed.pages.weight <= 1)
+            for _ in 0..<5 { _ = try await page(executor) }
+            #expect(executor.listed.pages.weight <= 1)
+            _ = try await mesh.originator.cancel(job)
+            try await eventually("its end is listed") { try await page(executor).first?.outcome != .running }
+        }
+    }
+
+    @Test("So many pages are kept, and so many jobs in them")
+    func bounds() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let (node, limits) = (mesh.originator, ListedJobs.limits)
+            for limit in 1...2 * limits.countMax {
+                _ = try await node.jobs(JobQuery(limit: limit))
+                #expect(node.listed.pages.count <= limits.countMax)
+            }
+            let view = JobView(
+                jobID: "j", role: "executor", phase: "Closed", status: "Failed", outcome: .failed, reason: "",
+                isTerminal: true, submittedAt: 1, updatedAt: 1)
+            let stamp = ListedJobs.Stamp(decisions: 1, changes: 1)
+            let whole = JobPage(jobs: Array(repeating: view, count: limits.weightMax))
+            node.listed.pages.keep(
+                whole, of: ListedJobs.Key(JobQuery(limit: 9_999)), at: stamp, weight: whole.jobs.count)
+            #expect(node.listed.pages.count == 1)
+            let other = ListedJobs.Key(JobQuery(limit: 9_998))
+            node.listed.pages.keep(whole, of: other, at: stamp, weight: whole.jobs.count + 1)
+            #expect(node.listed.pages.value(of: other, at: stamp) == nil)
+            // The database compares bytes.
+            let spellings = ["caf\u{E9}", "cafe\u{301}"].map { ListedJobs.Key(JobQuery(limit: 1, label: $0)) }
+            #expect(spellings[0] != spellings[1])
+        }
+    }
+
+    @Test("A receipt is kept while the store stays as it is, and is gone as soon as it is removed")
+    func receipts() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let node = mesh.originator
+            let job = try await mesh.submit(try Assembler.command("(call $exit (i32.const 0))"))
+            let result = try await mesh.result(of: job)
+            let cid = try CID(parsing: try #require(result.receiptCID))
+            try await eventually("the books are closed") {
+                await node.core.market.unclosedJobs.originated.isEmpty
+            }
+            let views = node.parts.shownReceipts.views
+            try await eventually("it is kept") {
+                let shown = try await node.receipt(cid)
+                return shown.source == "here" && shown.jobID == job.text && views.count == 1
+            }
+            try await eventually("what is kept is what is shown") {
+                guard let changes = node.store.changes else { return false }
+                return views.value(of: cid, at: changes) == (try await node.receipt(cid))
+            }
+            #expect(try await node.remove(job).blocks > 0)
+            // The executor has it still.
+            #expect(try await node.receipt(cid).source != "here")
+            let limits = ShownReceipts.limits
+            let receipt = try await node.receipt(cid)
+            for number in 0..<limits.countMax + 1 {
+                let other = CID.hashing(withUnsafeBytes(of: UInt64(number)) { Array($0) }, codec: .dagCBOR)
+                views.keep(receipt, of: other, at: 1, weight: 1_000)
+                #expect(views.count <= limits.countMax && views.weight <= limits.weightMax)
+            }
+        }
+    }
+}
