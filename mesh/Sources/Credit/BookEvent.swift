@@ -56,6 +56,23 @@ package enum BookEvent: Hashable, Sendable, Codable {
         }
     }
 
+    /// The same about another hold, as it is told to another issuer that holds for the same attempt.
+    ///
+    /// - Parameter lodging: what a witness of that issuer's said, if one did.
+    package func about(_ other: CID, lodging: [UInt8]? = nil) -> BookEvent {
+        switch self {
+        case .holdSettled(_, let settlement, let receipt, let assignment):
+            .holdSettled(hold: other, settlement: settlement, receipt: receipt, assignment: assignment)
+        case .holdReleased(_, let release): .holdReleased(hold: other, release: release)
+        case .holdExpired: .holdExpired(hold: other)
+        case .claimLodged(_, let claim, _): .claimLodged(hold: other, claim: claim, lodging: lodging)
+        case .claimDisputed(_, let dispute, _): .claimDisputed(hold: other, dispute: dispute, lodging: lodging)
+        case .claimDecided(_, let decision, _): .claimDecided(hold: other, decision: decision, lodging: lodging)
+        case .claimPaid: .claimPaid(hold: other)
+        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: self
+        }
+    }
+
     enum CodingKeys: String, CodingKey {
         case opened
         case ordered

@@ -31,6 +31,10 @@ package enum CreditQuestion: Hashable, Sendable, Codable {
     case propose(order: OfficerOrder, approval: [UInt8])
     /// One more approval of an order that waits.
     case approve(order: CID, approval: [UInt8])
+    /// The issuers that this one pays for its members.
+    case issuers
+    /// The certificate of what this issuer had held at the executor's, for one of its own holds.
+    case below(hold: CID)
 }
 
 /// What an issuer answers.
@@ -58,6 +62,10 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
     case number(next: UInt64)
     /// The order waits for more approvals.
     case waits(order: WaitingOrder)
+    /// The lines of other issuers, which have one for this issuer, too: at most 64.
+    case issuers(lines: [LineID])
+    /// The signed `HoldCertificate` of the executor's issuer.
+    case below(certificate: [UInt8])
 
     /// Why an issuer refuses a question.
     package enum Reason: String, Hashable, Sendable, Codable {
@@ -110,6 +118,11 @@ package struct LineState: Hashable, Sendable, Codable {
     /// What the other can still give.
     package var spendable: UInt64 {
         UInt64(clamping: Int128(owed) - Int128(owing) + Int128(owedMax.units) - Int128(leaving))
+    }
+
+    /// What the issuer can still owe.
+    package var receivable: UInt64 {
+        UInt64(clamping: Int128(owing) - Int128(owed) + Int128(owingMax.units) - Int128(coming))
     }
 
     enum CodingKeys: String, CodingKey {

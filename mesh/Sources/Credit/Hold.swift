@@ -99,7 +99,7 @@ package struct Hold: Hashable, Sendable {
     /// Whether the debtor is the originator, and not its issuer.
     var isOfOriginator: Bool { debtorLine.did == terms.originatorDID }
     /// Whether the creditor is the executor, and not its issuer.
-    var isForExecutor: Bool { creditorLine.did == terms.executorDID }
+    package var isForExecutor: Bool { creditorLine.did == terms.executorDID }
 
     /// Whether somebody gives, gets, ordered or did what it is for: nobody who says when its objects came.
     func isParty(_ did: DID) -> Bool {

@@ -95,13 +95,21 @@ package struct HoldRelease: Hashable, CreditObject {
     package var executorDID: DID
     /// The CID of the order's body.
     package var holdCID: CID
+    /// The bid of the attempt, for which nothing is due: so it also counts at the issuer that holds for this one.
+    package var bidCID: CID?
     /// When it was signed.
     package var releasedAt: UnixMilliseconds
 
-    package init(executorDID: DID, holdCID: CID, releasedAt: UnixMilliseconds) {
+    package init(executorDID: DID, holdCID: CID, bidCID: CID? = nil, releasedAt: UnixMilliseconds) {
         self.executorDID = executorDID
         self.holdCID = holdCID
+        self.bidCID = bidCID
         self.releasedAt = releasedAt
+    }
+
+    /// Whether it gives up a hold: the one that it names, or one for the same bid that pays for that.
+    func isAbout(_ hold: Hold) -> Bool {
+        holdCID == hold.id || (!hold.isForExecutor && bidCID == hold.terms.bidCID)
     }
 
     /// The type name that is signed.
@@ -114,6 +122,7 @@ package struct HoldRelease: Hashable, CreditObject {
     enum CodingKeys: String, CodingKey {
         case executorDID = "executor_did"
         case holdCID = "hold_cid"
+        case bidCID = "bid_cid"
         case releasedAt = "released_at"
     }
 }

@@ -19,6 +19,8 @@ package struct HoldWish: Hashable, Sendable, Codable {
     package var bidCID: CID
     /// Who made the bid.
     package var executorDID: DID
+    /// By which other issuer the executor is paid; absent where both are members of the same.
+    package var acrossDID: DID?
     /// The most that the run can cost.
     package var amount: TokenAmount
     /// Until when the bid is waited for: then the order is given to the issuer no more.
@@ -43,33 +45,68 @@ package struct HoldWish: Hashable, Sendable, Codable {
         (self.windowMilliseconds, self.extensionMilliseconds) = (windowMilliseconds, extensionMilliseconds)
     }
 
-    /// The order by which an originator has it held, under the rules of its issuer: the first arbiter who is no party
-    /// decides, for the least budget. `nil` if the charter has none, or another unit.
+    /// The order by which an originator has it held, under the rules of its issuer: the first arbiter who is no party,
+    /// and whom the executor's issuer names, too, decides, for the least budget. `nil` if there is none, or the unit is
+    /// another.
+    ///
+    /// Across two issuers the hold lasts longer by the margin of the originator's, and its window and extension are
+    /// shorter by it, so that the hold which that orders for it has the dates of the wish.
+    ///
+    /// - Parameter other: the charter of the executor's issuer, where that is another.
     package func order(
-        of debtor: DID, under charter: SignedObject<IssuerCharter>, nonce: [UInt8]
+        of debtor: DID, under charter: SignedObject<IssuerCharter>, across other: SignedObject<IssuerCharter>? = nil,
+        nonce: [UInt8]
     ) -> PaymentOrder? {
         let rules = charter.body
-        guard rules.unit == unit, charter.did == issuerDID,
-            let arbiter = rules.arbiters.first(where: { $0 != debtor && $0 != executorDID })
+        let parties = [debtor, executorDID] + (acrossDID.map { [issuerDID, $0] } ?? [])
+        guard rules.unit == unit, charter.did == issuerDID, other?.did == acrossDID,
+            other?.body.unit ?? unit == unit,
+            let arbiter = rules.arbiters.first(where: { arbiter in
+                !parties.contains(arbiter) && other?.body.arbiters.contains(arbiter) ?? true
+            }), let terms = terms(of: debtor, marginMilliseconds: rules.marginMilliseconds, arbiter, rules)
         else { return nil }
-        let terms = HoldTerms(
-            jobID: jobID, attempt: attempt, bidCID: bidCID, originatorDID: debtor, executorDID: executorDID,
-            arbiterDID: arbiter, deliverBy: deliverBy, claimBy: claimBy, windowMilliseconds: windowMilliseconds,
-            extensionMilliseconds: extensionMilliseconds, disputeBudget: rules.disputeBudgetMin, feeMax: rules.holdFee)
         return PaymentOrder(
-            issuerDID: issuerDID, charterCID: charter.bodyCID, debtorDID: debtor, creditorDID: executorDID,
+            issuerDID: issuerDID, charterCID: charter.bodyCID, debtorDID: debtor, creditorDID: acrossDID ?? executorDID,
             amount: amount, unit: unit, hold: terms, nonce: nonce,
             validUntil: useBy.advanced(milliseconds: Self.clockSkewMilliseconds))
     }
 
-    /// Whether a certificate holds what was wished for, for a debtor.
-    package func isMet(by certificate: HoldCertificate, for debtor: DID) -> Bool {
-        let terms = certificate.terms
+    private func terms(
+        of debtor: DID, marginMilliseconds: UInt64, _ arbiter: DID, _ rules: IssuerCharter
+    ) -> HoldTerms? {
+        let margin = acrossDID == nil ? 0 : marginMilliseconds
+        let least = margin + HoldTerms.Limits.windowMilliseconds.lowerBound
+        guard windowMilliseconds >= least, extensionMilliseconds >= least else { return nil }
+        return HoldTerms(
+            jobID: jobID, attempt: attempt, bidCID: bidCID, originatorDID: debtor, executorDID: executorDID,
+            arbiterDID: arbiter, deliverBy: deliverBy, claimBy: claimBy.advanced(milliseconds: margin),
+            windowMilliseconds: windowMilliseconds - margin, extensionMilliseconds: extensionMilliseconds - margin,
+            disputeBudget: rules.disputeBudgetMin, feeMax: rules.holdFee)
+    }
+
+    /// Whether a certificate holds what was wished for, for a debtor at its issuer.
+    ///
+    /// - Parameter marginMilliseconds: that of the issuer's charter, which counts across two issuers.
+    package func isMet(by certificate: HoldCertificate, for debtor: DID, marginMilliseconds: UInt64) -> Bool {
+        let margin = acrossDID == nil ? 0 : marginMilliseconds
         return certificate.issuerDID == issuerDID && certificate.debtorDID == debtor
-            && certificate.creditorDID == executorDID && certificate.amount == amount && certificate.unit == unit
+            && certificate.creditorDID == acrossDID ?? executorDID
+            && isMet(certificate, for: debtor, marginMilliseconds: margin)
+    }
+
+    /// Whether a certificate of the executor's issuer holds what was wished for, at the debit of the originator's.
+    package func isMetAcross(by certificate: HoldCertificate, for originator: DID) -> Bool {
+        certificate.issuerDID == acrossDID && certificate.debtorDID == issuerDID
+            && certificate.creditorDID == executorDID && isMet(certificate, for: originator, marginMilliseconds: 0)
+    }
+
+    private func isMet(_ certificate: HoldCertificate, for originator: DID, marginMilliseconds margin: UInt64) -> Bool {
+        let terms = certificate.terms
+        return certificate.amount == amount && certificate.unit == unit
             && certificate.rate == nil && terms.jobID == jobID && terms.attempt == attempt && terms.bidCID == bidCID
-            && terms.originatorDID == debtor && terms.executorDID == executorDID && terms.deliverBy == deliverBy
-            && terms.claimBy == claimBy && terms.windowMilliseconds == windowMilliseconds
-            && terms.extensionMilliseconds == extensionMilliseconds
+            && terms.originatorDID == originator && terms.executorDID == executorDID && terms.deliverBy == deliverBy
+            && terms.claimBy == claimBy.advanced(milliseconds: margin)
+            && terms.windowMilliseconds == windowMilliseconds - min(margin, windowMilliseconds)
+            && terms.extensionMilliseconds == extensionMilliseconds - min(margin, extensionMilliseconds)
     }
 }

@@ -178,7 +178,7 @@ extension IssuerBook {
             throw .holdEnded
         }
         guard release.did == hold.terms.executorDID else { throw .wrongSigner }
-        guard release.body.holdCID == id else { throw .notOfThisHold }
+        guard release.body.isAbout(hold) else { throw .notOfThisHold }
         end(hold, .released, at)
         if hold.isDisputed { chargeLoser(of: hold, isDebtor: false) }
         return nil

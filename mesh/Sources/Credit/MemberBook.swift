@@ -147,7 +147,7 @@ package struct MemberBook: Sendable {
         case .holdReleased(_, let block):
             let release: SignedObject<HoldRelease> = try Self.read(block)
             guard release.did == hold.terms.executorDID else { throw .wrongSigner }
-            guard release.body.holdCID == hold.id else { throw .notOfThisHold }
+            guard release.body.isAbout(hold) else { throw .notOfThisHold }
             return end(hold, .released, entry, loserIsDebtor: hold.isDisputed ? false : nil)
         case .holdExpired:
             guard hold.state == .open else { throw .notNow }

@@ -63,6 +63,21 @@ package struct PaymentOrder: Hashable, CreditObject {
         return hold.downstream(marginMilliseconds: margin, disputeBudget: TokenAmount(min(most, amount.units)))
     }
 
+    /// The order by which the issuer of this one has the same held at the issuer of the executor; `nil` if it holds
+    /// nothing. It is the same whenever it is made, so that it is one hold.
+    ///
+    /// - Parameters:
+    ///   - id: the CID of this order's body.
+    ///   - charter: the charter of the executor's issuer.
+    package func below(
+        _ id: CID, marginMilliseconds margin: UInt64, under charter: SignedObject<IssuerCharter>
+    ) -> PaymentOrder? {
+        guard charter.did == creditorDID, let terms = downstreamTerms(marginMilliseconds: margin) else { return nil }
+        return PaymentOrder(
+            issuerDID: creditorDID, charterCID: charter.bodyCID, debtorDID: issuerDID, creditorDID: terms.executorDID,
+            amount: amount, unit: unit, hold: terms, nonce: Array(id.bytes.suffix(16)), validUntil: validUntil)
+    }
+
     package var fieldOutOfBounds: String? {
         if issuerDID == debtorDID { return "debtor_did" }
         if creditorDID == debtorDID || creditorDID == issuerDID { return "creditor_did" }

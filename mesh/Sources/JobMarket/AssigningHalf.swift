@@ -38,6 +38,7 @@ extension AssigningHalf {
         guard let payment = bid.bid.terms.payment else {
             return assign(bid, attempt: attempt, hold: nil, &context)
         }
+        let payer = job.manifest.policy.payBy?.payer(to: payment.issuerDID) ?? payment.issuerDID
         let times = context.configuration.originator
         let promised = context.wallClock.advanced(
             milliseconds: bid.bid.terms.deadline.milliseconds(since: bid.bid.issuedAt))
@@ -51,12 +52,13 @@ extension AssigningHalf {
         let isAlone = job.candidates(context).count < 2
         let wait = isAlone ? times.holdWaitMilliseconds : times.holdWaitBesideOthersMilliseconds
         let until = min(bid.takeUpUntil, job.endsAt, context.date(inMilliseconds: wait))
-        let wish = HoldWish(
-            issuerDID: payment.issuerDID, unit: payment.unit, jobID: job.id, attempt: attempt, bidCID: bid.cid,
+        var wish = HoldWish(
+            issuerDID: payer, unit: payment.unit, jobID: job.id, attempt: attempt, bidCID: bid.cid,
             executorDID: bid.bid.bidderDID, amount: bid.bid.terms.price,
             useBy: context.calendarDate(of: until), deliverBy: deliverBy,
             claimBy: deliverBy.advanced(milliseconds: times.holdGraceMilliseconds),
             windowMilliseconds: window, extensionMilliseconds: times.holdExtensionMilliseconds)
+        if payer != payment.issuerDID { wish.acrossDID = payment.issuerDID }
         record(.holdAwaited(wish: wish, until: until), of: job.id, &context)
     }
 
@@ -97,7 +99,7 @@ extension AssigningHalf {
             return
         }
         switch answer {
-        case .given(let block): holdGiven(block, for: job, awaited.wish, &context)
+        case .given(let block, let below): holdGiven(block, below, for: job, awaited.wish, &context)
         case .refused(let reason, let isOwn):
             holdFailed(awaited.wish, reason, isOwn ? .originatorRefused : .executorRefused, &context)
         case .delayed(let reason):
@@ -107,18 +109,25 @@ extension AssigningHalf {
     }
 
     private mutating func holdGiven(
-        _ block: [UInt8], for job: OriginatedJob, _ wish: HoldWish, _ context: inout MarketContext
+        _ block: [UInt8], _ blockBelow: [UInt8]?, for job: OriginatedJob, _ wish: HoldWish,
+        _ context: inout MarketContext
     ) {
+        let below = blockBelow.flatMap { try? SignedObject<HoldCertificate>(reading: $0) }
+        // How long the issuer of this node has after the other is what its own hold lasts longer.
         guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
-            wish.isMet(by: certificate.body, for: context.did)
+            wish.isMet(
+                by: certificate.body, for: context.did,
+                marginMilliseconds: certificate.body.terms.claimBy.milliseconds(since: wish.claimBy)),
+            (wish.acrossDID == nil) == (blockBelow == nil),
+            below.map({ wish.isMetAcross(by: $0.body, for: context.did) }) ?? (blockBelow == nil)
         else { return holdFailed(wish, "its certificate is for something else", .executorRefused, &context) }
         let bids = job.candidates(context)
         guard let bid = bids.first(where: { $0.cid == wish.bidCID }) else {
             return holdFailed(wish, "the bid cannot be taken up any more", .unanswered, &context)
         }
-        context.keep(certificate, of: job.id)
-        record(.holdGiven(certificate: certificate), of: job.id, &context)
-        assign(bid, attempt: wish.attempt, hold: certificate, &context)
+        for signed in [certificate, below].compactMap(\.self) { context.keep(signed, of: job.id) }
+        record(.holdGiven(certificate: certificate, below: below), of: job.id, &context)
+        assign(bid, attempt: wish.attempt, hold: below ?? certificate, &context)
     }
 
     private mutating func holdFailed(

@@ -45,8 +45,9 @@ extension CreditedHalf {
             return .failure(.holdNotAccepted(reason: "this node gave it up before"))
         }
         guard signed.cid == link else { return .failure(.chainMismatch(field: "hold_cid")) }
-        guard certificate.issuerDID == issuer.issuerDID, certificate.debtorDID == assignment.originatorDID,
-            certificate.rate == nil
+        guard certificate.issuerDID == issuer.issuerDID, certificate.rate == nil,
+            certificate.debtorDID == assignment.originatorDID
+                || certificate.debtorDID == chain.manifest.body.policy.payBy?.payer(to: issuer.issuerDID)
         else { return .failure(.holdNotAccepted(reason: "it is of another issuer, or of somebody else's credit")) }
         // Of another assignment it may pay a run.
         if certificate.creditorDID == context.did, certificate.terms.isOf(assignment) { held = signed }
@@ -77,7 +78,8 @@ extension CreditedHalf {
     /// Gives up the hold of an attempt for which nothing is due.
     func release(_ hold: SignedObject<HoldCertificate>, _ context: inout MarketContext) {
         let release = HoldRelease(
-            executorDID: context.did, holdCID: hold.body.holdCID, releasedAt: context.wallClock)
+            executorDID: context.did, holdCID: hold.body.holdCID, bidCID: hold.body.terms.bidCID,
+            releasedAt: context.wallClock)
         guard let signed = context.sign(release) else { return }
         context.book(
             HoldBooking(

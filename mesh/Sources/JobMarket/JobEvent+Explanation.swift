@@ -102,14 +102,20 @@ extension JobEvent {
         switch kind {
         case .holdAwaited(let wish, let until):
             "The issuer \(wish.issuerDID.short) is asked to hold \(wish.amount.counted(in: wish.unit)) for attempt "
-                + "\(wish.attempt) with \(wish.executorDID.short), whose bid stands for "
+                + "\(wish.attempt) with \(wish.executorDID.short)"
+                + (wish.acrossDID.map { ", a member of \($0.short)" } ?? "") + ", whose bid stands for "
                 + "\(GroupedNumber.of(until.milliseconds(since: at) / 1_000)) s more."
         case .holdDelayed(let reason):
             "The job waits for its issuer, which is asked again: \(PlainText.sanitized(reason, bytesMax: 512))"
         case .holdFailed(let executor, let reason, let end):
             (end == .unanswered ? "There is no hold" : "The issuer refuses the hold") + " for \(executor.short): "
                 + PlainText.sanitized(reason, bytesMax: 512)
-        case .holdGiven(let certificate), .holdTaken(let certificate):
+        case .holdGiven(let certificate, let below?):
+            "The issuer \(certificate.body.issuerDID.short) holds "
+                + "\(certificate.body.amount.counted(in: certificate.body.unit)) for the attempt, by entry "
+                + "\(certificate.body.entry) of its book, and had the issuer \(below.body.issuerDID.short) hold it for "
+                + "the executor, by entry \(below.body.entry)."
+        case .holdGiven(let certificate, nil), .holdTaken(let certificate):
             "The issuer \(certificate.body.issuerDID.short) holds "
                 + "\(certificate.body.amount.counted(in: certificate.body.unit)) for the attempt, by entry "
                 + "\(certificate.body.entry) of its book."

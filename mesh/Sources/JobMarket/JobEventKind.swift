@@ -118,7 +118,7 @@ package enum JobEventKind: Hashable, Sendable {
     /// There is no hold for the executor, and why: the issuer refuses it, or the bid expired.
     case holdFailed(executor: DID, reason: String, end: HoldEnd)
     /// The issuer holds the price.
-    case holdGiven(certificate: SignedObject<HoldCertificate>)
+    case holdGiven(certificate: SignedObject<HoldCertificate>, below: SignedObject<HoldCertificate>?)
     /// The accepted assignment is paid by this hold; the executor's.
     case holdTaken(certificate: SignedObject<HoldCertificate>)
     /// The originator says that the receipt was delivered, or the arbiter that it has the result.

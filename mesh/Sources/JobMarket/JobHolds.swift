@@ -37,11 +37,23 @@ package struct JobHolds: Hashable, Sendable {
     private(set) var lastReason = ""
     /// The certificates by the bids whose attempts they pay.
     // BOUNDED: by the attempts of a job.
-    private var certificates: [CID: SignedObject<HoldCertificate>] = [:]
+    private var certificates: [CID: Given] = [:]
 
-    /// The certificate that pays for an attempt; `nil` where that costs tokens.
+    /// A hold that was given: by the originator's issuer, and across two issuers by the executor's as well.
+    private struct Given: Hashable, Sendable {
+        let certificate: SignedObject<HoldCertificate>
+        let below: SignedObject<HoldCertificate>?
+    }
+
+    /// The certificate of this node's issuer that pays for an attempt; `nil` where that costs tokens.
     func certificate(of assignment: Assignment) -> SignedObject<HoldCertificate>? {
-        assignment.holdCID == nil ? nil : certificates[assignment.bidCID]
+        assignment.holdCID == nil ? nil : certificates[assignment.bidCID]?.certificate
+    }
+
+    /// The certificate that the executor of an attempt is shown: that of its own issuer.
+    func shown(of assignment: Assignment) -> SignedObject<HoldCertificate>? {
+        assignment.holdCID == nil
+            ? nil : certificates[assignment.bidCID].map { $0.below ?? $0.certificate }
     }
 
     /// Holds that came to nothing before the job fails.
@@ -70,9 +82,9 @@ package struct JobHolds: Hashable, Sendable {
                 refused.insert(executor)
                 lastRefusal = Refusal(reason: reason, isOwn: end == .originatorRefused)
             }
-        case .holdGiven(let certificate):
+        case .holdGiven(let certificate, let below):
             (awaited, lastRefusal) = (nil, nil)
-            certificates[certificate.body.terms.bidCID] = certificate
+            certificates[certificate.body.terms.bidCID] = Given(certificate: certificate, below: below)
         default: break
         }
     }
@@ -90,8 +102,9 @@ package enum HoldEnd: String, Hashable, Sendable, Codable {
 
 /// What came of a wish for a hold.
 package enum HoldAnswer: Sendable {
-    /// The issuer holds it: the block of its `HoldCertificate`, which the log of the issuer has.
-    case given([UInt8])
+    /// The issuer holds it: the block of its `HoldCertificate`, which the log of the issuer has; and, where the
+    /// executor is paid by another, the block of that one's.
+    case given([UInt8], below: [UInt8]?)
     /// The issuer does not, and says why; whether it is about the originator's own line.
     case refused(String, isOwn: Bool)
     /// Nobody knows yet, and why; it goes on being asked.

@@ -95,7 +95,7 @@ enum JournalRowKind: Codable {
     case holdAwaited(wish: HoldWish, until: UnixMilliseconds)
     case holdDelayed(reason: String)
     case holdFailed(executor: DID, reason: String, end: HoldEnd)
-    case holdGiven(certificate: [UInt8])
+    case holdGiven(certificate: [UInt8], below: [UInt8]?)
     case holdTaken(certificate: [UInt8])
     case deliveryProved(statement: [UInt8])
 }
@@ -175,7 +175,8 @@ extension JournalRowKind {
         case .holdDelayed(let reason): .holdDelayed(reason: reason)
         case .holdFailed(let executor, let reason, let end):
             .holdFailed(executor: executor, reason: reason, end: end)
-        case .holdGiven(let certificate): .holdGiven(certificate: certificate.bytes)
+        case .holdGiven(let certificate, let below):
+            .holdGiven(certificate: certificate.bytes, below: below?.bytes)
         case .holdTaken(let certificate): .holdTaken(certificate: certificate.bytes)
         case .deliveryProved(let statement): .deliveryProved(statement: statement.bytes)
         default: preconditionFailure("\(kind.name) is no row about credit")
@@ -188,7 +189,9 @@ extension JournalRowKind {
         case .holdDelayed(let reason): .holdDelayed(reason: reason)
         case .holdFailed(let executor, let reason, let end):
             .holdFailed(executor: executor, reason: reason, end: end)
-        case .holdGiven(let certificate): .holdGiven(certificate: try Self.signed(certificate))
+        case .holdGiven(let certificate, nil): .holdGiven(certificate: try Self.signed(certificate), below: nil)
+        case .holdGiven(let certificate, let below?):
+            .holdGiven(certificate: try Self.signed(certificate), below: try Self.signed(below))
         case .holdTaken(let certificate): .holdTaken(certificate: try Self.signed(certificate))
         case .deliveryProved(let statement): .deliveryProved(statement: try Self.signed(statement))
         default: preconditionFailure("\(self) is no row about credit")

@@ -141,7 +141,7 @@ extension OriginatedJob {
         else { return }
         let message = AssignJobV1(
             manifest: signedManifest.bytes, bid: bid.signed.bytes, assignment: live.signed.bytes,
-            hold: holds.certificate(of: live.assignment)?.bytes)
+            hold: holds.shown(of: live.assignment)?.bytes)
         context.deliver(
             .assignJob(message), .assignment, job: id, subject: live.cid, to: live.executorPeerID, until: until)
     }

@@ -424,7 +424,7 @@ extension JobEventKind {
         case .bidReceived(let bid, _): bid.bytes.count
         case .bidCommitted(let commitment): commitment.bytes.count
         case .assignmentMade(let assignment, _): assignment.bytes.count
-        case .holdGiven(let certificate): certificate.bytes.count
+        case .holdGiven(let certificate, let below): certificate.bytes.count + (below?.bytes.count ?? 0)
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
         case .settled(let settlement, _), .paymentRefused(let settlement, _): settlement.bytes.count
         case .anchored(let entry, _): entry.bytes.count

@@ -137,7 +137,7 @@ struct IssuerAsks: Sendable {
     mutating func lodged(_ object: CID, _ statement: [UInt8], for issuer: Int) {
         for (number, ask) in pending where ask.issuer == issuer && ask.event.lodging == nil {
             guard let block = ask.event.object, CID.hashing(block, codec: .dagCBOR) == object else { continue }
-            pending[number]?.event = ask.event.at(statement, hold: nil)
+            if let hold = ask.event.hold { pending[number]?.event = ask.event.about(hold, lodging: statement) }
         }
     }
 }
@@ -166,20 +166,6 @@ extension BookEvent {
             .holdSettled(let hold, _, _, _):
             hold
         default: nil
-        }
-    }
-
-    /// The same with a witness's statement, or none, for a hold of another book.
-    func at(_ lodging: [UInt8]?, hold other: CID?) -> BookEvent {
-        switch self {
-        case .claimLodged(let hold, let block, _): .claimLodged(hold: other ?? hold, claim: block, lodging: lodging)
-        case .claimDisputed(let hold, let block, _):
-            .claimDisputed(hold: other ?? hold, dispute: block, lodging: lodging)
-        case .claimDecided(let hold, let block, _):
-            .claimDecided(hold: other ?? hold, decision: block, lodging: lodging)
-        case .holdSettled(let hold, let settlement, let receipt, let assignment):
-            .holdSettled(hold: other ?? hold, settlement: settlement, receipt: receipt, assignment: assignment)
-        default: self
         }
     }
 }

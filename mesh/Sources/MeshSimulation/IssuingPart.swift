@@ -73,7 +73,7 @@ struct IssuingPart: Sendable {
     mutating func asked(_ number: UInt64, _ event: BookEvent, by node: Int, now: UnixMilliseconds) -> [Letter] {
         var event = event
         if let hold = event.hold, issuer.book.holds[hold] == nil, let own = above[hold] {
-            event = event.at(event.lodging, hold: own)
+            event = event.about(own, lodging: event.lodging)
         }
         let (result, letters) = take(event, now)
         switch result {
@@ -111,20 +111,16 @@ struct IssuingPart: Sendable {
     private mutating func carry(_ event: BookEvent, of hold: CID) -> [Letter] {
         let isDebtorOther = issuer.book.holds[hold]?.debtorLine.did == town.did(other)
         guard let there = below[hold] ?? (isDebtorOther ? hold : nil) else { return [] }
-        return [(other, asks.add(event.at(nil, hold: there), to: other).message)]
+        return [(other, asks.add(event.about(there), to: other).message)]
     }
 
     /// Orders at the other issuer what is held for its line.
     private mutating func order(below block: [UInt8], _ now: UnixMilliseconds) -> [Letter] {
         guard let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
-            order.body.creditorDID == town.did(other),
-            let terms = order.body.downstreamTerms(marginMilliseconds: issuer.book.charter.marginMilliseconds)
+            let next = order.body.below(
+                order.bodyCID, marginMilliseconds: issuer.book.charter.marginMilliseconds, under: town.charters[other]),
+            let signed = try? SignedObject.sign(next, with: identity)
         else { return [] }
-        let next = PaymentOrder(
-            issuerDID: town.did(other), charterCID: town.charters[other].bodyCID, debtorDID: town.did(index),
-            creditorDID: terms.executorDID, amount: order.body.amount, unit: order.body.unit, hold: terms,
-            nonce: Array(order.bodyCID.bytes.suffix(16)), validUntil: now.advanced(milliseconds: 3_600_000))
-        guard let signed = try? SignedObject.sign(next, with: identity) else { return [] }
         (below[order.bodyCID], above[signed.bodyCID]) = (signed.bodyCID, order.bodyCID)
         let (number, message) = asks.add(.holdGranted(order: signed.bytes), to: other)
         orders[number] = order.bodyCID
@@ -171,7 +167,7 @@ struct IssuingPart: Sendable {
         guard let held = issuer.book.holds[hold], !held.isLive else { return [] }
         let told = entries.map(\.event).filter { $0.hold == hold }
         if told.isEmpty { return [(other, .unpaid(hold: hold))] }
-        return told.map { (other, asks.add($0.at(nil, hold: hold), to: other).message) }
+        return told.map { (other, asks.add($0.about(hold), to: other).message) }
     }
 
     mutating func unpaid(_ hold: CID) { if let own = above[hold] { unpaidBelow.insert(own) } }

@@ -247,10 +247,26 @@ extension JobRules {
         }
         guard Set(payBy.issuers).count == payBy.issuers.count else { throw .badPayment("names an issuer twice") }
         guard payBy.unit.isPossible else { throw .badPayment("has an impossible unit") }
+        if let across = payBy.across { try validate(across, of: payBy) }
         if params.priceCeiling == nil { throw .badPayment("has no budget (--budget)") }
         if params.session != nil { throw .notOffered("an interactive job that is paid by credit") }
         if policy.allowsHedge { throw .notOffered("a second copy (--hedge) of a job that is paid by credit") }
         guard policy.requires(CreditJob.feature) else { throw .featureNotRequired(CreditJob.feature) }
+    }
+
+    /// Each issuer of others is named once, and paid by one of the job's.
+    private func validate(_ across: [PayBy.Neighbour], of payBy: PayBy) throws(JobRefusal) {
+        if across.isEmpty { throw .empty(field: "across") }
+        guard across.count <= CreditJob.Limits.acrossMax else {
+            throw .tooMany(field: "across", count: across.count, max: CreditJob.Limits.acrossMax)
+        }
+        let named = across.map(\.issuerDID)
+        guard Set(named + payBy.issuers).count == named.count + payBy.issuers.count else {
+            throw .badPayment("names an issuer twice")
+        }
+        guard across.allSatisfy({ payBy.issuers.contains($0.byDID) }) else {
+            throw .badPayment("is to be paid across by an issuer that it does not name")
+        }
     }
 
     private func name(_ field: String, _ text: String) throws(JobRefusal) {

@@ -270,7 +270,7 @@ package struct CreditPaid: Hashable, Sendable, Codable {
 package struct OfficerProposal: Hashable, Sendable, Codable {
     /// What officers order, by name.
     package enum Action: String, Hashable, Sendable, Codable, CaseIterable {
-        /// Opens a line or changes its limits: `did`, `owed`, `owing`.
+        /// Opens a line or changes its limits: `did`, `owed`, `owing`, and for that of another issuer `is_issuer`.
         case limit
         /// Takes no new orders from a line: `did`.
         case freeze
@@ -300,6 +300,8 @@ package struct OfficerProposal: Hashable, Sendable, Codable {
     package var owed: UInt64?
     /// The most that the issuer may owe it.
     package var owing: UInt64?
+    /// Whether the line is another issuer's, which it pays for its own members and is paid for; false if absent.
+    package var isIssuer: Bool?
     /// How much.
     package var amount: UInt64?
     /// The number of the entry.
@@ -308,6 +310,12 @@ package struct OfficerProposal: Hashable, Sendable, Codable {
     package var note: String?
 
     package init(issuer: String, action: Action) { (self.issuer, self.action) = (issuer, action) }
+
+    private enum CodingKeys: String, CodingKey {
+        case issuer, action, did, owed, owing
+        case isIssuer = "is_issuer"
+        case amount, entry, note
+    }
 }
 
 /// An officers' order.

@@ -52,6 +52,8 @@ actor ClaimDesk {
     /// What belongs to a claim.
     private struct Found: Sendable {
         let hold: CID
+        /// The hold by which the arbiter knows the result: that of the executor's issuer.
+        let kept: CID
         let claim: SignedObject<HoldClaim>
         let entry: BookEntry
         let work: DoneWork
@@ -235,8 +237,13 @@ actor ClaimDesk {
             let signed = try? SignedObject<HoldCertificate>(reading: certificate), signed.did == issuer,
             signed.body.holdCID == hold, let work = try? signed.body.work(of: claim)
         else { return nil }
+        let link = work.assignment.body.holdCID
+        var shown: [UInt8]?
+        if let link { shown = try await stored { () throws(MeshStoreError) in try await store.block(link) } }
+        let below = shown.flatMap { try? SignedObject<HoldCertificate>(reading: $0) }?.body.holdCID
         return Found(
-            hold: hold, claim: claim, entry: entry, work: work, certificate: signed.body, manifest: manifest)
+            hold: hold, kept: below ?? hold, claim: claim, entry: entry, work: work, certificate: signed.body,
+            manifest: manifest)
     }
 
     /// Has something booked in the place of what was to be; not if that has changed meanwhile.
@@ -263,7 +270,7 @@ actor ClaimDesk {
         var sealed: [[UInt8]] = []
         var count: UInt64 = 1
         while UInt64(sealed.count) < count {
-            let question = ArbiterQuestion.part(hold: found.hold, number: UInt64(sealed.count))
+            let question = ArbiterQuestion.part(hold: found.kept, number: UInt64(sealed.count))
             var answer = try? await arbiters.ask(question, of: terms.arbiterDID.peerID)
             // What is here already is not fetched again because of one part.
             tries: for _ in 1..<limits.partTriesMax {
@@ -284,7 +291,7 @@ actor ClaimDesk {
         }
         let key = SealingKey(of: parts.identity, job: terms.jobID, attempt: terms.attempt)
         guard key.publicBytes == found.work.assignment.body.sealingKey,
-            let archive = SealedResult.open(sealed, with: key, of: receipt.cid, for: found.hold),
+            let archive = SealedResult.open(sealed, with: key, of: receipt.cid, for: found.kept),
             let result = LodgedResult(archive, of: receipt)
         else { return false }
         guard (try? await parts.fetcher.keep(result.blocks, of: terms.jobID.cid)) != nil else { return nil }
@@ -328,7 +335,7 @@ actor ClaimDesk {
         await ReceiptAuditor(parts).reach([terms.arbiterDID.peerID])
         let answer = try? await arbiters.ask(
             .decide(
-                hold: found.hold, claim: found.claim.bytes, dispute: dispute.bytes, manifest: found.manifest,
+                hold: found.kept, claim: found.claim.bytes, dispute: dispute.bytes, manifest: found.manifest,
                 key: key.secret), of: terms.arbiterDID.peerID)
         switch answer {
         case .decided(let block):

@@ -58,7 +58,7 @@ struct HoldQuestions: Sendable {
     // MARK: Holds
 
     /// An issuer that keeps its word as far as is known, for which it is asked if this node never met it.
-    private func acquainted(_ did: DID) async throws(NodeServiceError) -> KnownIssuer {
+    func acquainted(_ did: DID) async throws(NodeServiceError) -> KnownIssuer {
         let known = try await member.all().first { $0.charter.did == did && $0.fault.isEmpty }
         if let known { return known }
         return try await member.meet(did)
@@ -71,29 +71,62 @@ struct HoldQuestions: Sendable {
     func hold(_ wish: HoldWish) async throws(NodeServiceError) -> HoldAnswer {
         let did = wish.issuerDID
         let issuer = try await acquainted(did)
-        guard let order = try await order(for: wish, at: issuer) else {
+        var other: KnownIssuer?
+        if let across = wish.acrossDID { other = try await acquainted(across) }
+        guard let order = try await order(for: wish, at: issuer, across: other) else {
             let rules = issuer.charter.body
+            let who = other == nil ? "its charter names" : "its charter and that of the executor's issuer name"
             return .refused(
-                "its charter names no arbiter for the two, or has another unit than \(wish.unit)",
+                "\(who) no arbiter for the two, or another unit than \(wish.unit)",
                 isOwn: rules.unit != wish.unit || rules.arbiters.allSatisfy { $0 == identity.did })
         }
         switch try await member.answer(of: did, to: .submit(event: .holdGranted(order: order.bytes))) {
         case .taken(_, nil): return .refused("the hold is over", isOwn: false)
         case .taken(let number, let block?):
             guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
-                wish.isMet(by: certificate.body, for: identity.did), certificate.body.entry == number,
+                wish.isMet(
+                    by: certificate.body, for: identity.did,
+                    marginMilliseconds: issuer.charter.body.marginMilliseconds), certificate.body.entry == number,
                 certificate.body.charterCID == issuer.charter.bodyCID, certificate.body.holdCID == order.bodyCID
             else { throw MemberDesk.faulty("its certificate is not for the order") }
             let entry = try await proved(number, at: did, committedTo: certificate.body.commitment)
             guard case .holdGranted(let granted) = entry.event,
                 (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
             else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
-            return .given(block)
+            guard let other else { return .given(block, below: nil) }
+            return try await below(order.bodyCID, wish, at: issuer, other, beside: block)
         case .refused(.book, let text): return try await refused(wish, order.body, text, isPassing: false)
         case .refused(.later, let text): return try await refused(wish, order.body, text, isPassing: true)
         case .refused(_, let text): throw member.busy(text)
         default: throw MemberDesk.faulty("its answer is another one")
         }
+    }
+
+    /// What the issuer had held at the executor's for a hold of its own. Whether that one's log has it, the executor
+    /// sees; what this node pays depends on its own issuer's hold alone.
+    private func below(
+        _ hold: CID, _ wish: HoldWish, at issuer: KnownIssuer, _ other: KnownIssuer, beside block: [UInt8]
+    ) async throws(NodeServiceError) -> HoldAnswer {
+        switch try await member.answer(of: issuer.charter.did, to: .below(hold: hold)) {
+        case .below(let below):
+            guard let certificate = try? SignedObject<HoldCertificate>(reading: below),
+                certificate.body.charterCID == other.charter.bodyCID,
+                wish.isMetAcross(by: certificate.body, for: identity.did)
+            else { throw MemberDesk.faulty("its certificate of the executor's issuer is not for the order") }
+            return .given(block, below: below)
+        case .refused(.book, let text):
+            return .refused(text.cut(bytesMax: member.limits.textBytesMax), isOwn: false)
+        case .refused(_, let text): throw member.busy(text)
+        default: throw MemberDesk.faulty("its answer is another one")
+        }
+    }
+
+    /// The issuers that an issuer pays for this node, in a unit.
+    func neighbours(of did: DID, in unit: CreditUnit) async throws(NodeServiceError) -> [DID] {
+        guard case .issuers(let lines) = try await member.ask(did, .issuers) else {
+            throw MemberDesk.faulty("its answer is another one")
+        }
+        return lines.filter { $0.unit == unit }.map(\.did)
     }
 
     /// What a refusal means: it is for good where this node's line could not give so much if nothing else were held,
@@ -125,7 +158,7 @@ struct HoldQuestions: Sendable {
 
     /// The order for a wish, which is on the disk before it is given away; nil if the issuer has no rules for it.
     private func order(
-        for wish: HoldWish, at issuer: KnownIssuer
+        for wish: HoldWish, at issuer: KnownIssuer, across other: KnownIssuer?
     ) async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
         let (job, attempt) = (wish.jobID.cid, wish.attempt)
         func kept() async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
@@ -139,7 +172,9 @@ struct HoldQuestions: Sendable {
             return order
         }
         if let order = try await kept() { return order }
-        guard let body = wish.order(of: identity.did, under: issuer.charter, nonce: MemberDesk.random(16)),
+        guard
+            let body = wish.order(
+                of: identity.did, under: issuer.charter, across: other?.charter, nonce: MemberDesk.random(16)),
             body.fieldOutOfBounds == nil
         else { return nil }
         guard let order = try? SignedObject.sign(body, with: identity) else {
@@ -151,7 +186,7 @@ struct HoldQuestions: Sendable {
     }
 
     /// An entry of this node that an issuer says it made, once the log has it.
-    private func proved(
+    func proved(
         _ number: UInt64, at did: DID, committedTo commitment: [UInt8]? = nil
     ) async throws(NodeServiceError) -> BookEntry {
         let now = try await member.meet(did)
@@ -187,12 +222,17 @@ struct HoldQuestions: Sendable {
         }
     }
 
-    /// The entries about a hold since it was granted, each with what justifies it.
     private func story(of booking: HoldBooking) async throws(NodeServiceError) -> [BookEntry] {
-        let issuer = try await member.meet(booking.issuerDID)
+        try await story(
+            of: booking.hold, from: booking.heldBy, at: try await member.meet(booking.issuerDID))
+    }
+
+    /// The entries about a hold since it was granted, each with what justifies it.
+    func story(
+        of hold: CID, from heldBy: UInt64, at issuer: KnownIssuer
+    ) async throws(NodeServiceError) -> [BookEntry] {
         var book = MemberBook(of: identity.did, at: issuer.charter)
         var story: [BookEntry] = []
-        let (hold, heldBy) = (booking.hold, booking.heldBy)
         let entries = try await member.entries(at: issuer, from: heldBy) {
             $0.number == heldBy || $0.event.hold == hold
         }
@@ -210,7 +250,7 @@ struct HoldQuestions: Sendable {
 
 extension BookEvent {
     /// Whether a hold is over by it.
-    fileprivate var endsHold: Bool {
+    var endsHold: Bool {
         switch self {
         case .holdSettled, .holdReleased, .holdExpired, .claimDecided, .claimPaid: true
         default: false

@@ -35,6 +35,12 @@ extension IssuerDesk {
             case .number: return number(for: asker)
             case .propose(let order, let approval): return await propose(order, approval, by: asker)
             case .approve(let order, let approval): return await approve(order, approval, by: asker)
+            case .issuers:
+                guard !lines(of: asker).isEmpty else {
+                    return .refused(reason: .notForYou, text: "Only members are told whom the issuer pays for them.")
+                }
+                return .issuers(lines: await across?.neighbourLines() ?? [])
+            case .below(let hold): return await below(hold, for: asker)
             }
         } catch {
             return .refused(reason: .closed, text: "The issuer could not read its book.")
@@ -59,8 +65,26 @@ extension IssuerDesk {
         return .refused(reason: refusal.isPassing ? .later : .book, text: "The book does not take it: \(words).")
     }
 
+    /// What the issuer had held for a hold of the asker's at the executor's issuer.
+    private func below(_ hold: CID, for asker: DID) async -> CreditAnswer {
+        guard issuer?.book.holds[hold]?.terms.originatorDID == asker, isAcross(hold) else {
+            return .refused(reason: .unknown, text: "The asker has no such hold for another issuer's member.")
+        }
+        guard let across else { return .refused(reason: .later, text: "The issuer has only just started.") }
+        return await across.below(of: hold)
+    }
+
     private func submit(_ event: BookEvent) async -> CreditAnswer {
         if let reason = reasonNotNow(event) { return .refused(reason: .later, text: reason) }
+        if let hold = event.hold, isAcross(hold), !isEnded(hold) {
+            switch event {
+            // Here time decides by itself.
+            case .holdExpired, .claimPaid: break
+            default:
+                guard let across else { return .refused(reason: .later, text: "The issuer has only just started.") }
+                if let refusal = await across.give(event, about: hold) { return refusal }
+            }
+        }
         switch await take(event) {
         case nil: return closed
         case .failure(let refusal): return refused(refusal)

@@ -61,6 +61,9 @@ package actor IssuerDesk {
         var replayedAtOnceMax = 1_024
         /// Bytes of these; one is read at least.
         var replayedBytesMax = 4_194_304
+        /// For how long a hold for another issuer's line waits after its `claim_by` for what became of it there, in
+        /// milliseconds; then this issuer bears what that one paid: a week.
+        var belowMilliseconds: UInt64 = 604_800_000
         /// Earlier heads whose root is remembered.
         var headsRememberedMax = 64
         /// The bounds of the book.
@@ -92,6 +95,14 @@ package actor IssuerDesk {
     /// Those who wait until so many entries are on the disk.
     // BOUNDED: by the questions that are answered at once.
     private var waiters: [(size: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
+    /// Holds for the lines of other issuers, which are followed there.
+    // BOUNDED: by the holds of the book.
+    private var holdsForOthers: Set<CID> = []
+    /// Of these, those that are over there.
+    // BOUNDED: like `holdsForOthers`.
+    private var overBelow: Set<CID> = []
+    /// Who follows them.
+    private(set) weak var across: AcrossDesk?
     private var isFounding = false
     /// Until when nothing expires.
     private var graceUntil: ContinuousClock.Instant?
@@ -153,6 +164,7 @@ package actor IssuerDesk {
             waiting[kept.cid] = read
         }
         (self.issuer, durable) = (issuer, issuer.tree)
+        holdsForOthers = Set(issuer.book.holds.values.filter { !$0.isForExecutor }.map(\.id))
         graceUntil = .now + .milliseconds(limits.graceMilliseconds)
         if row.isRestored {
             obstacle = "This home was restored from a backup, and others may know later entries: the book is closed."
@@ -254,6 +266,7 @@ package actor IssuerDesk {
             return obstacle == nil ? .success(await entry(number)) : nil
         case .success(.entered(let entry, let opening)):
             note(lineOf: event)
+            if case .holdGranted(let block) = event { note(holdOf: block) }
             if let pair { evidence.count(event.entryBytesMost, of: pair, at: entry.at) }
             let own = write(of: entry, opening, parties: parties.map(\.text).sorted(), in: before)
             return await commit([.issuer(own)] + writes, of: event) ? .success(entry) : nil
@@ -319,7 +332,7 @@ package actor IssuerDesk {
         guard obstacle == nil, !isInGrace, let book = issuer?.book, let next = book.nextDeadline, next <= clock() else {
             return []
         }
-        return Array(book.dueEvents(now: clock()).prefix(limits.duePerLookMax))
+        return Array(book.dueEvents(now: clock()).lazy.filter { !self.waitsBelow($0) }.prefix(limits.duePerLookMax))
     }
 
     /// Whether those who could not reach this issuer have their time still.
@@ -335,6 +348,7 @@ package actor IssuerDesk {
     func reasonNotNow(_ event: BookEvent) -> String? {
         switch event {
         case .holdExpired, .claimPaid:
+            if waitsBelow(event) { return "What became of it at the executor's issuer is not known yet." }
             guard isInGrace else { return nil }
             return "The issuer was away, and first gives others their time."
         default:
@@ -342,6 +356,73 @@ package actor IssuerDesk {
             if evidence.allows(event.entryBytesMost, of: parties, at: clock()) { return nil }
             return "What these two members show about holds is more than \(limits.evidenceBytesPerDayMax) bytes today."
         }
+    }
+
+    // MARK: Across two issuers
+
+    /// Notes who follows the holds for other issuers' lines.
+    func join(_ desk: AcrossDesk) { across = desk }
+
+    private func note(holdOf block: [UInt8]) {
+        guard let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
+            let hold = issuer?.book.holds[order.bodyCID], !hold.isForExecutor
+        else { return }
+        holdsForOthers.insert(hold.id)
+    }
+
+    /// Holds for other issuers' lines of which it is not known that all is over.
+    func holdsAcross() -> [Hold] {
+        let found = holdsForOthers.compactMap { issuer?.book.holds[$0] }
+        if found.count < holdsForOthers.count {
+            // The book has forgotten some, a week after their end.
+            holdsForOthers = Set(found.map(\.id))
+            overBelow.formIntersection(holdsForOthers)
+        }
+        return found
+    }
+
+    /// A hold for another issuer's line, and its order, which is on the disk; nil of all others.
+    func orderAcross(_ id: CID) async -> (Hold, SignedObject<PaymentOrder>)? {
+        guard holdsForOthers.contains(id), let hold = issuer?.book.holds[id] else { return nil }
+        await landed(hold.entry + 1)
+        guard case .holdGranted(let block)? = await entry(hold.entry)?.event,
+            let order = try? SignedObject<PaymentOrder>(reading: block, .stored)
+        else { return nil }
+        return (hold, order)
+    }
+
+    /// Whether a hold is for another issuer's line, and followed there.
+    func isAcross(_ hold: CID) -> Bool { holdsForOthers.contains(hold) }
+
+    /// Notes that nothing can be paid any more of what was held at another issuer for a hold.
+    func isOverBelow(_ hold: CID) { if holdsForOthers.contains(hold) { overBelow.insert(hold) } }
+
+    /// Notes that a hold is over here and there.
+    func forgetAcross(_ hold: CID) {
+        holdsForOthers.remove(hold)
+        overBelow.remove(hold)
+    }
+
+    /// Whether a hold is over.
+    func isEnded(_ hold: CID) -> Bool { issuer?.book.holds[hold].map { !$0.isLive } ?? true }
+
+    /// How much earlier than its members' holds end those that it orders for them, in milliseconds.
+    var marginMilliseconds: UInt64 { issuer?.book.charter.marginMilliseconds ?? 0 }
+
+    /// The lines of other issuers that take orders, those first that take most.
+    func issuerLines() -> [LineID] {
+        let all = issuer?.book.accounts.sorted.filter { $0.line.isIssuer && !$0.line.isFrozen } ?? []
+        return all.map { LineState($0.id, $0.line) }.sorted { left, right in
+            (left.receivable, right.line) > (right.receivable, left.line)
+        }.map(\.line)
+    }
+
+    /// Whether an expiry has to wait for what became of the hold at the other issuer.
+    private func waitsBelow(_ event: BookEvent) -> Bool {
+        guard case .holdExpired(let id) = event, holdsForOthers.contains(id), !overBelow.contains(id),
+            let hold = issuer?.book.holds[id]
+        else { return false }
+        return clock() <= hold.terms.claimBy.advanced(milliseconds: limits.belowMilliseconds)
     }
 
     // MARK: Who asks

@@ -38,7 +38,7 @@ extension JobReader {
         let booked = rows.compactMap(\.booking)
         let held = events.compactMap { event -> HoldCertificate? in
             switch event.kind {
-            case .holdGiven(let certificate), .holdTaken(let certificate): certificate.body
+            case .holdGiven(let certificate, _), .holdTaken(let certificate): certificate.body
             default: nil
             }
         }

@@ -316,10 +316,10 @@ extension MemberDesk {
         let action: OfficerOrder.Action
         switch proposal.action {
         case .limit:
-            (rest.owed, rest.owing) = (nil, nil)
+            (rest.owed, rest.owing, rest.isIssuer) = (nil, nil, nil)
             action = .limit(
                 line: try line(), owed: TokenAmount(try needed(proposal.owed, "owed")),
-                owing: TokenAmount(try needed(proposal.owing, "owing")), issuer: false)
+                owing: TokenAmount(try needed(proposal.owing, "owing")), issuer: proposal.isIssuer ?? false)
         case .freeze: action = .freeze(line: try line(), frozen: true)
         case .unfreeze: action = .freeze(line: try line(), frozen: false)
         case .reverse:

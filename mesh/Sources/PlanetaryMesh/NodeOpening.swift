@@ -79,6 +79,7 @@ struct NodeOpening: Sendable {
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
                 settings: settings, logger: logger),
             member: member, holds: HoldDesk(member: member, logger: logger),
+            across: AcrossDesk(member: member, logger: logger),
             arbiter: ArbiterDesk(
                 identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,
                 logger: logger))

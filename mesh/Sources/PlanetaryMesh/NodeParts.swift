@@ -34,6 +34,8 @@ struct NodeParts: Sendable {
     let member: MemberDesk
     /// What the market wants of issuers.
     let holds: HoldDesk
+    /// This node as an issuer that pays others' members.
+    let across: AcrossDesk
     /// This node as an arbiter of holds.
     let arbiter: ArbiterDesk
     let tallies = NodeTallies()
@@ -56,6 +58,7 @@ struct NodeParts: Sendable {
         group.addTask { [follower] in await follower.run() }
         group.addTask { [member] in await member.own.run() }
         group.addTask { [holds] in await holds.run() }
+        group.addTask { [across] in await across.run() }
         group.addTask { [arbiter] in await arbiter.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(

@@ -20,12 +20,27 @@ extension SubmissionDesk {
         let unit = units.first ?? CreditUnit(name: "", decimals: 0)
         var policy = params.executionPolicy ?? ExecutionPolicy()
         policy.payBy = PayBy(issuers: issuers, unit: unit)
+        let across = await neighbours(of: issuers, in: unit)
+        if !across.isEmpty { policy.payBy?.across = across }
         policy.require(CreditJob.feature)
         params.executionPolicy = policy
         if isNew, let budget = params.priceCeiling { try await requireLine(issuers, unit, budget) }
         if let refusal = JobRules().refusal(of: params) {
             throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
         }
+    }
+
+    /// The issuers that these pay for this node; one that does not answer pays none, and its members are paid as ever.
+    private func neighbours(of issuers: [DID], in unit: CreditUnit) async -> [PayBy.Neighbour] {
+        var found: [PayBy.Neighbour] = []
+        var named = Set(issuers)
+        for issuer in issuers {
+            let all = (try? await HoldQuestions(member: parts.member).neighbours(of: issuer, in: unit)) ?? []
+            for did in all where found.count < CreditJob.Limits.acrossMax && named.insert(did).inserted {
+                found.append(PayBy.Neighbour(issuerDID: did, byDID: issuer))
+            }
+        }
+        return found
     }
 
     /// Refuses a budget that no line of this node could give: bids up to it would come, and nothing could be held.

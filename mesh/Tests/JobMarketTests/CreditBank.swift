@@ -112,7 +112,7 @@ struct CreditBank {
             guard let certificate = try? issuer.certificate(of: entry),
                 let signed = try? SignedObject.sign(certificate, with: Self.identity)
             else { return .refused("the hold is over", isOwn: false) }
-            return .given(signed.bytes)
+            return .given(signed.bytes, below: nil)
         }
     }
 

@@ -1,6 +1,7 @@
 import MeshTypes
 import Multiformats
 import PeerIdentity
+import SignedObjects
 import Testing
 
 @Suite("Rules of jobs")
@@ -251,5 +252,35 @@ struct JobRulesTests {
         #expect(letter.count == 1, "what a reader sees as one letter")
         #expect(PlainText.sanitized(letter).utf8.count <= 200)
         #expect(PlainText.isPlain("größe 20 €"))
+    }
+
+    @Test("Issuers of others are few, each named once, and paid by one of the job's")
+    func issuersAcross() throws {
+        let issuers = (0..<20).map { _ in Identity.generate().did }
+        func refusal(_ across: [PayBy.Neighbour]?) -> JobRefusal? {
+            self.refusal { params in
+                var policy = ExecutionPolicy()
+                policy.payBy = PayBy(
+                    issuers: [issuers[0]], unit: CreditUnit(name: "hours", decimals: 2), across: across)
+                policy.require(CreditJob.feature)
+                params.executionPolicy = policy
+                params.maxAcceptableBidTokens = TokenAmount(5)
+            }
+        }
+        let all = issuers.dropFirst().map { PayBy.Neighbour(issuerDID: $0, byDID: issuers[0]) }
+        #expect(refusal(nil) == nil && refusal(Array(all.prefix(16))) == nil)
+        #expect(refusal([]) == .empty(field: "across"))
+        #expect(refusal(Array(all.prefix(17))) == .tooMany(field: "across", count: 17, max: 16))
+        let twice = JobRefusal.badPayment("names an issuer twice")
+        #expect(refusal([all[0], all[0]]) == twice)
+        #expect(refusal([PayBy.Neighbour(issuerDID: issuers[0], byDID: issuers[0])]) == twice)
+        #expect(
+            refusal([PayBy.Neighbour(issuerDID: issuers[1], byDID: issuers[2])])
+                == .badPayment("is to be paid across by an issuer that it does not name"))
+        let payBy = PayBy(issuers: [issuers[0]], unit: CreditUnit(name: "hours", decimals: 2), across: [all[0]])
+        #expect(payBy.payer(to: issuers[0]) == issuers[0] && payBy.payer(to: issuers[1]) == issuers[0])
+        #expect(payBy.payer(to: issuers[2]) == nil)
+        #expect(payBy.admits(BidPayment(issuerDID: issuers[1], unit: payBy.unit)))
+        #expect(!payBy.admits(BidPayment(issuerDID: issuers[1], unit: CreditUnit(name: "hours", decimals: 3))))
     }
 }

@@ -49,45 +49,84 @@ struct CreditCooperative {
 
     /// Founds the book, and has its officers, who need no nodes for that, open lines.
     func found(_ node: MeshNode, _ lines: [Role: UInt64]) async throws {
-        let desk = await node.parts.member.own
-        _ = try await desk.found(
-            IssuerFounding(
-                unit: Self.unit.name, decimals: Self.unit.decimals, officers: officers.map(\.did.text), approvals: 2,
-                arbiters: [did(.arbiter).text]))
-        for (member, most) in lines {
-            let charter = try #require(await desk.issuer?.book.charterCID)
-            guard case .number(let number) = await desk.answer(.number, for: officers[0].did) else {
-                throw NodeServiceError(.internalError, "no number")
-            }
-            let order = OfficerOrder(
-                issuerDID: did(.issuer), charterCID: charter, number: number,
-                action: .limit(
-                    line: LineID(did(member), Self.unit), owed: TokenAmount(most), owing: TokenAmount(most),
-                    issuer: false))
-            let cid = try #require(order.cid)
-            let now = NodeClock.wallClock
-            let approvals = try officers.map { officer in
-                try SignedObject.sign(
-                    Approval(
-                        approverDID: officer.did, orderCID: cid, approvedAt: now,
-                        validUntil: now.advanced(milliseconds: 60_000)), with: officer
-                ).bytes
-            }
-            _ = await desk.answer(.propose(order: order, approval: approvals[0]), for: officers[0].did)
-            guard
-                case .taken = await desk.answer(.approve(order: cid, approval: approvals[1]), for: officers[1].did)
-            else { throw NodeServiceError(.internalError, "the line is not open") }
-        }
+        let opened = lines.map { CreditBook.Line(did: did($0.key), most: $0.value) }
+        try await CreditBook(officers: officers, arbiters: [did(.arbiter)]).found(node, opened)
     }
 
     /// What a line has; negative for what it owes.
     func balance(_ role: Role, at issuer: MeshNode) async -> Int64? {
-        await issuer.parts.member.own.issuer?.book.accounts[LineID(did(role), Self.unit)]?.balance
+        await issuer.creditBalance(of: did(role))
     }
 
     /// The names of the events about holds in an issuer's book, in their order.
-    func story(at issuer: MeshNode) async throws -> [String] {
-        let rows = try await IssuerEntryRow.entries(from: 0, limit: 1_000, bytesMax: 1 << 24, in: issuer.store)
+    func story(at issuer: MeshNode) async throws -> [String] { try await issuer.creditStory() }
+}
+
+/// How a book is founded, and by whom its lines are opened.
+struct CreditBook {
+    /// A line that is opened.
+    struct Line {
+        let did: DID
+        let most: UInt64
+        var isIssuer = false
+    }
+
+    var officers = [Identity.generate(), Identity.generate()]
+    let arbiters: [DID]
+    /// How much earlier end the holds that it orders at others.
+    var marginMilliseconds: UInt64 = 30_000
+
+    /// Founds the book of a node, and has its officers, who need no nodes for that, open lines.
+    func found(_ node: MeshNode, _ lines: [Line]) async throws {
+        let desk = await node.parts.member.own
+        try await desk.found(
+            IssuerCharter(
+                issuerDID: node.identity.did, unit: CreditCooperative.unit, officers: officers.map(\.did), approvals: 2,
+                arbiters: arbiters, marginMilliseconds: marginMilliseconds, openedAt: NodeClock.wallClock))
+        for line in lines { try await open(line, at: node) }
+    }
+
+    /// Opens a line, or changes it.
+    func open(_ line: Line, at node: MeshNode) async throws {
+        try await carryOut(
+            .limit(
+                line: LineID(line.did, CreditCooperative.unit), owed: TokenAmount(line.most),
+                owing: TokenAmount(line.most), issuer: line.isIssuer), at: node)
+    }
+
+    /// Has two officers order something.
+    func carryOut(_ action: OfficerOrder.Action, at node: MeshNode) async throws {
+        let desk = await node.parts.member.own
+        let charter = try #require(await desk.issuer?.book.charterCID)
+        guard case .number(let number) = await desk.answer(.number, for: officers[0].did) else {
+            throw NodeServiceError(.internalError, "no number")
+        }
+        let order = OfficerOrder(
+            issuerDID: node.identity.did, charterCID: charter, number: number, action: action)
+        let cid = try #require(order.cid)
+        let now = NodeClock.wallClock
+        let approvals = try officers.map { officer in
+            try SignedObject.sign(
+                Approval(
+                    approverDID: officer.did, orderCID: cid, approvedAt: now,
+                    validUntil: now.advanced(milliseconds: 60_000)), with: officer
+            ).bytes
+        }
+        _ = await desk.answer(.propose(order: order, approval: approvals[0]), for: officers[0].did)
+        guard case .taken = await desk.answer(.approve(order: cid, approval: approvals[1]), for: officers[1].did)
+        else { throw NodeServiceError(.internalError, "it is not carried out") }
+    }
+}
+
+extension MeshNode {
+    /// What somebody's line in this node's book has; negative for what it owes.
+    func creditBalance(of did: DID) async -> Int64? {
+        await parts.member.own.issuer?.book.accounts[LineID(did, CreditCooperative.unit)]?.balance
+    }
+
+    /// The names of the events about holds in this node's book, in their order.
+    func creditStory() async throws -> [String] {
+        let rows = try await IssuerEntryRow.entries(from: 0, limit: 1_000, bytesMax: 1 << 24, in: store)
         return try rows.map { try DAGCBORDecoder().decode(BookEntry.self, from: $0.entry).event.name }.filter {
             $0.hasPrefix("hold_") || $0.hasPrefix("claim_")
         }

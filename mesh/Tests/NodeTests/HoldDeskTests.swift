@@ -76,7 +76,7 @@ import Testing
                 return isRefused ? .refused(reason: .tooMany, text: "as many as it takes") : answer
             }
             let answers = await told(desk(member), wish(stand, for: stand.members[1].did))
-            guard case .given(let block) = answers.last else {
+            guard case .given(let block, nil) = answers.last else {
                 Issue.record("\(answers)")
                 return
             }

@@ -256,6 +256,7 @@ function audit(place, asked, signal) {
 /** What officers order: its name, its words, and its fields. */
 const actions = [
   ["limit", "Open a line, or change its limits", ["did", "owed", "owing"]],
+  ["neighbour", "Open another issuer's line, or change its limits", ["did", "owed", "owing"]],
   ["freeze", "Freeze a line", ["did"]],
   ["unfreeze", "Unfreeze a line", ["did"]],
   ["reverse", "Reverse a payment", ["entry", "note"]],
@@ -310,6 +311,7 @@ function proposal(told, did, after) {
   return card("Propose an order", h("div", { class: "stack" }, field("What to order", select), place, h("p", {}, action(
     "Propose it", async () => {
       const order = { issuer: did, action: chosen };
+      if (chosen === "neighbour") Object.assign(order, { action: "limit", is_issuer: true });
       for (const [name, input] of Object.entries(inputs)) {
         const text = input.value.trim();
         if (["owed", "owing", "amount"].includes(name)) order[name] = parsed(text, told().decimals);

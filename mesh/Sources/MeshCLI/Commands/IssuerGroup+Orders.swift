@@ -60,11 +60,17 @@ extension IssuerGroup {
         @Option(help: "The most that it may be owed; by default as much.")
         var owing: String?
 
+        @Flag(
+            help: ArgumentHelp(
+                "The line is another issuer's: this one pays its members by it, if it has a line there, too."))
+        var ofIssuer = false
+
         func perform(_ console: Console) async throws -> ExitCode {
             try await Propose.propose(.limit, global, at, console) { proposal, issuer in
                 proposal.did = of.member
                 proposal.owed = try CreditWords.units(owed, at: issuer)
                 proposal.owing = try CreditWords.units(owing ?? owed, at: issuer)
+                if ofIssuer { proposal.isIssuer = true }
             }
         }
     }
