@@ -5,19 +5,24 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
 import PeerIdentity
 import PlanetaryMesh
 import SignedObjects
 
-/// An issuer's book and its database in this process: holds that are granted and settled, each on the disk before its
-/// answer (`fsync`). Orders, receipts and settlements are signed before; what the issuer verifies and signs counts.
+/// Holds that an issuer grants and settles, each on the disk before its answer (`fsync`); and the audit of its book.
+///
+/// Orders, receipts and settlements are signed before; what the issuer verifies and signs counts. At first its book and
+/// its database alone, in this process. Then a whole node, asked by 64 members with a swarm each over loopback TCP,
+/// Noise and Yamux: the two events alone, and with the head and the entry by which a member has each of them proved.
 struct CreditBenchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "credit", abstract: "Holds that an issuer grants and settles, with its disk.")
+        commandName: "credit", abstract: "Holds that an issuer grants and settles, with its disk; its book audited.")
 
     @Option(help: "Pairs of a hold and its settlement.") var pairs = 2_000
     @Option(help: "Pairs at the same time.") var inFlight = 32
     @Option(help: "Books, one after the other.") var runs = 5
+    @Option(help: "Measures one alone: desk, wire, proved or audit.") var only: String?
     @Flag(help: "Print JSON.") var json = false
 
     func validate() throws {
@@ -25,55 +30,41 @@ struct CreditBenchmarks: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var whole: [Double] = []
-        var each: [Double] = []
-        for _ in 0..<runs {
-            let times = try await measured()
-            whole.append(times.whole / Double(pairs))
-            each += times.each
+        var figures: [Measurement] = []
+        func measure(_ name: String, _ body: () async throws -> PairTimes) async throws {
+            if let only, only != name { return }
+            var all = PairTimes()
+            for _ in 0..<runs { all.add(try await body()) }
+            figures += all.measurements("\(name), \(inFlight) at once", pairs: pairs)
         }
-        try Measurement.report(
-            [
-                Measurement("pair of hold and settlement, \(inFlight) at once: apart", microseconds: whole),
-                Measurement("the same: from the order to the settled answer", microseconds: each),
-            ], asJSON: json)
+        try await measure("desk") { try await atDesk() }
+        try await measure("wire") { try await overWire(isProved: false) }
+        try await measure("proved") { try await overWire(isProved: true) }
+        if only.map({ $0 == "audit" }) ?? true {
+            var times: [Double] = []
+            for _ in 0..<runs { times.append(try await audited()) }
+            figures.append(Measurement("book of \(2 * pairs + 66) entries: audit", microseconds: times))
+        }
+        try Measurement.report(figures, asJSON: json)
     }
 
-    private enum Fault: Error, CustomStringConvertible {
-        case refused(CreditAnswer)
-
-        var description: String { "the issuer does not take what it should: \(self)" }
-    }
-
-    /// What one job's two sides sign.
-    private struct Pair: Sendable {
-        let debtor: DID
-        let hold: BookEvent
-        let settlement: BookEvent
-    }
-
-    private func measured() async throws -> (whole: Double, each: [Double]) {
-        let folder = URL(fileURLWithPath: "/tmp/mesh-bench-\(UUID().uuidString.prefix(8))")
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let issuer = Identity.generate()
-        let store = try MeshStore(path: folder.appendingPathComponent("mesh.sqlite").path, owner: issuer.did.text)
-        let desk = IssuerDesk(identity: issuer, store: store)
-        let signed = try await prepared(issuer, desk)
+    /// Gives all pairs, so many at once.
+    private func give(
+        _ pairs: [CreditBook.Pair], _ ask: @escaping @Sendable (BookEvent, Identity) async throws -> Void
+    ) async throws -> PairTimes {
         let clock = ContinuousClock()
-        let begunAt = clock.now
-        let each = try await withThrowingTaskGroup(of: Double.self) { group in
+        let (begunAt, processor) = (clock.now, ProcessorTime.microseconds())
+        var times = PairTimes()
+        times.each = try await withThrowingTaskGroup(of: Double.self) { group in
             var (next, times) = (0, [Double]())
             func begin() {
-                guard next < signed.count else { return }
-                let pair = signed[next]
+                guard next < pairs.count else { return }
+                let pair = pairs[next]
                 next += 1
                 group.addTask {
                     let begunAt = clock.now
-                    for event in [pair.hold, pair.settlement] {
-                        let answer = await desk.answer(.submit(event: event), for: pair.debtor)
-                        guard case .taken = answer else { throw Fault.refused(answer) }
-                    }
+                    try await ask(pair.hold, pair.originator)
+                    try await ask(pair.settlement, pair.executor)
                     return Double((clock.now - begunAt) / .microseconds(1))
                 }
             }
@@ -84,88 +75,91 @@ struct CreditBenchmarks: AsyncParsableCommand {
             }
             return times
         }
-        let whole = Double((clock.now - begunAt) / .microseconds(1))
-        try store.close()
-        return (whole, each)
+        times.whole = [Double((clock.now - begunAt) / .microseconds(1)) / Double(pairs.count)]
+        times.processor = [Double(ProcessorTime.microseconds() - processor) / Double(pairs.count)]
+        return times
     }
 
-    /// A book with as many lines as its quotas ask for, and what is to be given to it.
-    private func prepared(_ issuer: Identity, _ desk: IssuerDesk) async throws -> [Pair] {
-        let officers = [Identity.generate(), Identity.generate()]
-        let arbiter = Identity.generate()
-        _ = try await desk.found(
-            IssuerFounding(
-                unit: "hours", decimals: 2, officers: officers.map(\.did.text), approvals: 2,
-                arbiters: [arbiter.did.text]))
-        let unit = CreditUnit(name: "hours", decimals: 2)
-        guard case .entries(let first, _) = await desk.answer(.charter(size: 1), for: issuer.did),
-            case .opened(let block)? = first.first?.opening.read?.event
-        else { throw ValidationError("The book was not opened.") }
-        let charter = try SignedObject<IssuerCharter>(reading: block)
-        let members = (0..<64).map { _ in Identity.generate() }
-        let now = UnixMilliseconds(UInt64(Date().timeIntervalSince1970 * 1_000))
-        let later = now.advanced(milliseconds: 3_600_000)
-        for (number, member) in members.enumerated() {
-            let order = OfficerOrder(
-                issuerDID: issuer.did, charterCID: charter.bodyCID, number: UInt64(number + 1),
-                action: .limit(
-                    line: LineID(member.did, unit), owed: CreditLine.limitMax, owing: CreditLine.limitMax,
-                    issuer: false))
-            guard let cid = order.cid else { continue }
-            let approvals = try officers.map {
-                try SignedObject.sign(
-                    Approval(approverDID: $0.did, orderCID: cid, approvedAt: now, validUntil: later), with: $0
-                ).bytes
-            }
-            let event = BookEvent.ordered(order: order, approvals: approvals)
+    /// The book and its database alone.
+    private func atDesk() async throws -> PairTimes {
+        let folder = try Self.folder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let book = CreditBook(issuer: .generate())
+        let store = try MeshStore(
+            path: folder.appendingPathComponent("mesh.sqlite").path, owner: book.issuer.did.text)
+        let desk = IssuerDesk(identity: book.issuer, store: store)
+        _ = try await desk.found(book.founding)
+        let signed = try await book.prepared(pairs: pairs) { await desk.answer($0, for: $1.did) }
+        let times = try await give(signed) { event, member in
             let answer = await desk.answer(.submit(event: event), for: member.did)
-            guard case .taken = answer else { throw Fault.refused(answer) }
+            guard case .taken = answer else { throw CreditBook.Fault.refused(answer) }
         }
-        return try (0..<pairs).map { number in
-            let (one, other) = (members[number % 64], members[(number + 1) % 64])
-            return try pair(number, one, other, arbiter.did, charter, now, later)
+        try store.close()
+        return times
+    }
+
+    // MARK: Over the wire
+
+    private func overWire(isProved: Bool) async throws -> PairTimes {
+        try await CreditWire.run { wire in
+            let signed = try await wire.book.prepared(pairs: pairs) { try await wire.ask($0, by: $1) }
+            return try await give(signed) { event, member in
+                try await wire.give(event, by: member, isProved: isProved)
+            }
         }
     }
 
-    private func pair(
-        _ number: Int, _ originator: Identity, _ executor: Identity, _ arbiter: DID,
-        _ charter: SignedObject<IssuerCharter>, _ now: UnixMilliseconds, _ later: UnixMilliseconds
-    ) throws -> Pair {
-        let job = JobID(CID.hashing(Array("job \(number)".utf8), codec: .dagCBOR))
-        let terms = BidTerms(
-            price: TokenAmount(1_000), basePrice: TokenAmount(10), pricePerMillionFuel: TokenAmount(1),
-            earliestStart: now, deadline: now)
-        let assignment = try SignedObject.sign(
-            Assignment(
-                jobID: job, originatorDID: originator.did, bidCID: job.cid, executorDID: executor.did, attempt: 1,
-                leaseMilliseconds: 10_000, terms: terms, assignedAt: now, acceptBy: later), with: originator)
-        let receipt = try SignedObject.sign(
-            ExecutionReceipt(
-                jobID: job, assignmentCID: assignment.cid, originatorDID: originator.did, executorDID: executor.did,
-                attempt: 1, moduleCID: job.cid, inputCIDs: [:], outcome: .exited(code: 0),
-                resourceUsage: ResourceUsage(fuel: 90_000_000),
-                price: terms.due(for: .exited(code: 0), fuel: 90_000_000),
-                engine: EngineDescription(name: "wasmtime", version: "1", configurationDigest: "00"),
-                determinism: .deterministic, executionStartedAt: now, executionEndedAt: now), with: executor)
-        let order = try SignedObject.sign(
-            PaymentOrder(
-                issuerDID: charter.body.issuerDID, charterCID: charter.bodyCID, debtorDID: originator.did,
-                creditorDID: executor.did, amount: terms.price, unit: charter.body.unit,
-                hold: HoldTerms(
-                    jobID: job, attempt: 1, bidCID: job.cid, originatorDID: originator.did, executorDID: executor.did,
-                    arbiterDID: arbiter, deliverBy: now.advanced(milliseconds: 600_000), claimBy: later,
-                    windowMilliseconds: 60_000, extensionMilliseconds: 60_000),
-                nonce: withUnsafeBytes(of: (UInt64(number), UInt64(0)), Array.init), validUntil: later),
-            with: originator)
-        let settlement = try SignedObject.sign(
-            Settlement(
-                jobID: job, receiptCID: receipt.cid, originatorDID: originator.did, executorDID: executor.did,
-                amountPaid: receipt.body.price, amountRefunded: .zero, verdict: .paid, settledAt: now),
-            with: originator)
-        return Pair(
-            debtor: originator.did, hold: .holdGranted(order: order.bytes),
-            settlement: .holdSettled(
-                hold: order.bodyCID, settlement: settlement.bytes, receipt: receipt.bytes,
-                assignment: assignment.bytes))
+    /// How long a member whom the officers appointed takes to audit a book that it did not know.
+    private func audited() async throws -> Double {
+        let auditor = Identity.generate()
+        return try await CreditWire.run { wire in
+            let signed = try await wire.book.prepared(pairs: pairs) { try await wire.ask($0, by: $1) }
+            _ = try await give(signed) { event, member in
+                try await wire.give(event, by: member, isProved: false)
+            }
+            try await wire.appoint(auditor)
+            let address = try await wire.node.status().addresses.map { try Multiaddr(parsing: $0) }
+            let home = try Self.folder()
+            defer { try? FileManager.default.removeItem(at: home) }
+            let node = try await BenchNode.open(home.path, auditor) { $0.bootstrap = address }
+            return try await BenchNode.running(node) {
+                _ = try await node.connect(address[0])
+                let clock = ContinuousClock()
+                let begunAt = clock.now
+                let view = try await node.audit(wire.book.issuer.did.text)
+                guard view.isWhole, view.finding == nil else { throw CreditBook.Fault.wrong("book") }
+                return Double((clock.now - begunAt) / .microseconds(1))
+            }
+        }
+    }
+
+    static func folder() throws -> URL {
+        let folder = URL(fileURLWithPath: "/tmp/mesh-bench-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        return folder
+    }
+}
+
+/// How long pairs took, in microseconds.
+struct PairTimes {
+    /// One pair, from its order to the settled answer.
+    var each: [Double] = []
+    /// Of each book the time for a pair, with as many at once.
+    var whole: [Double] = []
+    /// Of each book the processor time of this process for a pair: without the disk it is what one core takes.
+    var processor: [Double] = []
+
+    mutating func add(_ other: PairTimes) {
+        each += other.each
+        whole += other.whole
+        processor += other.processor
+    }
+
+    func measurements(_ name: String, pairs: Int) -> [Measurement] {
+        [
+            Measurement("\(name): a pair apart", operations: whole.count * pairs, microseconds: whole),
+            Measurement("the same: from order to settled", microseconds: each),
+            Measurement("the same: processor time", operations: processor.count * pairs, microseconds: processor),
+        ]
     }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import LogTesting
-import Logging
 import MerkleLog
 import Multiformats
 import NodeAPI
@@ -77,16 +76,16 @@ struct LogBenchmarks: AsyncParsableCommand {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let home = folder.appendingPathComponent("author").path
         try await author.write(to: home)
-        let giver = try await Self.node(home, author.identity) { _ in }
-        return try await Self.running(giver) {
+        let giver = try await BenchNode.open(home, author.identity)
+        return try await BenchNode.running(giver) {
             let entrance = try await giver.status().addresses.map { try Multiaddr(parsing: $0) }
             var times: [Double] = []
             for number in 0..<runs {
-                let fresh = try await Self.node(folder.appendingPathComponent("\(number)").path, .generate()) {
+                let fresh = try await BenchNode.open(folder.appendingPathComponent("\(number)").path, .generate()) {
                     $0.bootstrap = entrance
                     $0.log.follow = [author.identity.did.text]
                 }
-                times.append(try await Self.running(fresh) { try await microseconds(until: fresh, has: author) })
+                times.append(try await BenchNode.running(fresh) { try await microseconds(until: fresh, has: author) })
             }
             return times
         }
@@ -99,33 +98,5 @@ struct LogBenchmarks: AsyncParsableCommand {
             try await clock.sleep(for: .milliseconds(5))
         }
         return Double((clock.now - begunAt) / .microseconds(1))
-    }
-
-    private static func node(
-        _ path: String, _ identity: Identity, _ change: (inout NodeConfiguration) -> Void
-    ) async throws -> MeshNode {
-        let home = NodeHome(path: path)
-        _ = try home.create()
-        var configuration = NodeConfiguration()
-        configuration.listen = [try Multiaddr(parsing: "/ip4/127.0.0.1/tcp/0")]
-        configuration.executor.isEnabled = false
-        configuration.drainSeconds = 0
-        change(&configuration)
-        var logger = Logger(label: "benchmark")
-        logger.logLevel = .critical
-        return try await MeshNode.open(home: home, configuration: configuration, identity: identity, logger: logger)
-    }
-
-    /// Runs a node as long as `body` needs it.
-    private static func running<Value: Sendable>(
-        _ node: MeshNode, _ body: @Sendable () async throws -> Value
-    ) async throws -> Value {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await node.run() }
-            let value = try await body()
-            try await node.shutdown()
-            try await group.waitForAll()
-            return value
-        }
     }
 }

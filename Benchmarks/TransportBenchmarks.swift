@@ -172,7 +172,7 @@ private enum TransportServer {
     }
 }
 
-private enum ProcessorTime {
+enum ProcessorTime {
     /// User and system time of this process so far.
     static func microseconds() -> UInt64 {
         var time = timespec()

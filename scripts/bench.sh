@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md (`make bench`), from the optimised binaries that it built.
 #   scripts/bench.sh                      all of them
-#   scripts/bench.sh PART [OPTION...]     one of formats, transport, gossip, dht, yields, logs, credit (with options of its own), jobs
-# `jobs` starts a mesh of one originator and three executors on loopback, each a process of its own, and stops it again.
+#   scripts/bench.sh PART [OPTION...]     one of formats, transport, gossip, dht, yields, logs, credit (with options of its own), jobs, holds
+# `jobs` starts a mesh of one originator and three executors on loopback, each a process of its own, and stops it again;
+# `holds` one with an issuer and its two officers, whom the executors trust, for jobs by credit beside jobs for tokens.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 binaries=.build/release
@@ -49,15 +50,66 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
     wait "$child"
 }
 
+# The value of a key of what a command prints as JSON.
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+holds() {
+    local folder did address executor line name order
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/mesh-bench.XXXXXX")
+    trap 'kill "${running[@]}" 2>/dev/null || true; wait; rm -rf "'"$folder"'"' EXIT
+    local -A dids=()
+    running=()
+    mesh() { "$binaries/mesh" "${@:2}" --home "$folder/$1"; }
+    begin() { # begin NAME: starts a node, and waits until it answers
+        mesh "$1" up >>"$folder/log" 2>&1 &
+        running+=($!)
+        until mesh "$1" status >/dev/null 2>&1; do
+            kill -0 "${running[-1]}" || { cat "$folder/log" >&2; return 1; }
+            sleep 0.1
+        done
+    }
+    for name in issuer first second originator executor1 executor2 executor3; do
+        case $name in
+            issuer) mesh issuer init --listen /ip4/127.0.0.1/tcp/0 --no-executor >/dev/null ;;
+            executor*)
+                mesh "$name" init --listen /ip4/127.0.0.1/tcp/0 --executor --bootstrap "$address" >/dev/null
+                mesh "$name" config set executor.issuers "$did hours/2 0.10 0.00" >/dev/null
+                ;;
+            *) mesh "$name" init --listen /ip4/127.0.0.1/tcp/0 --no-executor --bootstrap "$address" >/dev/null ;;
+        esac
+        begin "$name"
+        dids[$name]=$(mesh "$name" status --json | field did)
+        if [ "$name" = issuer ]; then
+            did=${dids[issuer]}
+            address=$(mesh issuer status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["addresses"][0])')
+        fi
+        if [ "$name" = second ]; then
+            mesh issuer issuer found --unit hours --officer "${dids[first]}" --officer "${dids[second]}" \
+                --arbiter "${dids[second]}" >/dev/null
+        fi
+    done
+    for name in originator executor1 executor2 executor3; do
+        order=$(mesh first issuer order limit "${dids[$name]}" --owed 90000.00 --owing 90000.00 --issuer "$did" --json |
+            field order_cid)
+        mesh second issuer approve "$order" --issuer "$did" >/dev/null
+    done
+    mesh originator issuer show --issuer "$did" >/dev/null
+    # Executors look every few seconds whether they have a line by now.
+    sleep "$idle_seconds"
+    heading "mesh bench credit ${*:---count 300}"
+    mesh originator bench credit --issuer "$did" "${@:---count=300}"
+}
+
 part() { # part NAME OPTION...
     case $1 in
         jobs) jobs ;;
+        holds) holds "${@:2}" ;;
         formats | transport | gossip | dht | yields | logs | credit)
             heading "mesh-benchmarks $*"
             "$binaries/mesh-benchmarks" "$@"
             ;;
         *)
-            echo "bench: '$1' is none of formats, transport, gossip, dht, yields, logs, credit, jobs" >&2
+            echo "bench: '$1' is none of formats, transport, gossip, dht, yields, logs, credit, jobs, holds" >&2
             exit 2
             ;;
     esac
@@ -66,5 +118,5 @@ part() { # part NAME OPTION...
 if [ $# -gt 0 ]; then
     part "$@"
 else
-    for name in formats transport gossip dht yields logs jobs; do part "$name"; done
+    for name in formats transport gossip dht yields logs credit jobs holds; do part "$name"; done
 fi

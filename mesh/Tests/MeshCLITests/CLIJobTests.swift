@@ -186,6 +186,7 @@ import Testing
             Samples.wallet, progress, JobAccepted(jobID: "j"), JobCancellation(job: Samples.job, wasOver: true),
             AddedFile(cid: "c", size: 1), RemovedBlocks(blocks: 1, bytes: 1), StopReport(home: "h", processID: 1),
             BenchReport(runs: [], count: 1, inFlight: 1, elapsed: .zero), CompletionReport(shell: "s", script: "c"),
+            CreditBenchReport(tokens: [], credit: []),
             OutputReport(jobID: "j", outputs: [.init(name: "n", cid: "c", file: "f", bytes: 1)]),
             WaitReport(jobID: "j", exit: RunExit(Samples.result, isOutputMissing: false), result: Samples.result),
             RunReport(

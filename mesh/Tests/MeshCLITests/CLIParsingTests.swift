@@ -117,6 +117,7 @@ import Testing
         (["bench", "jobs", "--count", "0"], "--count and --in-flight must be above 0."),
         (["bench", "run", "--count", "0"], "--count must be above 0"),
         (["bench", "session", "--count", "0"], "--count must be above 0"),
+        (["bench", "credit", "--budget", "0"], "--count and --budget must be above 0"),
         (["run", "a.wasm", "-i", "--transcript", "public"], "it is private, shared or none."),
         (["run", "a.wasm", "--transcript", "none"], "add -i."),
         (["nonsense"], "nonsense"),

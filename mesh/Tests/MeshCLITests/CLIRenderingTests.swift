@@ -222,6 +222,20 @@ import Testing
         #expect(BenchReport(runs: [runs[0]], count: 1, inFlight: 1, elapsed: .zero).exitCode == 0)
     }
 
+    @Test func jobsByCreditStandBesideThoseForTokens() {
+        func runs(_ milliseconds: [Int], _ outcome: BenchReport.Run.Outcome = .verified) -> [BenchReport.Run] {
+            milliseconds.map {
+                .init(submitted: .milliseconds(1), ended: .milliseconds($0), outcome: outcome)
+            }
+        }
+        let report = CreditBenchReport(tokens: runs([10, 11, 30]), credit: runs([13, 15, 40]))
+        #expect(report.addedP50Milliseconds == 4 && report.exitCode == 0)
+        #expect(report.text.contains("p50 15.0 ms") && report.text.contains("4.0 ms p50"), "\(report.text)")
+        let less = CreditBenchReport(tokens: runs([10]), credit: runs([9], .failed("no hold", 220)))
+        #expect(less.text.contains("-1.0 ms p50") && less.text.contains("no hold"), "\(less.text)")
+        #expect(less.exitCode == 220)
+    }
+
     @Test(arguments: [(BenchJobs.emptyModule, [1, 3, 5, 7, 10]), (BenchSession.echoModule, [1, 2, 3, 5, 7, 10])])
     func theModulesOfBenchAreWellFormed(_ module: [UInt8], _ expected: [UInt8]) {
         #expect(module.prefix(8) == [0, 0x61, 0x73, 0x6D, 1, 0, 0, 0])

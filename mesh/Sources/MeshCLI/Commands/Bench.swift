@@ -9,7 +9,7 @@ import Synchronization
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure the mesh around this node.",
-        subcommands: [BenchJobs.self, BenchRun.self, BenchSession.self, BenchWorkflow.self])
+        subcommands: [BenchJobs.self, BenchRun.self, BenchSession.self, BenchWorkflow.self, BenchCredit.self])
 }
 
 /// `mesh bench jobs`: many jobs, from submission to verified receipt.
@@ -83,14 +83,16 @@ struct BenchJobs: MeshCommand {
         }
     }
 
-    /// Runs one job from submission to its verified end.
+    /// Runs one job from submission to its verified end; it costs tokens, or an issuer pays it.
     static func runOne(
-        _ module: String, _ sufficientBids: UInt64?, _ node: NodeClient
+        _ module: String, _ sufficientBids: UInt64?, _ node: NodeClient,
+        paidBy credit: (issuer: String, budget: UInt64)? = nil
     ) async throws -> BenchReport.Run {
         let clock = ContinuousClock()
         let began = clock.now
         var submission = JobSubmission(moduleCID: module, label: "bench")
         submission.policy.sufficientBids = sufficientBids
+        if let credit { (submission.policy.payBy, submission.budget) = ([credit.issuer], credit.budget) }
         let accepted = try await node.submit(submission)
         let submitted = clock.now
         let jobID = try JobReference.cid(accepted.jobID)
