@@ -156,7 +156,8 @@ actor ArbiterDesk {
     private func forgetOld() async {
         let now = NodeClock.wallClock.value
         for row in rows.values where row.until < now && !busy.contains(row.hold) && disputes[row.hold] == nil {
-            guard (try? await store.commit([.lodging(.forgotten(hold: row.hold))])) != nil else { return }
+            let write = StoreWrite.lodging(.forgotten(hold: row.hold))
+            guard (try? await store.commit([write], of: .ofArbiter("forgotten"))) != nil else { return }
             rows[row.hold] = nil
             undecided[row.hold] = nil
         }
@@ -267,7 +268,9 @@ actor ArbiterDesk {
         // Its room is taken from here on.
         let before = rows.updateValue(row, forKey: hold)
         do {
-            try await store.commit([.lodging(.part(row, number: part.number, bytes: part.bytes))])
+            try await store.commit(
+                [.lodging(.part(row, number: part.number, bytes: part.bytes))],
+                of: .ofArbiter(row.statement == nil ? "part_kept" : "result_kept"))
         } catch {
             rows[hold] = before
             return .refused(reason: .full, text: "This node's disk takes nothing now.")
@@ -362,7 +365,7 @@ actor ArbiterDesk {
         guard let signed = try? SignedObject.sign(decision, with: identity) else { return }
         var decided = row
         decided.decision = signed.bytes
-        guard (try? await store.commit([.lodging(.row(decided))])) != nil else { return }
+        guard (try? await store.commit([.lodging(.row(decided))], of: .ofArbiter("decided"))) != nil else { return }
         rows[hold] = decided
         logger.info(
             "A claim was decided.",

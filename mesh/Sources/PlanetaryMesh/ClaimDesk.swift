@@ -19,6 +19,8 @@ import SignedObjects
 actor ClaimDesk {
     /// Every bound of it.
     struct Limits: Sendable {
+        /// How long after a start it looks for claims first, in milliseconds: what can be disputed may end soon.
+        var firstLookMilliseconds: Int64 = 2_000
         /// How often it looks for claims, in milliseconds.
         var lookMilliseconds: Int64 = 20_000
         /// Entries about holds that are read at once.
@@ -87,8 +89,10 @@ actor ClaimDesk {
     /// Looks for claims again and again, until the task is cancelled. A look begins whatever an earlier one waits for.
     func run(on node: MeshNode) async {
         await withDiscardingTaskGroup { group in
-            while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
+            var pause = limits.firstLookMilliseconds
+            while (try? await Task.sleep(for: .milliseconds(pause))) != nil {
                 group.addTask { await self.look(on: node) }
+                pause = limits.lookMilliseconds
             }
         }
     }
@@ -169,7 +173,12 @@ actor ClaimDesk {
             let end = claimed.entry.at.advanced(milliseconds: found.certificate.terms.windowMilliseconds)
             let left = Int64(clamping: end.milliseconds(since: NodeClock.wallClock))
             let isWhole = try? await withDeadline(milliseconds: left) { await self.fetch(found, on: node) }
-            if let isWhole { claims[claimed.hold]?.isWhole = isWhole }
+            guard let isWhole else { return }
+            claims[claimed.hold]?.isWhole = isWhole
+            // The time for a dispute may be over by the next look.
+            guard !isWhole, let found = claims[claimed.hold], !found.isUnderWay else { return }
+            claims[claimed.hold]?.isUnderWay = true
+            await step(found, on: node)
         }
     }
 
@@ -254,7 +263,9 @@ actor ClaimDesk {
             event, of: found.certificate, paying: found.work.due(of: found.certificate), notBefore: date)
         guard let next = try? HoldBookingRow(booking) else { return }
         let write = row.map { IssuerWrite.booked(next, was: $0.bytes) } ?? .firstBooking(next)
-        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(write)]) }
+        try await stored { () throws(MeshStoreError) in
+            try await store.commit([.issuer(write)], of: .ofBooking("\(event.name)_due"))
+        }
     }
 
     // MARK: What was left

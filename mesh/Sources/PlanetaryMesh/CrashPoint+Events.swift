@@ -1,3 +1,4 @@
+import Credit
 import JobMarket
 import MeshTypes
 import NodeCore
@@ -45,5 +46,29 @@ extension CrashPoint.Event {
     /// An event of a workflow, by its name.
     init(_ name: PlanEvent.Name, leaving status: WorkflowStatus) {
         self.init(role: "plan", name: name.rawValue, kind: "workflow", state: status.rawValue)
+    }
+
+    /// A write of an arbiter.
+    static func ofArbiter(_ name: String) -> Self {
+        Self(role: "arbiter", name: name, kind: "lodging", state: "stored")
+    }
+
+    /// A write of what a node has booked at issuers: an order to hold, or by its name what is to be booked or became
+    /// of it.
+    static func ofBooking(_ name: String) -> Self {
+        Self(role: "booking", name: name, kind: "hold", state: "stored")
+    }
+}
+
+extension HoldBooking.State {
+    /// Its name at crash points.
+    var name: String {
+        switch self {
+        case .due: "due"
+        case .claimed: "claimed"
+        case .disputed: "disputed"
+        case .ended: "ended"
+        case .lost: "lost"
+        }
     }
 }

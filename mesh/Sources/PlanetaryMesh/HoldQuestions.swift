@@ -181,7 +181,9 @@ struct HoldQuestions: Sendable {
             throw NodeServiceError(.internalError, "The order could not be signed.")
         }
         let made = HoldOrderRow(jobID: job, attempt: attempt, bytes: order.bytes)
-        try await stored { () throws(MeshStoreError) in try await store.commit([.issuer(.holdOrder(made))]) }
+        try await stored { () throws(MeshStoreError) in
+            try await store.commit([.issuer(.holdOrder(made))], of: .ofBooking("hold_ordered"))
+        }
         return try await kept() ?? order
     }
 

@@ -97,6 +97,14 @@ extension StoreWrite {
 }
 
 extension MeshStore {
+    /// Writes at this place in the order of all that is written, and returns when it is on the disk.
+    func commit(_ writes: [StoreWrite], of event: CrashPoint.Event) async throws(MeshStoreError) {
+        let result = await withCheckedContinuation { continuation in
+            enqueue(writes, of: [event], urgency: .now) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+    }
+
     /// Queues writes that make events durable; `false` if this process dies at one of them.
     @discardableResult
     func enqueue(

@@ -73,9 +73,10 @@ final class NodeProcess: Sendable {
     ///   - shell: what a shell does before it becomes the node, such as setting limits.
     ///   - output: its standard output, in place of a file.
     ///   - errors: its standard error, in place of a file.
+    ///   - added: variables of its environment.
     func start(
         crashAfter: String? = nil, crashBefore: String? = nil, options: [String] = [], shell: String? = nil,
-        output: FileHandle? = nil, errors: FileHandle? = nil
+        output: FileHandle? = nil, errors: FileHandle? = nil, environment added: [String: String] = [:]
     ) throws {
         let process = Process()
         let arguments = ["up", "--home", home.path] + options
@@ -85,7 +86,7 @@ final class NodeProcess: Sendable {
             process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             process.arguments = ["ip", "netns", "exec", namespace, Self.mesh.path] + arguments
         }
-        var environment = ProcessInfo.processInfo.environment
+        var environment = ProcessInfo.processInfo.environment.merging(added) { _, new in new }
         environment["MESH_CRASH_AFTER"] = crashAfter
         environment["MESH_CRASH_BEFORE"] = crashBefore
         process.environment = environment
