@@ -7,18 +7,31 @@ extension BookEvent {
         switch self {
         case .opened, .caughtUp: return []
         case .ordered(let order, _): return Set(book.owners(of: order))
-        case .transferred(let block), .holdGranted(let block):
-            guard let order: SignedObject<PaymentOrder> = try? book.read(block, .stored) else { return [] }
-            let parties = [order.body.debtorDID, order.body.creditorDID]
-            return Set(parties + (order.body.hold.map { [$0.originatorDID, $0.executorDID, $0.arbiterDID] } ?? []))
+        case .transferred(let block), .holdGranted(let block): return Self.parties(to: block, in: book)
+        case .holdGrantedByToken(let block, let tokens, _):
+            return Self.parties(to: block, in: book).union(Self.parties(to: tokens))
+        case .tokenRevoked(_, let tokens): return Self.parties(to: tokens)
         case .holdSettled(let hold, _, _, _), .holdReleased(let hold, _), .holdExpired(let hold),
             .claimLodged(let hold, _, _), .claimDisputed(let hold, _, _), .claimDecided(let hold, _, _),
             .claimPaid(let hold):
             guard let found = book.holds[hold] else { return [] }
             let terms = found.terms
-            return [
-                found.debtorLine.did, found.creditorLine.did, terms.originatorDID, terms.executorDID, terms.arbiterDID,
+            let parties = [
+                found.debtorDID, found.creditorLine.did, terms.originatorDID, terms.executorDID, terms.arbiterDID,
             ]
+            return Set(parties + found.givers)
         }
+    }
+
+    private static func parties(to block: [UInt8], in book: IssuerBook) -> Set<DID> {
+        guard let order: SignedObject<PaymentOrder> = try? book.read(block, .stored) else { return [] }
+        let parties = [order.body.debtorDID, order.body.creditorDID]
+        return Set(parties + (order.body.hold.map { [$0.originatorDID, $0.executorDID, $0.arbiterDID] } ?? []))
+    }
+
+    /// Who gave tokens, and who holds them.
+    private static func parties(to tokens: [[UInt8]]) -> Set<DID> {
+        guard let chain = try? TokenChain(reading: tokens, .stored) else { return [] }
+        return Set(chain.givers + [chain.holder])
     }
 }

@@ -11,6 +11,11 @@ package enum BookEvent: Hashable, Sendable, Codable {
     case transferred(order: [UInt8])
     /// The amount of a `PaymentOrder` with terms is held.
     case holdGranted(order: [UInt8])
+    /// The same at the cost of a line whose owner gave the originator a token: the `PaymentOrder`, the chain of
+    /// `ScopedResourceToken`s, and the job's `JobManifest` where a scope needs it.
+    case holdGrantedByToken(order: [UInt8], tokens: [[UInt8]], manifest: [UInt8]?)
+    /// Somebody who gave a token, or one above it, ends it by a `TokenRevocation`: with the chain down to the token.
+    case tokenRevoked(revocation: [UInt8], tokens: [[UInt8]])
     /// The originator pays what is due: its `Settlement`, the `ExecutionReceipt` and the `Assignment`.
     case holdSettled(hold: CID, settlement: [UInt8], receipt: [UInt8], assignment: [UInt8])
     /// The executor gives a hold up by a `HoldRelease`.
@@ -36,6 +41,8 @@ package enum BookEvent: Hashable, Sendable, Codable {
         case .opened(let charter): sum([charter])
         case .ordered(let order, let approvals): sum(approvals) + order.textBytes
         case .transferred(let order), .holdGranted(let order): sum([order])
+        case .holdGrantedByToken(let order, let tokens, let manifest): sum([order, manifest ?? []] + tokens)
+        case .tokenRevoked(let revocation, let tokens): sum([revocation] + tokens)
         case .holdSettled(_, let settlement, let receipt, let assignment): sum([settlement, receipt, assignment])
         case .holdReleased(_, let release): sum([release])
         case .holdExpired, .claimPaid: sum([])
@@ -52,7 +59,15 @@ package enum BookEvent: Hashable, Sendable, Codable {
         case .holdSettled(let id, _, _, _), .holdReleased(let id, _), .holdExpired(let id),
             .claimLodged(let id, _, _), .claimDisputed(let id, _, _), .claimDecided(let id, _, _), .claimPaid(let id):
             id
-        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: nil
+        case .opened, .ordered, .transferred, .holdGranted, .holdGrantedByToken, .tokenRevoked, .caughtUp: nil
+        }
+    }
+
+    /// The `PaymentOrder` that it holds something by; nil if it holds nothing new.
+    package var holdOrder: [UInt8]? {
+        switch self {
+        case .holdGranted(let order), .holdGrantedByToken(let order, _, _): order
+        default: nil
         }
     }
 
@@ -69,7 +84,7 @@ package enum BookEvent: Hashable, Sendable, Codable {
         case .claimDisputed(_, let dispute, _): .claimDisputed(hold: other, dispute: dispute, lodging: lodging)
         case .claimDecided(_, let decision, _): .claimDecided(hold: other, decision: decision, lodging: lodging)
         case .claimPaid: .claimPaid(hold: other)
-        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: self
+        case .opened, .ordered, .transferred, .holdGranted, .holdGrantedByToken, .tokenRevoked, .caughtUp: self
         }
     }
 
@@ -78,6 +93,8 @@ package enum BookEvent: Hashable, Sendable, Codable {
         case ordered
         case transferred
         case holdGranted = "hold_granted"
+        case holdGrantedByToken = "hold_granted_by_token"
+        case tokenRevoked = "token_revoked"
         case holdSettled = "hold_settled"
         case holdReleased = "hold_released"
         case holdExpired = "hold_expired"

@@ -46,6 +46,8 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case notItsOwn
     /// The attempt has a hold already.
     case attemptHeld
+    /// The tokens do not pay for the hold.
+    case token(TokenFault)
     /// The issuer has not caught up with its witnesses, and grants nothing until then.
     case notCaughtUp
     /// The book knows no such hold.
@@ -96,7 +98,7 @@ extension BookRefusal {
     /// Whether the same may be taken later, as other holds end, days pass and the issuer catches up.
     package var isPassing: Bool {
         switch self {
-        case .insufficient, .noRoom, .tooMany, .notCaughtUp, .notYet: true
+        case .insufficient, .noRoom, .tooMany, .notCaughtUp, .notYet, .token(.spent): true
         default: false
         }
     }
@@ -133,6 +135,7 @@ extension BookRefusal: CustomStringConvertible {
         case .budgetTooLow(let budget): "a dispute has to have \(amount(budget))"
         case .notThisKind: "the order is of the other kind: now, or held"
         case .notItsOwn: "only the line of an issuer gives or gets for others, and for others alone"
+        case .token(let fault): fault.text(amount)
         case .attemptHeld: "the attempt has a hold already"
         case .notCaughtUp: "the issuer has not caught up with its witnesses"
         case .unknownHold: "the book knows no such hold"

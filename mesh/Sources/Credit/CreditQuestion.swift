@@ -21,6 +21,8 @@ package enum CreditQuestion: Hashable, Sendable, Codable {
     case openings(from: UInt64, size: UInt64)
     /// The commitments of the log from a number on.
     case commitments(from: UInt64, size: UInt64)
+    /// What is left of the last token of a chain, for who gave or holds one of it.
+    case token(chain: [[UInt8]])
     /// The sums of the book, as the issuer says.
     case totals
     /// The officers' orders that wait for approvals; those that concern the asker.
@@ -54,6 +56,8 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
     case entries(entries: [OpenedEntry], more: Bool)
     /// Commitments in their order, 32 bytes each.
     case commitments(bytes: [UInt8])
+    /// What is left of a token.
+    case token(state: TokenState)
     /// Sums.
     case totals(totals: [UnitTotal])
     /// Orders that wait.

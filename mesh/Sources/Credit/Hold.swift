@@ -1,6 +1,6 @@
 package import MeshTypes
 package import Multiformats
-import SignedObjects
+package import SignedObjects
 
 /// An amount that is held for an attempt, from its order to its end. At its end it is paid once, or not at all.
 package struct Hold: Hashable, Sendable {
@@ -54,7 +54,9 @@ package struct Hold: Hashable, Sendable {
     package let entry: UInt64
     /// When it was granted.
     package let grantedAt: UnixMilliseconds
-    /// The line that gives.
+    /// Whose order it is: the originator, or its issuer.
+    package let debtorDID: DID
+    /// The line that gives: the debtor's, or that of the first giver of the tokens.
     package let debtorLine: LineID
     /// The line that gets.
     package let creditorLine: LineID
@@ -68,15 +70,21 @@ package struct Hold: Hashable, Sendable {
     package let rate: CreditRate?
     /// What the payment waits for.
     package let terms: HoldTerms
+    /// The tokens by which it is held, that of the line's owner first; none where the line is the debtor's.
+    package let tokens: [CID]
+    /// Who gave them, in the same order.
+    package let givers: [DID]
     /// Where it is.
     package internal(set) var state = State.open
 
-    init?(_ order: PaymentOrder, id: CID, entry: UInt64, at: UnixMilliseconds) {
-        guard let terms = order.hold, let debit = order.debit else { return nil }
+    init?(_ order: PaymentOrder, by chain: TokenChain?, id: CID, entry: UInt64, at: UnixMilliseconds) {
+        guard let terms = order.hold, let debit = order.debit, order.tokenCID == chain?.last.bodyCID else { return nil }
         self.id = id
         self.entry = entry
         grantedAt = at
-        debtorLine = order.debtorLine
+        debtorDID = order.debtorDID
+        debtorLine = chain?.line ?? order.debtorLine
+        (tokens, givers) = (chain?.cids ?? [], chain?.givers ?? [])
         creditorLine = order.creditorLine
         amount = order.amount.units
         budget = order.debtorDID == terms.originatorDID ? terms.disputeBudget.units : 0
@@ -97,20 +105,20 @@ package struct Hold: Hashable, Sendable {
     }
 
     /// Whether the debtor is the originator, and not its issuer.
-    var isOfOriginator: Bool { debtorLine.did == terms.originatorDID }
+    var isOfOriginator: Bool { debtorDID == terms.originatorDID }
     /// Whether the creditor is the executor, and not its issuer.
     package var isForExecutor: Bool { creditorLine.did == terms.executorDID }
 
     /// Whether somebody gives, gets, ordered or did what it is for: nobody who says when its objects came.
     func isParty(_ did: DID) -> Bool {
-        [terms.originatorDID, terms.executorDID, debtorLine.did, creditorLine.did].contains(did)
+        [terms.originatorDID, terms.executorDID, debtorDID, creditorLine.did].contains(did) || givers.contains(did)
     }
 
     /// Whether a claim to it is disputed.
     var isDisputed: Bool { if case .disputed = state { true } else { false } }
 
     /// Whether somebody may dispute a claim to it: the originator, and the debtor that stands for it.
-    func mayDispute(_ did: DID) -> Bool { did == terms.originatorDID || did == debtorLine.did }
+    func mayDispute(_ did: DID) -> Bool { did == terms.originatorDID || did == debtorDID }
 
     /// The time behind which time alone decides; `nil` once it is over.
     package var dueAt: UnixMilliseconds? {
@@ -124,6 +132,6 @@ package struct Hold: Hashable, Sendable {
         }
     }
 
-    /// What a payment of so much costs the debtor: never more than is reserved.
+    /// What a payment of so much costs the debtor's line: never more than is reserved.
     func debit(for credit: UInt64) -> UInt64 { rate.map { $0.debit(for: credit) ?? reserved } ?? credit }
 }

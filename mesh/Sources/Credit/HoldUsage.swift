@@ -38,6 +38,9 @@ struct HoldUsage: Hashable, Sendable {
         return remembered[hold.debtorLine] ?? 0 >= limits.holdsRememberedPerLineMax ? .holdsRemembered : nil
     }
 
+    /// Whether somebody has a hold that is not over.
+    func isOriginator(_ did: DID) -> Bool { originators[did] != nil }
+
     /// Counts a hold that is remembered from now on, or not any more.
     mutating func remember(_ hold: Hold, by step: Int) { Self.change(&remembered, hold.debtorLine, by: step) }
 

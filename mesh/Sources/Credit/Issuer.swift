@@ -94,11 +94,11 @@ package struct Issuer: Sendable {
 
     /// The promise that a hold is, of the entry that granted it; `nil` if it granted none, or the hold is over.
     package func certificate(of entry: BookEntry) throws(BookRefusal) -> HoldCertificate? {
-        guard case .holdGranted(let block) = entry.event else { return nil }
+        guard let block = entry.event.holdOrder else { return nil }
         let order: SignedObject<PaymentOrder> = try book.read(block, .stored)
         guard let hold = book.holds[order.bodyCID], hold.entry == entry.number, hold.isLive else { return nil }
         return HoldCertificate(
-            issuerDID: book.issuer, charterCID: book.charterCID, holdCID: hold.id, debtorDID: hold.debtorLine.did,
+            issuerDID: book.issuer, charterCID: book.charterCID, holdCID: hold.id, debtorDID: hold.debtorDID,
             creditorDID: hold.creditorLine.did,
             amount: TokenAmount(hold.amount), unit: hold.creditorLine.unit, rate: hold.rate, terms: hold.terms,
             entry: hold.entry,

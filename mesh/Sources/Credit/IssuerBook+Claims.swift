@@ -99,7 +99,10 @@ extension IssuerBook {
     /// that gives up a claim that is disputed. Another issuer's line is never charged, since that book would not know
     /// of it.
     mutating func chargeLoser(of hold: Hold, isDebtor: Bool) {
-        guard !isDebtor else { return accounts.charge(hold.budget, from: hold.debtorLine, to: .fees) }
+        guard !isDebtor else {
+            tokens.take(hold.budget, by: hold.tokens)
+            return accounts.charge(hold.budget, from: hold.debtorLine, to: .fees)
+        }
         guard hold.isForExecutor else { return }
         let budget = hold.terms.disputeBudget.units
         let asked = hold.rate.map { $0.credit(for: budget) ?? 0 } ?? budget

@@ -48,25 +48,27 @@ extension IssuerBook {
     // MARK: Orders
 
     /// What has to be so of any order; returns the entry that it was before, if it was.
-    private func check(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
+    private func check(
+        _ order: SignedObject<PaymentOrder>, of line: LineID, _ at: UnixMilliseconds
+    ) throws(BookRefusal) -> UInt64? {
         guard order.body.issuerDID == issuer, order.body.charterCID == charterCID else { throw .otherBook }
         if let known = orders[order.bodyCID] { return known }
         guard at <= order.body.validUntil,
             order.body.validUntil.milliseconds(since: at) <= limits.validMillisecondsMax
         else { throw .outOfDate }
-        guard let debtor = accounts[order.body.debtorLine] else { throw .noLine }
+        guard let debtor = accounts[line] else { throw .noLine }
         if debtor.isFrozen { throw .frozen }
         if let rate = order.body.rate {
             let least = rates[UnitPair(debtor: rate.unit, creditor: order.body.unit)]
             guard let least, rate.costsAsMuch(as: least) else { throw .rateTooLow(least: least) }
         }
-        let day = usage.day(of: order.body.debtorLine, at: at)
+        let day = usage.day(of: line, at: at)
         if day.orders >= limits.ordersPerDayMax { throw .tooMany(.ordersOfDay) }
         return nil
     }
 
     mutating func transfer(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
-        if let known = try check(order, at) { return known }
+        if let known = try check(order, of: order.body.debtorLine, at) { return known }
         guard order.body.hold == nil, let debit = order.body.debit else { throw .notThisKind }
         if [order.body.debtorLine, order.body.creditorLine].contains(where: isIssuer) { throw .notThisKind }
         try check(debit, leaves: order.body.debtorLine)
@@ -86,9 +88,14 @@ extension IssuerBook {
         remember(payment: count, at: at)
     }
 
-    mutating func grant(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
-        if let known = try check(order, at) { return known }
-        guard let hold = Hold(order.body, id: order.bodyCID, entry: count, at: at) else { throw .notThisKind }
+    mutating func grant(
+        _ order: SignedObject<PaymentOrder>, by chain: TokenChain?, _ at: UnixMilliseconds, manifest: [UInt8]? = nil
+    ) throws(BookRefusal) -> UInt64? {
+        if let known = try check(order, of: chain?.line ?? order.body.debtorLine, at) { return known }
+        guard let hold = Hold(order.body, by: chain, id: order.bodyCID, entry: count, at: at) else {
+            throw chain == nil ? .notThisKind : .token(.otherOrder)
+        }
+        if let refusal = chain?.refusal(of: order.body, manifest, at: at) { throw refusal }
         if isIssuer(hold.debtorLine), isIssuer(hold.creditorLine) { throw .twoHops }
         // Only issuers stand for others: whoever did would have neither quota nor fee.
         guard isIssuer(hold.debtorLine) != hold.isOfOriginator, isIssuer(hold.creditorLine) != hold.isForExecutor else {
@@ -105,13 +112,18 @@ extension IssuerBook {
         let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
         if let quota = usage.exceeded(by: hold, limits) { throw .tooMany(quota) }
+        if let refusal = chain.flatMap({ tokens.refusal(of: $0, cost: hold.reserved + fee, limits, at: at) }) {
+            throw refusal
+        }
         try check(hold.reserved + fee, leaves: hold.debtorLine)
         try check(hold.amount, comesTo: hold.creditorLine)
+        if let chain { tokens.take(hold.reserved + fee, by: chain) }
         if fee > 0 { accounts.charge(fee, from: hold.debtorLine, to: .fees) }
         accounts.reserve(hold)
         usage.ordered(hold.debtorLine, isHold: true, at: at)
         usage.change(hold, by: 1)
         usage.remember(hold, by: 1)
+        tokens.remember(hold, by: 1)
         (holds[hold.id], orders[hold.id], attempts[Attempt(hold)]) = (hold, hold.entry, hold.id)
         dueDates.insert(DueDates.Due(at: hold.terms.claimBy, hold: hold.id))
         return nil
@@ -133,6 +145,34 @@ extension IssuerBook {
         if below.claimBy <= at { throw .noDownstream(field: "claim_by") }
     }
 
+    /// Ends a token whose line there is; a frozen one's, too. What it could not be used for is not remembered.
+    mutating func revoke(
+        _ chain: TokenChain, _ block: [UInt8], _ at: UnixMilliseconds, _ origin: BlockOrigin
+    ) throws(BookRefusal) -> UInt64? {
+        try chain.checkRevocation(block, origin)
+        guard chain.last.body.issuerDID == issuer, chain.last.body.charterCID == charterCID else { throw .otherBook }
+        if let known = tokens.revokedBy(chain) { return known }
+        guard accounts[chain.line] != nil else { throw .noLine }
+        let expiresAt = chain.last.body.expiresAt
+        guard at <= expiresAt, expiresAt.milliseconds(since: at) <= ScopedResourceToken.Limits.lifeMilliseconds else {
+            throw .token(.outOfTime)
+        }
+        if let refusal = tokens.quota(of: chain, limits, at) { throw refusal }
+        tokens.revoke(chain, entry: count)
+        return nil
+    }
+
+    /// What is left of the last token of a chain.
+    package func state(of chain: TokenChain) -> TokenState {
+        let revokedBy = tokens.revokedBy(chain)
+        return TokenState(
+            left: revokedBy == nil ? tokens.left(of: chain) : 0, revokedBy: revokedBy,
+            isFrozen: accounts[chain.line]?.isFrozen ?? true)
+    }
+
+    /// Whether somebody has a hold that is not over.
+    package func hasHolds(of originator: DID) -> Bool { usage.isOriginator(originator) }
+
     // MARK: Ends
 
     /// Ends a hold, and pays what of it is to be paid. The reservation makes sure that it can be.
@@ -141,6 +181,7 @@ extension IssuerBook {
         precondition(hold.isLive && end.paid <= hold.amount, "a hold of \(hold.amount) cannot end as \(end)")
         accounts.release(hold)
         usage.change(hold, by: -1)
+        tokens.giveBack(hold.reserved - hold.debit(for: end.paid), to: hold.tokens)
         if end.paid > 0 {
             pay(hold.debit(for: end.paid), from: hold.debtorLine, end.paid, to: hold.creditorLine, at)
         }

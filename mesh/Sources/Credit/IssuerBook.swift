@@ -27,6 +27,14 @@ package struct IssuerBook: Hashable, Sendable {
         package var holdsPerLineMax = 4_096
         /// Holds that a line gave within the time that they are remembered, over or not.
         package var holdsRememberedPerLineMax = 16_384
+        /// Tokens that were used or revoked, and are remembered.
+        package var tokensMax = 65_536
+        /// Those of one line.
+        package var tokensPerLineMax = 1_024
+        /// Those of one that the line's owner gave and all below it, so that who has it cannot take all of the line's.
+        package var tokensPerTreeMax = 128
+        /// Holds by these within the time that they are remembered, over or not; a part of the line's.
+        package var holdsPerTokenMax = 1_024
         /// Rates between units.
         package var ratesMax = 256
         /// Auditors, who are shown all entries.
@@ -61,6 +69,14 @@ package struct IssuerBook: Hashable, Sendable {
         case holdsOfLine = "holds of the line"
         /// Those that a line gave, over or not (`holdsRememberedPerLineMax`).
         case holdsRemembered = "holds of the line that are remembered"
+        /// Tokens of the book (`tokensMax`).
+        case tokens
+        /// Those of a line (`tokensPerLineMax`).
+        case tokensOfLine = "tokens of the line"
+        /// Those of a tree (`tokensPerTreeMax`).
+        case tokensOfTree = "tokens below the first one"
+        /// Holds by a tree (`holdsPerTokenMax`).
+        case holdsOfToken = "holds by the first token that are remembered"
         /// Rates (`ratesMax`).
         case rates = "rates between units"
         /// Auditors (`auditorsMax`).
@@ -139,6 +155,7 @@ package struct IssuerBook: Hashable, Sendable {
     /// What debtors of a unit pay at least for another, by officers' orders.
     var rates: [UnitPair: CreditRate] = [:]
     var usage = HoldUsage()
+    var tokens = TokenTable()
     var dueDates = DueDates()
     /// Who is shown all entries, by officers' orders.
     package private(set) var auditors: Set<DID> = []
@@ -188,6 +205,7 @@ package struct IssuerBook: Hashable, Sendable {
             forgotten.removeFirst()
         }
         dueDates.dropFirst { holds[$0.hold]?.dueAt != $0.at }
+        tokens.forget(before: at)
         return .success(.entered(entry))
     }
 
@@ -239,7 +257,12 @@ package struct IssuerBook: Hashable, Sendable {
         case .opened: throw .otherBook
         case .ordered(let order, let approvals): return try carryOut(order, approvals, at, origin)
         case .transferred(let order): return try transfer(try read(order, origin), at)
-        case .holdGranted(let order): return try grant(try read(order, origin), at)
+        case .holdGranted(let order): return try grant(try read(order, origin), by: nil, at)
+        case .holdGrantedByToken(let order, let tokens, let manifest):
+            let chain = try TokenChain(reading: tokens, origin)
+            return try grant(try read(order, origin), by: chain, at, manifest: manifest)
+        case .tokenRevoked(let revocation, let tokens):
+            return try revoke(try TokenChain(reading: tokens, origin), revocation, at, origin)
         case .holdSettled(let hold, let settlement, let receipt, let assignment):
             return try settle(hold, settlement, receipt, assignment, at, origin)
         case .holdReleased(let hold, let release): return try self.release(hold, try read(release, origin), at)
@@ -395,6 +418,7 @@ package struct IssuerBook: Hashable, Sendable {
         case .hold(let id):
             guard let hold = holds.removeValue(forKey: id) else { return }
             usage.remember(hold, by: -1)
+            tokens.remember(hold, by: -1)
             orders[id] = nil
             attempts[Attempt(hold)] = nil
         }
@@ -404,6 +428,7 @@ package struct IssuerBook: Hashable, Sendable {
     package func checkInvariants() {
         accounts.checkInvariants(holds: holds.values)
         usage.checkInvariants(holds.values)
+        tokens.checkInvariants(holds.values.filter(\.isLive))
         var live = 0
         for (id, hold) in holds {
             precondition(hold.id == id && orders[id] == hold.entry, "a hold is under another order")

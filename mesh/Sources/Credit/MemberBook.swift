@@ -28,6 +28,8 @@ package struct MemberBook: Sendable {
     private var holds: [CID: Hold] = [:]
     /// How many holds a day had: those beyond a free number cost a fee.
     private var usage = HoldUsage()
+    /// What was taken by the tokens whose holds are shown.
+    private var tokens = TokenTable()
     /// The number of the officers' last order.
     private var lastOrder: UInt64 = 0
     /// Whether an amount is not known here: what an executor pays that loses a dispute depends on what it has then.
@@ -47,7 +49,10 @@ package struct MemberBook: Sendable {
             return switch entry.event {
             case .transferred(let block): try transfer(block, entry)
             case .ordered(let order, let approvals): try carryOut(order, approvals, entry)
-            case .holdGranted(let block): try grant(block, entry)
+            case .holdGranted(let block): try grant(block, by: nil, entry)
+            case .holdGrantedByToken(let block, let tokens, let manifest):
+                try grant(block, by: try TokenChain(reading: tokens), entry, manifest: manifest)
+            case .tokenRevoked(let block, let tokens): try revoke(try TokenChain(reading: tokens), block, entry)
             case .holdSettled, .holdReleased, .holdExpired, .claimLodged, .claimDisputed, .claimDecided, .claimPaid:
                 try changeHold(entry)
             case .opened, .caughtUp: throw .entryOfNobody
@@ -122,19 +127,39 @@ package struct MemberBook: Sendable {
 
     // MARK: Holds
 
-    private mutating func grant(_ block: [UInt8], _ entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
+    private mutating func grant(
+        _ block: [UInt8], by chain: TokenChain?, _ entry: BookEntry, manifest: [UInt8]? = nil
+    ) throws(BookRefusal) -> [LineID: Int128] {
         let order = try order(block, at: entry.at)
-        guard let hold = Hold(order.body, id: order.bodyCID, entry: entry.number, at: entry.at) else {
+        guard let hold = Hold(order.body, by: chain, id: order.bodyCID, entry: entry.number, at: entry.at) else {
             throw .notThisKind
         }
-        holds[hold.id] = hold
-        guard hold.debtorLine.did == did else { return [:] }
-        let isFree = usage.day(of: hold.debtorLine, at: entry.at).holds < charter.holdsFreePerDay
-        usage.ordered(hold.debtorLine, isHold: true, at: entry.at)
-        if isFree || !hold.isOfOriginator { return [:] }
-        let fee = charter.holdFee.units
+        if let refusal = chain?.refusal(of: order.body, manifest, at: entry.at) { throw refusal }
+        let isOwn = hold.debtorLine.did == did
+        let isFree = !isOwn || usage.day(of: hold.debtorLine, at: entry.at).holds < charter.holdsFreePerDay
+        let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
-        return [hold.debtorLine: -Int128(fee)]
+        if let chain {
+            // Whoever does not see all holds by a token sees no more taken than was.
+            if let fault = tokens.fault(of: chain, cost: hold.reserved + fee) { throw .token(fault) }
+            tokens.take(hold.reserved + fee, by: chain)
+        }
+        holds[hold.id] = hold
+        guard isOwn else { return [:] }
+        usage.ordered(hold.debtorLine, isHold: true, at: entry.at)
+        return fee > 0 ? [hold.debtorLine: -Int128(fee)] : [:]
+    }
+
+    private mutating func revoke(
+        _ chain: TokenChain, _ block: [UInt8], _ entry: BookEntry
+    ) throws(BookRefusal) -> [LineID: Int128] {
+        try chain.checkRevocation(block, .arrived)
+        guard chain.last.body.issuerDID == charter.issuerDID, chain.last.body.charterCID == charterCID else {
+            throw .otherBook
+        }
+        guard tokens.revokedBy(chain) == nil else { throw .bookedBefore }
+        tokens.revoke(chain, entry: entry.number)
+        return [:]
     }
 
     private mutating func changeHold(_ entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
@@ -180,7 +205,8 @@ package struct MemberBook: Sendable {
             guard let claim = hold.claim, let date = hold.dueAt else { throw .notNow }
             guard date < entry.at else { throw .notYet }
             return end(hold, .claimPaid(claim.due), entry, loserIsDebtor: hold.isDisputed ? true : nil)
-        case .opened, .ordered, .transferred, .holdGranted, .caughtUp: throw .unknownHold
+        case .opened, .ordered, .transferred, .holdGranted, .holdGrantedByToken, .tokenRevoked, .caughtUp:
+            throw .unknownHold
         }
         return [:]
     }
@@ -190,6 +216,8 @@ package struct MemberBook: Sendable {
         _ hold: Hold, _ end: Hold.End, _ entry: BookEntry, loserIsDebtor: Bool? = nil
     ) -> [LineID: Int128] {
         holds[hold.id]?.state = .ended(end, entry: entry.number)
+        let kept = loserIsDebtor == true ? hold.budget : 0
+        tokens.giveBack(hold.reserved - hold.debit(for: end.paid) - kept, to: hold.tokens)
         var changes: [LineID: Int128] = [:]
         if end.paid > 0 {
             changes = pay(hold.debit(for: end.paid), from: hold.debtorLine, end.paid, to: hold.creditorLine, entry)

@@ -9,7 +9,7 @@ package struct PaymentOrder: Hashable, CreditObject {
     package var issuerDID: DID
     /// The CID of the body of that book's charter.
     package var charterCID: CID
-    /// Who pays.
+    /// Who pays: by its own line, or that of the first giver of a token.
     package var debtorDID: DID
     /// Who is paid: a member of the same issuer, or the issuer of the executor.
     package var creditorDID: DID
@@ -21,6 +21,8 @@ package struct PaymentOrder: Hashable, CreditObject {
     package var rate: CreditRate?
     /// What the payment waits for; absent if it is to be made now.
     package var hold: HoldTerms?
+    /// The token by which the debtor has it held at another's cost: the CID of its body.
+    package var tokenCID: CID?
     /// 16 random bytes, which make equal orders different.
     package var nonce: [UInt8]
     /// Until when the issuer may take it.
@@ -28,7 +30,8 @@ package struct PaymentOrder: Hashable, CreditObject {
 
     package init(
         issuerDID: DID, charterCID: CID, debtorDID: DID, creditorDID: DID, amount: TokenAmount, unit: CreditUnit,
-        rate: CreditRate? = nil, hold: HoldTerms? = nil, nonce: [UInt8], validUntil: UnixMilliseconds
+        rate: CreditRate? = nil, hold: HoldTerms? = nil, tokenCID: CID? = nil, nonce: [UInt8],
+        validUntil: UnixMilliseconds
     ) {
         self.issuerDID = issuerDID
         self.charterCID = charterCID
@@ -38,6 +41,7 @@ package struct PaymentOrder: Hashable, CreditObject {
         self.unit = unit
         self.rate = rate
         self.hold = hold
+        self.tokenCID = tokenCID
         self.nonce = nonce
         self.validUntil = validUntil
     }
@@ -48,7 +52,7 @@ package struct PaymentOrder: Hashable, CreditObject {
     /// The debtor signs.
     package var signerDID: DID { debtorDID }
 
-    /// The line that gives.
+    /// The debtor's line, which gives unless a token does.
     package var debtorLine: LineID { LineID(debtorDID, rate?.unit ?? unit) }
     /// The line that gets.
     package var creditorLine: LineID { LineID(creditorDID, unit) }
@@ -85,7 +89,7 @@ package struct PaymentOrder: Hashable, CreditObject {
         if !unit.isPossible { return "unit" }
         if let rate, !rate.isPossible || rate.unit == unit || debit == nil { return "rate" }
         if nonce.count != 16 { return "nonce" }
-        guard let hold else { return nil }
+        guard let hold else { return tokenCID == nil ? nil : "token_cid" }
         if let field = hold.fieldOutOfBounds { return field }
         // An issuer that pays or is paid for others is a party to the hold, and so is this one beside it.
         let isAcross = debtorDID != hold.originatorDID || creditorDID != hold.executorDID
@@ -102,6 +106,7 @@ package struct PaymentOrder: Hashable, CreditObject {
         case unit
         case rate
         case hold
+        case tokenCID = "token_cid"
         case nonce
         case validUntil = "valid_until"
     }

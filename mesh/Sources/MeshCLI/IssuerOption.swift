@@ -37,11 +37,15 @@ enum CreditWords {
     /// The smallest units of an amount as it was typed. No comma is part of it: what people mean by one differs, and
     /// what is paid is booked for good.
     static func units(_ text: String, at issuer: IssuerView) throws -> UInt64 {
-        guard let units = CreditAmount.units(text, decimals: issuer.decimals) else {
-            let example = CreditAmount.text(1_234_567, decimals: issuer.decimals)
+        try units(text, unit: issuer.unit, decimals: issuer.decimals)
+    }
+
+    static func units(_ text: String, unit: String, decimals: UInt64) throws -> UInt64 {
+        guard let units = CreditAmount.units(text, decimals: decimals) else {
+            let example = CreditAmount.text(1_234_567, decimals: decimals)
             throw NodeServiceError(
-                .invalidRequest, "\(text) is no amount of \(issuer.unit).",
-                hint: "It is a number with at most \(issuer.decimals) decimal places and no commas, such as \(example)."
+                .invalidRequest, "\(text) is no amount of \(unit).",
+                hint: "It is a number with at most \(decimals) decimal places and no commas, such as \(example)."
             )
         }
         return units

@@ -45,6 +45,13 @@ struct JobOptions: ParsableArguments {
             valueName: "did"))
     var payBy: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Pay by this token, at the cost of the line of who gave it, instead of --pay-by: the job keeps to its "
+                + "scope. mesh token list shows those that are here. --budget is needed, as with --pay-by.",
+            valueName: "cid"))
+    var token: String?
+
     @Option(help: ArgumentHelp("The function to call; by default _start.", valueName: "function"))
     var entry: String?
 
@@ -184,6 +191,7 @@ struct JobOptions: ParsableArguments {
         submission.budget = budget
         submission.policy = policy.policy()
         if !payBy.isEmpty { submission.policy.payBy = payBy }
+        submission.policy.token = token
         submission.verification = verify
         // Where programs that trace themselves leave their span to those that they start.
         submission.traceparent = ProcessInfo.processInfo.environment["TRACEPARENT"]

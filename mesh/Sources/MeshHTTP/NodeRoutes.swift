@@ -37,6 +37,7 @@ struct NodeRoutes: Sendable {
         addProofs(to: &table)
         addLogs(to: &table)
         CreditRoutes(routes: self).add(to: &table)
+        TokenRoutes(routes: self).add(to: &table)
         addNode(to: &table)
         addMoney(to: &table)
         addPeers(to: &table)

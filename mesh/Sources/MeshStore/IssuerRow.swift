@@ -138,6 +138,8 @@ package enum IssuerWrite: Sendable {
     case entered(IssuerEntryRow, parties: [String], hashes: [[UInt8]], root: [UInt8])
     /// An officers' order that waits, in the place of what was kept of it; nil: it waits no more.
     case order(CID, [UInt8]?)
+    /// A chain of tokens, by the CID of its last one; nil: it is forgotten.
+    case token(CID, [UInt8]?)
     /// What is known of an issuer, in the place of what was known before.
     case known(KnownIssuerRow)
     /// A payment that this node ordered, or that an issuer took it.
@@ -157,7 +159,7 @@ package enum IssuerWrite: Sendable {
         case .founded: 512
         case .entered(let row, let parties, let hashes, _):
             row.entry.count + parties.count * 128 + hashes.count * 48 + 512
-        case .order(_, let bytes): (bytes?.count ?? 0) + 512
+        case .order(_, let bytes), .token(_, let bytes): (bytes?.count ?? 0) + 512
         case .known(let row): row.charter.count + row.note.count + row.lines.count + (row.fault?.count ?? 0) + 512
         case .payment(let row): row.bytes.count + 512
         case .booking(let row), .firstBooking(let row), .booked(let row, _): row.bytes.count + 512
@@ -182,6 +184,7 @@ package enum IssuerWrite: Sendable {
                 .execute(arguments: [Data(cid.bytes), Data(bytes)])
         case .order(let cid, nil):
             try db.cachedStatement(sql: "DELETE FROM issuer_orders WHERE cid = ?").execute(arguments: [Data(cid.bytes)])
+        case .token(let cid, let bytes): try Self.put(token: cid, bytes, db)
         case .known(let row): try row.put(db)
         case .payment(let row): try row.put(db)
         case .booking(let row): try row.put(db)
@@ -212,6 +215,34 @@ package enum IssuerWrite: Sendable {
         for party in parties {
             try db.cachedStatement(sql: "INSERT INTO issuer_parties(did, number) VALUES (?, ?) ON CONFLICT DO NOTHING")
                 .execute(arguments: [party, number])
+        }
+    }
+
+    /// What the names of the settings begin with that have tokens.
+    private static let tokenPrefix = "credit_token/"
+
+    private static func put(token cid: CID, _ bytes: [UInt8]?, _ db: Database) throws {
+        guard let bytes else {
+            return try db.cachedStatement(sql: "DELETE FROM settings WHERE key = ?")
+                .execute(arguments: [tokenPrefix + cid.text])
+        }
+        try db.cachedStatement(sql: "INSERT OR REPLACE INTO settings(key, value) VALUES (?, ?)")
+            .execute(arguments: [tokenPrefix + cid.text, Data(bytes)])
+    }
+
+    /// A chain of tokens, by the CID of its last one; nil if it is not kept.
+    package static func token(_ cid: CID, in store: MeshStore) async throws(MeshStoreError) -> [UInt8]? {
+        try await store.setting(tokenPrefix + cid.text)
+    }
+
+    /// The chains of tokens, by the CIDs of their last ones.
+    package static func tokens(in store: MeshStore, limit: Int) async throws(MeshStoreError) -> [[UInt8]] {
+        try await store.readable { db in
+            try Row.fetchAll(
+                db, sql: "SELECT value FROM settings WHERE key > ? AND key < ? ORDER BY key LIMIT ?",
+                arguments: [tokenPrefix, "credit_token0", limit])
+        } _: { row in
+            try row.bytes("value")
         }
     }
 

@@ -104,7 +104,12 @@ extension JobRules {
         if params.expectedOutputSchemaCID != nil {
             throw .notOffered("a schema of the output (expected_output_schema_cid)")
         }
-        if params.scopedResourceToken != nil { throw .notOffered("a token of resources (scoped_resource_token)") }
+        // A job that issuers pay may name the token by which they do.
+        if let token = params.scopedResourceToken,
+            params.executionPolicy?.payBy == nil || (try? CID(parsing: token))?.text != token
+        {
+            throw .notOffered("a token of resources (scoped_resource_token) without pay_by, or not named by its CID")
+        }
     }
 
     private func validateTexts(_ params: MeshJobParams) throws(JobRefusal) {

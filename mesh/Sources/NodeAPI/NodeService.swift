@@ -5,7 +5,7 @@ package import Multiformats
 /// The node implements it, the HTTP server offers it on a Unix socket, and that server's client implements it again, so
 /// a CLI command is the same with a node in its own process and with one across the socket. All values are plain data
 /// that encodes to JSON in snake_case. Every failure is a `NodeServiceError`.
-package protocol NodeService: CreditService {
+package protocol NodeService: CreditService, TokenService {
     /// Who the node is and how it is doing.
     func status() async throws(NodeServiceError) -> NodeStatus
     /// What the node takes from its owner.

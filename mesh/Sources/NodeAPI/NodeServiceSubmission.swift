@@ -190,6 +190,9 @@ package struct JobSubmission: Hashable, Sendable, Codable {
         /// The issuers by whose credit the job is paid, by DID, all of one unit, in which its budget counts then; nil
         /// where it costs tokens.
         package var payBy: [String]?
+        /// The token by which its issuer pays the job at the cost of somebody else's line, by CID; `payBy` may be nil
+        /// then.
+        package var token: String?
 
         /// A policy, each part the node's default unless given.
         package init(
@@ -212,7 +215,7 @@ package struct JobSubmission: Hashable, Sendable, Codable {
             case bidWindowMilliseconds = "bid_window_ms"
             case sufficientBids = "sufficient_bids"
             case requiredFeatures = "required_features"
-            case resources, deadline, weights, hedge
+            case resources, deadline, weights, hedge, token
             case maxAttempts = "max_attempts"
             case publicBids = "public_bids"
             case publicStatus = "public_status"

@@ -75,6 +75,9 @@ actor ClaimDesk {
     /// Arbiters of which a result is fetched.
     // BOUNDED: by `Limits.fetchesAtOnceMax`.
     private var fetching: Set<DID> = []
+    /// Issuers where others' lines may pay for jobs of this node.
+    // BOUNDED: by `TokenWallet.Limits.chainsMax`.
+    private var byTokens: Set<DID> = []
     /// Claims about which something may have to be done.
     // BOUNDED: by the live holds of this node at issuers (`IssuerBook.Limits`, 64 of an originator).
     private var claims: [CID: Claimed] = [:]
@@ -97,12 +100,14 @@ actor ClaimDesk {
         }
     }
 
-    /// Looks once at every issuer at which this node has a line, at all of them at once, and takes the next step about
-    /// every claim.
+    /// Looks once at every issuer at which this node has a line or a token, at all of them at once, and takes the next
+    /// step about every claim.
     func look(on node: MeshNode) async {
         let issuers = (try? await parts.member.all()) ?? []
+        byTokens = (try? await TokenDesk(member: parts.member).issuers()) ?? byTokens
         await withDiscardingTaskGroup { group in
-            for issuer in issuers where issuer.fault.isEmpty && !issuer.lines.isEmpty {
+            for issuer in issuers
+            where issuer.fault.isEmpty && (!issuer.lines.isEmpty || byTokens.contains(issuer.charter.did)) {
                 group.addTask { await self.look(at: issuer.charter.did, on: node) }
             }
         }
@@ -113,9 +118,11 @@ actor ClaimDesk {
             defer { reading.remove(did) }
             do throws(NodeServiceError) {
                 // Without a hold nothing is claimed.
-                if try await parts.member.lines(at: did).lines.contains(where: { $0.leaving > 0 }) {
-                    try await read(did)
+                var isHeld = byTokens.contains(did)
+                if !isHeld {
+                    isHeld = try await parts.member.lines(at: did).lines.contains { $0.leaving > 0 }
                 }
+                if isHeld { try await read(did) }
             } catch {
                 parts.logger.debug("An issuer was not asked for claims.", metadata: ["reason": "\(error.message)"])
             }
@@ -242,7 +249,7 @@ actor ClaimDesk {
         // The same order is the same hold, with its certificate.
         guard
             case .taken(_, let certificate?) = try await parts.member.ask(
-                issuer, .submit(event: .holdGranted(order: order.bytes))),
+                issuer, .submit(event: try await TokenDesk(member: parts.member).event(for: order))),
             let signed = try? SignedObject<HoldCertificate>(reading: certificate), signed.did == issuer,
             signed.body.holdCID == hold, let work = try? signed.body.work(of: claim)
         else { return nil }

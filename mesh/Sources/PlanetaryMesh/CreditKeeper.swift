@@ -3,7 +3,7 @@ import Multiformats
 package import NodeAPI
 
 /// Who does what a node does with credit, by its desks.
-package protocol CreditKeeper: CreditService {
+package protocol CreditKeeper: CreditService, TokenService {
     /// This node at issuers.
     var memberDesk: MemberDesk { get }
 }
@@ -48,6 +48,22 @@ extension CreditKeeper {
     package func ledger(_ query: LedgerQuery) async throws(NodeServiceError) -> LedgerView {
         try await memberDesk.ledger(query)
     }
+
+    package func give(_ gift: TokenGift) async throws(NodeServiceError) -> TokenView { try await tokenDesk.give(gift) }
+
+    package func tokens() async throws(NodeServiceError) -> [TokenView] { try await tokenDesk.tokens() }
+
+    package func token(_ cid: String) async throws(NodeServiceError) -> TokenView { try await tokenDesk.token(cid) }
+
+    package func takeToken(_ chain: [UInt8]) async throws(NodeServiceError) -> TokenView {
+        try await tokenDesk.take(chain)
+    }
+
+    package func revokeToken(_ cid: String) async throws(NodeServiceError) -> TokenView {
+        try await tokenDesk.revoke(cid)
+    }
+
+    private var tokenDesk: TokenDesk { TokenDesk(member: memberDesk) }
 
     package func enter(_ event: [UInt8], at issuer: String) async throws(NodeServiceError) -> EnteredEvent {
         try await memberDesk.enter(event, at: issuer)

@@ -15,6 +15,7 @@ struct HoldQuestions: Sendable {
 
     private var identity: Identity { member.identity }
     private var store: MeshStore { member.store }
+    private var tokens: TokenDesk { TokenDesk(member: member) }
 
     /// What came of a booking that an issuer was asked for.
     enum Asked: Sendable {
@@ -73,14 +74,21 @@ struct HoldQuestions: Sendable {
         let issuer = try await acquainted(did)
         var other: KnownIssuer?
         if let across = wish.acrossDID { other = try await acquainted(across) }
-        guard let order = try await order(for: wish, at: issuer, across: other) else {
+        let chain: TokenChain?
+        do throws(NodeServiceError) {
+            chain = try await tokens.chain(of: wish.jobID)
+        } catch {
+            guard error.code == .invalidRequest else { throw error }
+            return .refused(error.message, isOwn: true)
+        }
+        guard let order = try await order(for: wish, by: chain, at: issuer, across: other) else {
             let rules = issuer.charter.body
             let who = other == nil ? "its charter names" : "its charter and that of the executor's issuer name"
             return .refused(
                 "\(who) no arbiter for the two, or another unit than \(wish.unit)",
                 isOwn: rules.unit != wish.unit || rules.arbiters.allSatisfy { $0 == identity.did })
         }
-        switch try await member.answer(of: did, to: .submit(event: .holdGranted(order: order.bytes))) {
+        switch try await member.answer(of: did, to: .submit(event: try await tokens.event(for: order))) {
         case .taken(_, nil): return .refused("the hold is over", isOwn: false)
         case .taken(let number, let block?):
             guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
@@ -90,13 +98,13 @@ struct HoldQuestions: Sendable {
                 certificate.body.charterCID == issuer.charter.bodyCID, certificate.body.holdCID == order.bodyCID
             else { throw MemberDesk.faulty("its certificate is not for the order") }
             let entry = try await proved(number, at: did, committedTo: certificate.body.commitment)
-            guard case .holdGranted(let granted) = entry.event,
+            guard let granted = entry.event.holdOrder,
                 (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
             else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
             guard let other else { return .given(block, below: nil) }
             return try await below(order.bodyCID, wish, at: issuer, other, beside: block)
-        case .refused(.book, let text): return try await refused(wish, order.body, text, isPassing: false)
-        case .refused(.later, let text): return try await refused(wish, order.body, text, isPassing: true)
+        case .refused(.book, let text): return try await refused(wish, order.body, by: chain, text, isPassing: false)
+        case .refused(.later, let text): return try await refused(wish, order.body, by: chain, text, isPassing: true)
         case .refused(_, let text): throw member.busy(text)
         default: throw MemberDesk.faulty("its answer is another one")
         }
@@ -132,10 +140,13 @@ struct HoldQuestions: Sendable {
     /// What a refusal means: it is for good where this node's line could not give so much if nothing else were held,
     /// and else for the executor, unless it passes.
     private func refused(
-        _ wish: HoldWish, _ order: PaymentOrder, _ text: String, isPassing: Bool
+        _ wish: HoldWish, _ order: PaymentOrder, by chain: TokenChain?, _ text: String, isPassing: Bool
     ) async throws(NodeServiceError) -> HoldAnswer {
         let words = text.cut(bytesMax: member.limits.textBytesMax)
-        let most = Self.most(of: try await member.lines(at: wish.issuerDID).lines, in: wish.unit)
+        let most =
+            if let chain { try await tokens.most(of: chain) } else {
+                Self.most(of: try await member.lines(at: wish.issuerDID).lines, in: wish.unit)
+            }
         let asked = [wish.amount, order.hold?.disputeBudget ?? .zero, order.hold?.feeMax ?? .zero]
         if most < asked.reduce(0, { $0 + Int128($1.units) }) { return .refused(words, isOwn: true) }
         if isPassing { throw member.busy(text) }
@@ -158,7 +169,7 @@ struct HoldQuestions: Sendable {
 
     /// The order for a wish, which is on the disk before it is given away; nil if the issuer has no rules for it.
     private func order(
-        for wish: HoldWish, at issuer: KnownIssuer, across other: KnownIssuer?
+        for wish: HoldWish, by chain: TokenChain?, at issuer: KnownIssuer, across other: KnownIssuer?
     ) async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
         let (job, attempt) = (wish.jobID.cid, wish.attempt)
         func kept() async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
@@ -173,10 +184,11 @@ struct HoldQuestions: Sendable {
         }
         if let order = try await kept() { return order }
         guard
-            let body = wish.order(
-                of: identity.did, under: issuer.charter, across: other?.charter, nonce: MemberDesk.random(16)),
-            body.fieldOutOfBounds == nil
+            var body = wish.order(
+                of: identity.did, under: issuer.charter, across: other?.charter, nonce: MemberDesk.random(16))
         else { return nil }
+        body.tokenCID = chain?.last.bodyCID
+        guard body.fieldOutOfBounds == nil else { return nil }
         guard let order = try? SignedObject.sign(body, with: identity) else {
             throw NodeServiceError(.internalError, "The order could not be signed.")
         }

@@ -30,6 +30,7 @@ extension IssuerDesk {
                 }
                 return try await opened(from: from, size: size, of: nil, limit: nil, proofs: false)
             case .commitments(let from, let size): return try await commitments(from: from, size: size)
+            case .token(let chain): return await token(chain, for: asker)
             case .totals: return await told { .totals(totals: $0.totals()) }
             case .orders: return .orders(orders: orders(for: asker))
             case .number: return number(for: asker)
@@ -45,6 +46,24 @@ extension IssuerDesk {
         } catch {
             return .refused(reason: .closed, text: "The issuer could not read its book.")
         }
+    }
+
+    /// What is left of a token, for who has a part in its chain.
+    private func token(_ blocks: [[UInt8]], for asker: DID) async -> CreditAnswer {
+        let chain: TokenChain
+        do {
+            chain = try TokenChain(reading: blocks)
+        } catch {
+            return refused(error)
+        }
+        guard let book = issuer?.book, chain.last.body.issuerDID == book.issuer,
+            chain.last.body.charterCID == book.charterCID
+        else { return refused(.otherBook) }
+        guard chain.givers.contains(asker) || chain.holder == asker else {
+            return .refused(reason: .notForYou, text: "Only those who gave or hold the token are told of it.")
+        }
+        let state = book.state(of: chain)
+        return await told { _ in .token(state: state) }
     }
 
     /// What is so now, told once it is on the disk.

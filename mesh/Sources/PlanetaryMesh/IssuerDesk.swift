@@ -266,7 +266,7 @@ package actor IssuerDesk {
             return obstacle == nil ? .success(await entry(number)) : nil
         case .success(.entered(let entry, let opening)):
             note(lineOf: event)
-            if case .holdGranted(let block) = event { note(holdOf: block) }
+            if let block = event.holdOrder { note(holdOf: block) }
             if let pair { evidence.count(event.entryBytesMost, of: pair, at: entry.at) }
             let own = write(of: entry, opening, parties: parties.map(\.text).sorted(), in: before)
             return await commit([.issuer(own)] + writes, of: event) ? .success(entry) : nil
@@ -339,7 +339,14 @@ package actor IssuerDesk {
     private var isInGrace: Bool { graceUntil.map { ContinuousClock.now < $0 } ?? false }
 
     private func parties(to event: BookEvent) -> EvidenceQuota.Parties? {
-        event.hold.flatMap { issuer?.book.holds[$0] }.map {
+        // A manifest is evidence, too.
+        if case .holdGrantedByToken(let block, let tokens, _) = event,
+            let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
+            let chain = try? TokenChain(reading: tokens, .stored)
+        {
+            return EvidenceQuota.Parties(debtor: chain.line, creditor: order.body.creditorLine)
+        }
+        return event.hold.flatMap { issuer?.book.holds[$0] }.map {
             EvidenceQuota.Parties(debtor: $0.debtorLine, creditor: $0.creditorLine)
         }
     }
@@ -385,7 +392,7 @@ package actor IssuerDesk {
     func orderAcross(_ id: CID) async -> (Hold, SignedObject<PaymentOrder>)? {
         guard holdsForOthers.contains(id), let hold = issuer?.book.holds[id] else { return nil }
         await landed(hold.entry + 1)
-        guard case .holdGranted(let block)? = await entry(hold.entry)?.event,
+        guard let block = await entry(hold.entry)?.event.holdOrder,
             let order = try? SignedObject<PaymentOrder>(reading: block, .stored)
         else { return nil }
         return (hold, order)
@@ -431,7 +438,7 @@ package actor IssuerDesk {
     private func isKnown(_ did: DID) -> Bool {
         guard let book = issuer?.book else { return false }
         return lines[did] != nil || book.charter.officers.contains(did) || book.auditors.contains(did)
-            || book.charter.arbiters.contains(did)
+            || book.charter.arbiters.contains(did) || book.hasHolds(of: did)
     }
 
     /// Whether a peer's question is read at all.
@@ -470,6 +477,8 @@ extension BookEvent {
         case .ordered: "ordered"
         case .transferred: "transferred"
         case .holdGranted: "hold_granted"
+        case .holdGrantedByToken: "hold_granted_by_token"
+        case .tokenRevoked: "token_revoked"
         case .holdSettled: "hold_settled"
         case .holdReleased: "hold_released"
         case .holdExpired: "hold_expired"

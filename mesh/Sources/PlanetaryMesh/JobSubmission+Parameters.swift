@@ -31,6 +31,7 @@ extension JobSubmission {
         (self.policy.publicBids, self.policy.publicStatus) = (policy.publicBids, policy.publicStatus)
         self.policy.hedge = policy.hedge
         self.policy.payBy = policy.payBy?.issuers.map(\.text)
+        self.policy.token = params.scopedResourceToken
         files = params.files.map(Files.init)
         determinism = params.determinism == .deterministic ? nil : params.determinism.rawValue
     }

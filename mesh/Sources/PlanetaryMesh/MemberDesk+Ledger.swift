@@ -67,7 +67,7 @@ extension LedgerEntryView {
             number: entry.number, at: entry.at.value, kind: entry.event.name, postings: postings.map(PostingView.init))
         switch entry.event {
         case .ordered(let order, _): (kind, note) = (order.action.name, order.action.note)
-        case .holdGranted(let block):
+        case .holdGranted(let block), .holdGrantedByToken(let block, _, _):
             jobID = (try? SignedObject<PaymentOrder>(reading: block, .stored))?.body.hold?.jobID.cid.text
         default: jobID = entry.event.hold.flatMap { book?.holds[$0]?.terms.jobID.cid.text }
         }

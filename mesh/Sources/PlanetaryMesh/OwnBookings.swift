@@ -21,14 +21,14 @@ struct OwnBookings: Sendable {
         let changes = try book.take(entry)
         var view = BookingView(number: entry.number, at: entry.at.value, kind: entry.event.name)
         switch entry.event {
-        case .transferred(let block), .holdGranted(let block):
+        case .transferred(let block), .holdGranted(let block), .holdGrantedByToken(let block, _, _):
             let order = (try? SignedObject<PaymentOrder>(reading: block, .stored))?.body
             view.other = (order?.debtorDID == did ? order?.creditorDID : order?.debtorDID)?.text
             view.jobID = order?.hold?.jobID.cid.text
         case .ordered(let order, _): (view.kind, view.note) = (order.action.name, order.action.note)
         default:
             guard let hold = book.hold(of: entry.event) else { break }
-            view.other = (hold.debtorLine.did == did ? hold.creditorLine : hold.debtorLine).did.text
+            view.other = (hold.debtorDID == did ? hold.creditorLine.did : hold.debtorDID).text
             view.jobID = hold.terms.jobID.cid.text
         }
         if let (line, amount) = changes.first {

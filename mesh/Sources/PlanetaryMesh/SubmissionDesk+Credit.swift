@@ -1,5 +1,7 @@
+import Credit
 import JobMarket
 import MeshTypes
+import Multiformats
 import NodeAPI
 import SignedObjects
 
@@ -41,6 +43,54 @@ extension SubmissionDesk {
             }
         }
         return found
+    }
+
+    /// Has a job paid by a token that this node holds, whose scope becomes a part of what the job asks for.
+    func payBy(
+        token text: String, _ issuers: [String]?, in params: inout MeshJobParams, isNew: Bool
+    ) async throws(NodeServiceError) {
+        let tokens = TokenDesk(member: parts.member)
+        let chain = try await tokens.chain(text)
+        let token = chain.last.body
+        guard chain.holder == parts.identity.did else {
+            throw NodeServiceError(
+                .invalidRequest, "The token is for \(chain.holder), and not for this node.",
+                hint: "mesh token list shows which ones this node holds.")
+        }
+        guard issuers == nil || issuers == [token.issuerDID.text] else {
+            throw NodeServiceError(
+                .invalidRequest, "The token is of \(token.issuerDID), and the job is to be paid by another issuer.")
+        }
+        var policy = params.executionPolicy ?? ExecutionPolicy()
+        token.scope.narrow(&policy)
+        policy.payBy = PayBy(issuers: [token.issuerDID], unit: token.unit)
+        policy.require(CreditJob.feature)
+        (params.executionPolicy, params.scopedResourceToken) = (policy, chain.last.bodyCID.text)
+        if let refusal = JobRules().refusal(of: params) {
+            throw NodeServiceError(SubmissionRefusal.jobRefused(refusal))
+        }
+        if let field = token.scope.fieldWithout(params) {
+            throw NodeServiceError(
+                .invalidRequest, "The token does not pay for this job: \(field).",
+                hint: "mesh token show tells for what it pays.")
+        }
+        if isNew, let budget = params.priceCeiling { try await require(budget, of: chain) }
+    }
+
+    /// Refuses a budget that the token could not give.
+    private func require(_ budget: TokenAmount, of chain: TokenChain) async throws(NodeServiceError) {
+        let unit = chain.last.body.unit
+        var most = TokenDesk(member: parts.member).mostHere(of: chain)
+        // An issuer that does not answer now is asked again for each hold.
+        if let told = try? await TokenDesk(member: parts.member).state(of: chain) {
+            most = told.isFrozen ? 0 : min(most, told.left)
+        }
+        guard most < budget.units else { return }
+        throw NodeServiceError(
+            .issuerRefused,
+            "The budget is \(budget.counted(in: unit)), and the token can give "
+                + "\(TokenAmount(most).counted(in: unit)) at most.",
+            hint: "Lower --budget, or ask who gave the token for another; mesh token show tells what is left.")
     }
 
     /// Refuses a budget that no line of this node could give: bids up to it would come, and nothing could be held.

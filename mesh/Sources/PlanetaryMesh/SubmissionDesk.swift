@@ -41,7 +41,10 @@ struct SubmissionDesk: Sendable {
         if try await !isKnown(submission) { try room.require("The job is not submitted") }
         let moduleCID = try await accepted(try CID(named: submission.moduleCID, "module_cid"), "The module")
         var params = try params(of: submission, moduleCID)
-        if let issuers = submission.policy.payBy {
+        if let token = submission.policy.token {
+            try await payBy(
+                token: token, submission.policy.payBy, in: &params, isNew: try await !isKnown(submission))
+        } else if let issuers = submission.policy.payBy {
             try await payBy(issuers, in: &params, isNew: try await !isKnown(submission))
         }
         for input in params.inputCIDs {

@@ -108,6 +108,7 @@ struct UsedKey: Sendable {
             ("public bids", policy.publicBids == nil || asked.hasPublicBids == had.hasPublicBids),
             ("public status", policy.publicStatus == nil || asked.hasPublicStatus == had.hasPublicStatus),
             ("list of issuers", policy.payBy == nil || asked.payBy == had.payBy),
+            ("token", policy.token == nil || params.scopedResourceToken == first.scopedResourceToken),
             ("answer to slow runs", policy.hedge == nil || asked.allowsHedge == had.allowsHedge),
             ("list of denied nodes", policy.deniedDIDs == nil || asked.deniedDIDs == had.deniedDIDs),
         ]

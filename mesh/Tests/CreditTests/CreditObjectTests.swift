@@ -80,6 +80,17 @@ struct CreditObjectTests {
                 WitnessReport(
                     witnessDID: witness.did, issuerDID: world.issuer.did, from: now, until: now,
                     lodged: [.init(objectCID: cid, lodgedAt: now)]), by: witness),
+            try Sample(
+                try world.token(from: world.members[0], to: executor.did) {
+                    $0.parentCID = cid
+                    $0.scope = TokenScope(
+                        executors: [executor.did], cooperatives: [world.issuer.did], jobs: [cid], modules: [cid],
+                        regions: ["eu"], features: ["simd"], resources: ["gpu"])
+                }.body, by: world.members[0]),
+            try Sample(
+                TokenRevocation(
+                    issuerDID: world.issuer.did, revokerDID: executor.did, tokenCID: cid, revokedAt: now),
+                by: executor),
         ]
     }
 
@@ -95,6 +106,8 @@ struct CreditObjectTests {
         "HoldDecision": "bafyreicc36m43futg774rqwjrmv2clwproja546bowooynmsriwensictq",
         "Approval": "bafyreigij4zzwxotxc5jhqht7rxibv2kiebal5u3myraffditube4zq3de",
         "LodgingStatement": "bafyreifdqwjizghw3633hu2zv2iuy2duw4dhbia35ft3ki4vhvyay3qidi",
+        "ScopedResourceToken": "bafyreiesd7wxynatuh3jafqyadmtpuqun3hjtq4wzrj3x6d7rbpuqqi4jq",
+        "TokenRevocation": "bafyreic7vifdt527azguhjai56rhi3vf2p6bli3le3s6trnomtmq2cjvwm",
         "WitnessReport": "bafyreidodpwaffxzbs2aic5hffz3qwhntxofh5h2hzmyeg6clm4u2hy2vm",
     ]
 
@@ -118,7 +131,7 @@ struct CreditObjectTests {
                 #expect(throws: CreditObjectError.self) { try other.read(sample.bytes) }
             }
         }
-        #expect(Set(samples.map(\.name)).count == 11)
+        #expect(Set(samples.map(\.name)).count == 13)
     }
 
     @Test("Changed bytes are refused by their one error, or read as something that is the same", arguments: 1...4)

@@ -81,7 +81,8 @@ import Testing
         let questions: [CreditQuestion] = [
             .head(since: 0, size: nil), .head(since: 1, size: 2), .charter(size: 1),
             .submit(event: .transferred(order: order.bytes)), .lines, .statement(from: 1, size: 2),
-            .openings(from: 1, size: 2), .commitments(from: 1, size: 2), .totals, .orders, .number,
+            .openings(from: 1, size: 2), .commitments(from: 1, size: 2), .token(chain: [[1]]), .totals, .orders,
+            .number,
             .propose(order: officers, approval: approvals[0]), .approve(order: order.bodyCID, approval: approvals[0]),
         ]
         for question in questions {
@@ -93,7 +94,8 @@ import Testing
             .refused(reason: .notForYou, text: "no"), .head(note: [1], proof: []), .taken(entry: 1, certificate: nil),
             .taken(entry: 1, certificate: [2]), .lines(lines: [LineState(line.id, line.line)], size: 3),
             .entries(entries: [OpenedEntry(number: 0, opening: world.openings[0], proof: [])], more: true),
-            .commitments(bytes: [1]), .totals(totals: UnitTotal.all(of: world.book.accounts)),
+            .token(state: TokenState(left: 5, revokedBy: 3, isFrozen: true)), .commitments(bytes: [1]),
+            .totals(totals: UnitTotal.all(of: world.book.accounts)),
             .orders(orders: [WaitingOrder(order: officers, approvals: approvals)]), .number(next: 4),
             .waits(order: WaitingOrder(order: officers, approvals: approvals)),
         ]

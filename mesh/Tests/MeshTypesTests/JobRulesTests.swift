@@ -76,7 +76,7 @@ struct JobRulesTests {
         #expect(schema == .notOffered("a schema of the output (expected_output_schema_cid)"))
         #expect(
             refusal { $0.scopedResourceToken = "token" }
-                == .notOffered("a token of resources (scoped_resource_token)"))
+                == .notOffered("a token of resources (scoped_resource_token) without pay_by, or not named by its CID"))
     }
 
     @Test func refusalsNameTheOptionAndTheUnit() {

@@ -49,14 +49,20 @@ struct CreditCooperative {
 
     /// Founds the book, and has its officers, who need no nodes for that, open lines.
     func found(_ node: MeshNode, _ lines: [Role: UInt64]) async throws {
-        let opened = lines.map { CreditBook.Line(did: did($0.key), most: $0.value) }
-        try await CreditBook(officers: officers, arbiters: [did(.arbiter)]).found(node, opened)
+        try await book.found(node, lines.map { CreditBook.Line(did: did($0.key), most: $0.value) })
+    }
+
+    private var book: CreditBook { CreditBook(officers: officers, arbiters: [did(.arbiter)]) }
+
+    /// Has the officers open a line, by which as much may be owed either way.
+    func openLine(_ member: DID, _ most: UInt64, at node: MeshNode) async throws {
+        try await book.open(CreditBook.Line(did: member, most: most), at: node)
     }
 
     /// What a line has; negative for what it owes.
-    func balance(_ role: Role, at issuer: MeshNode) async -> Int64? {
-        await issuer.creditBalance(of: did(role))
-    }
+    func balance(_ role: Role, at issuer: MeshNode) async -> Int64? { await balance(did(role), at: issuer) }
+
+    func balance(_ did: DID, at issuer: MeshNode) async -> Int64? { await issuer.creditBalance(of: did) }
 
     /// The names of the events about holds in an issuer's book, in their order.
     func story(at issuer: MeshNode) async throws -> [String] { try await issuer.creditStory() }

@@ -289,7 +289,7 @@ struct Run: MeshCommand, NodeOpeningCommand {
         if check == nil { check = try? await node.limits().verification }
         guard let check, JobSubmission.mayReplay(check) else { return nil }
         // A budget of credit is in parts of a unit that only the issuer tells.
-        let budget = submission.policy.payBy == nil ? submission.budget : nil
+        let budget = submission.policy.payBy == nil && submission.policy.token == nil ? submission.budget : nil
         return Self.checkingCost(check, submission.limits, budget: budget)
     }
 
@@ -571,6 +571,7 @@ extension Run {
             [
                 ("--detach", detach), ("--budget", job.budget != nil), ("--verify", job.verify != nil),
                 ("--idempotency-key", job.idempotencyKey != nil), ("--pay-by", !job.payBy.isEmpty),
+                ("--token", job.token != nil),
             ] + job.policy.given.map { ($0, true) }
         if let given = forOthers.first(where: \.isGiven) {
             throw ValidationError("--local asks no other node, so \(given.option) means nothing with it.")

@@ -1,0 +1,72 @@
+import Credit
+import IPLD
+import MeshStore
+import MeshTypes
+import Multiformats
+import NodeAPI
+import SignedObjects
+
+/// The chains of tokens that this node holds, to have its jobs paid, and those in which it gave one, to end it.
+struct TokenWallet: Sendable {
+    /// The bounds of it.
+    enum Limits {
+        /// Chains.
+        static let chainsMax = 512
+        /// Bytes of a chain as it is handed on.
+        static let chainBytesMax = ScopedResourceToken.Limits.chainMax * (ScopedResourceToken.bytesMax + 8) + 8
+    }
+
+    let store: MeshStore
+
+    /// A chain as it is handed on: the DAG-CBOR of the list of its blocks.
+    static func bytes(of chain: TokenChain) throws(NodeServiceError) -> [UInt8] {
+        guard let bytes = try? DAGCBOREncoder().encode(chain.blocks) else {
+            throw NodeServiceError(.internalError, "The tokens could not be written.")
+        }
+        return bytes
+    }
+
+    /// A chain that was handed on.
+    static func chain(of bytes: [UInt8], _ origin: BlockOrigin) throws(NodeServiceError) -> TokenChain {
+        guard bytes.count <= Limits.chainBytesMax,
+            let blocks = try? DAGCBORDecoder().decode([[UInt8]].self, from: bytes)
+        else {
+            throw NodeServiceError(
+                .invalidRequest, "These bytes are no chain of tokens.", hint: "mesh token export writes one.")
+        }
+        do {
+            return try TokenChain(reading: blocks, origin)
+        } catch {
+            throw NodeServiceError(.invalidRequest, "The tokens do not hold: \(error).")
+        }
+    }
+
+    /// All chains, by the CIDs of their last tokens.
+    func all() async throws(NodeServiceError) -> [TokenChain] {
+        let rows = try await stored { () throws(MeshStoreError) in
+            try await IssuerWrite.tokens(in: store, limit: Limits.chainsMax)
+        }
+        var chains: [TokenChain] = []
+        for row in rows { chains.append(try Self.chain(of: row, .stored)) }
+        return chains
+    }
+
+    /// The chain that ends with a token; nil if it is not here.
+    func chain(to token: CID) async throws(NodeServiceError) -> TokenChain? {
+        let row = try await stored { () throws(MeshStoreError) in try await IssuerWrite.token(token, in: store) }
+        return try row.map { bytes throws(NodeServiceError) in try Self.chain(of: bytes, .stored) }
+    }
+
+    /// Keeps a chain; those that expired make room.
+    func keep(_ chain: TokenChain, now: UnixMilliseconds) async throws(NodeServiceError) {
+        let kept = try await all()
+        let over = kept.filter { $0.last.body.expiresAt < now }
+        guard kept.count - over.count < Limits.chainsMax || kept.contains(chain) else {
+            throw NodeServiceError(.tooLarge, "This node keeps \(Limits.chainsMax) tokens, which is all that it may.")
+        }
+        let bytes = try Self.bytes(of: chain)
+        let writes: [StoreWrite] =
+            over.map { .issuer(.token($0.last.bodyCID, nil)) } + [.issuer(.token(chain.last.bodyCID, bytes))]
+        try await stored { () throws(MeshStoreError) in try await store.commit(writes) }
+    }
+}
