@@ -69,6 +69,7 @@ indirect enum ConfigurationRule: Sendable {
             ])
         ),
         ("witness", .group([("authors", .list(did))])),
+        ("holds", HoldDates.rule),
         ("arbiter", .group([("issuers", .list(did))])),
         ("limits", limits),
         ("log_level", .text("one of \(logLevels.joined(separator: ", "))") { logLevels.contains($0) }),

@@ -38,6 +38,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var log = Log()
     /// Whose logs the node witnesses.
     package var witness = Witness()
+    /// How long holds for the owner's jobs last.
+    package var holds = HoldDates()
     /// Whose holds the node is an arbiter of.
     package var arbiter = Arbiter()
     /// The bounds of the node.
@@ -494,6 +496,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.encode(traces, forKey: .traces)
         try container.encode(log, forKey: .log)
         try container.encode(witness, forKey: .witness)
+        try container.encode(holds, forKey: .holds)
         try container.encode(arbiter, forKey: .arbiter)
         try container.encode(limits, forKey: .limits)
         try container.encode(logLevel, forKey: .logLevel)
@@ -502,7 +505,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
 
     private enum CodingKeys: String, CodingKey {
         case listen, announce, bootstrap, executor, originator, region, gateway, api, traces, log, witness, arbiter
-        case limits
+        case limits, holds
         case findsLocalNodes = "mdns"
         case localNetwork = "mdns_network"
         case creditGrant = "credit_grant"
@@ -531,6 +534,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         try container.read(.traces, into: &traces)
         try container.read(.log, into: &log)
         try container.read(.witness, into: &witness)
+        try container.read(.holds, into: &holds)
         try container.read(.arbiter, into: &arbiter)
         try container.read(.limits, into: &limits)
         try container.read(.logLevel, into: &logLevel)

@@ -19,6 +19,11 @@ extension MarketConfiguration {
         self.addresses = addresses
         limits.originatedJobsMax = configuration.limits.openJobsMax
         originator.bidWindowMilliseconds = configuration.originator.bidWindowMilliseconds
+        let holds = configuration.holds
+        originator.holdSlackMilliseconds = holds.deliverySeconds * 1_000
+        originator.holdGraceMilliseconds = holds.claimSeconds * 1_000
+        originator.holdWindowMilliseconds = holds.windowSeconds * 1_000
+        originator.holdExtensionMilliseconds = holds.decisionSeconds * 1_000
         originator.biddingMilliseconds = configuration.originator.biddingDeadlineMilliseconds
         limits.checksAtOnceMax = Int(clamping: configuration.originator.checksAtOnce)
         originator.fetchingMilliseconds = Self.fetchingMilliseconds

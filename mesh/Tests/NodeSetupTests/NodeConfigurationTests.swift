@@ -38,6 +38,7 @@ import Testing
         configuration.log.witnessSeconds = 5
         configuration.witness.authors = [identity.did.text]
         configuration.arbiter.issuers = [identity.did.text]
+        configuration.holds.windowSeconds = 30
         #expect(configuration.witness.dids == [identity.did])
         #expect(
             configuration.log.addresses == [
