@@ -107,7 +107,7 @@ package struct Issuer: Sendable {
     }
 
     /// The name of an issuer's log, which its heads begin with.
-    package static func logName(of issuer: DID) -> String { "icn-mesh/issuer/\(issuer.text)" }
+    package static func logName(of issuer: DID) -> String { IssuerLogName.of(issuer) }
 
     /// The signed head of the log.
     package func head(signedBy identity: Identity) throws(SigningError) -> SignedNote? {

@@ -21,8 +21,8 @@ package struct LogEvidence: Sendable {
     package let author: DID
     /// The name of the log.
     package let origin: ExactText
-    /// What the name says.
-    private let name: LogName
+    /// What the name says; nil where it is an issuer's log, of which entries are commitments.
+    private let name: LogName?
     /// The head of the checkpoint.
     package let head: TreeHead
     /// The entry that is proved; nil if the file is about none.
@@ -40,11 +40,15 @@ package struct LogEvidence: Sendable {
     package init(verifying bytes: [UInt8]) throws(LogEvidenceError) {
         let (proof, growth) = (LogProof(bytes: bytes), LogGrowth(bytes: bytes))
         guard let note = proof?.note ?? growth?.note ?? SignedNote(bytes: bytes) else { throw .unreadable }
-        guard let claimed = Checkpoint(text: note.text), let name = LogName(claimed.origin) else { throw .notOfTheMesh }
-        let author = name.author
+        guard let claimed = Checkpoint(text: note.text) else { throw .notOfTheMesh }
+        let name = LogName(claimed.origin)
+        guard let author = name?.author ?? IssuerLogName.issuer(of: claimed.origin) else { throw .notOfTheMesh }
         guard let checkpoint = Checkpoint.verified(note, by: author.publicKey) else { throw .notSigned(author) }
         let head = checkpoint.head
-        let included = try proof.map { proof throws(LogEvidenceError) in try Self.entry(of: proof, in: head, name) }
+        let included = try proof.map { proof throws(LogEvidenceError) in
+            guard let name else { throw .entryOfAnotherLog }
+            return try Self.entry(of: proof, in: head, name)
+        }
         let earlier = try growth.map { growth throws(LogEvidenceError) in try Self.earlier(than: head, by: growth) }
         (self.author, self.name, self.head, self.growth, self.included) = (author, name, head, growth, included)
         origin = ExactText(checkpoint.origin)
@@ -68,7 +72,8 @@ package struct LogEvidence: Sendable {
     /// What two pieces of evidence say about each other.
     package func compared(with other: LogEvidence) -> LogComparison {
         guard origin == other.origin else {
-            return name.isOfOneLog(with: other.name) ? .begunAgain : .otherLogs
+            guard let name, let others = other.name else { return .otherLogs }
+            return name.isOfOneLog(with: others) ? .begunAgain : .otherLogs
         }
         if let own = included, let others = other.included, own.number == others.number,
             own.entry.cid != others.entry.cid

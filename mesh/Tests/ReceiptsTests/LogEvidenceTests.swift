@@ -224,6 +224,27 @@ import Testing
         #expect(try compared(author.checkpoint().bytes, author.checkpoint(village).bytes) == .otherLogs)
     }
 
+    @Test("Two heads of an issuer's log prove its two stories, and are of no other log of the same key")
+    func issuers() throws {
+        var (author, twin) = (try Author(), try Author())
+        try author.anchor("a")
+        try twin.anchor("b")
+        let name = IssuerLogName.of(author.identity.did)
+        #expect(IssuerLogName.issuer(of: name) == author.identity.did)
+        #expect(IssuerLogName.issuer(of: name + "/") == nil && IssuerLogName.issuer(of: author.origin) == nil)
+        let own = try author.checkpoint(name).bytes
+        #expect(try LogEvidence(verifying: own).author == author.identity.did)
+        #expect(try compared(own, own) == .consistent)
+        guard case .contradiction = try compared(own, twin.checkpoint(name).bytes) else {
+            Issue.record("two stories are not found out")
+            return
+        }
+        #expect(try compared(own, author.checkpoint().bytes) == .otherLogs)
+        var stranger = try Author(9)
+        try stranger.anchor("c")
+        #expect(try compared(own, stranger.checkpoint(IssuerLogName.of(stranger.identity.did)).bytes) == .otherLogs)
+    }
+
     @Test func whatDoesNotVerifyIsRefused() throws {
         var author = try Author()
         let stranger = try Identity(seed: [UInt8](repeating: 9, count: 32))
