@@ -20,7 +20,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build build-tests release package test corpus crash-matrix doc tidy api cheat demo picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
+.PHONY: help setup build build-tests release package test corpus crash-matrix doc tidy api cheat demo demo-credit picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -66,6 +66,9 @@ cheat: setup
 
 demo: build cheat guests ## a mesh of five processes runs a job, a stranger verifies the receipt, and a cheat is caught
 	@scripts/demo.sh
+
+demo-credit: build guests ## two cooperatives: a job paid across them, a debtor who vanishes, an issuer with two stories
+	@scripts/demo-credit.sh
 
 picture: build cheat guests ## draws docs/pictures/demo.svg anew, from a run of the demo
 	@scripts/demo.sh 2>/dev/null | scripts/picture.py >.build/demo.svg
