@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+import SignedObjects
 
 /// What happens to a book: each event carries the signed objects that justify it. Objects are whole blocks.
 package enum BookEvent: Hashable, Sendable, Codable {
@@ -68,6 +69,24 @@ package enum BookEvent: Hashable, Sendable, Codable {
         switch self {
         case .holdGranted(let order), .holdGrantedByToken(let order, _, _): order
         default: nil
+        }
+    }
+
+    /// Whether who has to sign what becomes of a hold has signed it; what needs nobody's word is signed by nobody.
+    package func isSigned(by terms: HoldTerms) -> Bool {
+        switch self {
+        case .holdSettled(_, let block, _, _):
+            (try? SignedObject<Settlement>(verifying: block))?.did == terms.originatorDID
+        case .holdReleased(_, let block): (try? SignedObject<HoldRelease>(reading: block))?.did == terms.executorDID
+        case .claimLodged(_, let block, _): (try? SignedObject<HoldClaim>(reading: block))?.did == terms.executorDID
+        case .claimDisputed(_, let block, _):
+            (try? SignedObject<HoldDispute>(reading: block))?.did == terms.originatorDID
+        case .claimDecided(_, let block, _):
+            (try? SignedObject<HoldDecision>(reading: block))?.did == terms.arbiterDID
+        case .opened, .ordered, .transferred, .holdGranted, .holdGrantedByToken, .tokenRevoked, .holdExpired,
+            .claimPaid,
+            .caughtUp:
+            false
         }
     }
 

@@ -109,6 +109,14 @@ package struct Hold: Hashable, Sendable {
     /// Whether the creditor is the executor, and not its issuer.
     package var isForExecutor: Bool { creditorLine.did == terms.executorDID }
 
+    /// In whose quota it counts: who gave the first token, else the originator.
+    var payer: DID { givers.first ?? terms.originatorDID }
+
+    /// By when a claim has to be booked: an issuer that pays another's member learns of it later.
+    package var claimableUntil: UnixMilliseconds {
+        isForExecutor ? terms.claimBy : terms.claimBy.advanced(milliseconds: HoldTerms.Limits.belowMilliseconds)
+    }
+
     /// Whether somebody gives, gets, ordered or did what it is for: nobody who says when its objects came.
     func isParty(_ did: DID) -> Bool {
         [terms.originatorDID, terms.executorDID, debtorDID, creditorLine.did].contains(did) || givers.contains(did)

@@ -12,6 +12,9 @@ package struct HoldTerms: Hashable, Sendable, Codable {
         package static let graceMillisecondsMin: UInt64 = 60_000
         /// The bounds of a window for disputes, and of the time for a decision, in milliseconds.
         package static let windowMilliseconds: ClosedRange<UInt64> = 1_000...86_400_000
+        /// For how long after its `claim_by` a hold for another issuer's line takes what was claimed there in time, in
+        /// milliseconds: a week. Then the issuer bears what the other one paid.
+        package static let belowMilliseconds: UInt64 = 604_800_000
     }
 
     /// The job.

@@ -18,7 +18,9 @@ struct HoldUsage: Hashable, Sendable {
     static let dayMilliseconds: UInt64 = 86_400_000
 
     private(set) var all = 0
+    /// By who pays: whoever gives tokens to many keys has the quota of one.
     private var originators: [DID: Int] = [:]
+    private var holders: [DID: Int] = [:]
     private var executors: [DID: Int] = [:]
     private var pairs: [Pair: Int] = [:]
     private var lines: [LineID: Int] = [:]
@@ -28,9 +30,9 @@ struct HoldUsage: Hashable, Sendable {
     /// The first quota that one more hold would exceed.
     func exceeded(by hold: Hold, _ limits: IssuerBook.Limits) -> IssuerBook.Quota? {
         let terms = hold.terms
-        let pair = Pair(originator: terms.originatorDID, executor: terms.executorDID)
+        let pair = Pair(originator: hold.payer, executor: terms.executorDID)
         if all >= limits.holdsMax { return .holds }
-        if originators[terms.originatorDID] ?? 0 >= limits.holdsPerOriginatorMax { return .holdsOfOriginator }
+        if originators[hold.payer] ?? 0 >= limits.holdsPerOriginatorMax { return .holdsOfOriginator }
         if executors[terms.executorDID] ?? 0 >= limits.holdsPerExecutorMax { return .holdsOfExecutor }
         if pairs[pair] ?? 0 >= limits.holdsPerPairMax { return .holdsOfPair }
         let isFull = [hold.debtorLine, hold.creditorLine].contains { lines[$0] ?? 0 >= limits.holdsPerLineMax }
@@ -39,7 +41,7 @@ struct HoldUsage: Hashable, Sendable {
     }
 
     /// Whether somebody has a hold that is not over.
-    func isOriginator(_ did: DID) -> Bool { originators[did] != nil }
+    func isOriginator(_ did: DID) -> Bool { holders[did] != nil }
 
     /// Counts a hold that is remembered from now on, or not any more.
     mutating func remember(_ hold: Hold, by step: Int) { Self.change(&remembered, hold.debtorLine, by: step) }
@@ -47,9 +49,10 @@ struct HoldUsage: Hashable, Sendable {
     mutating func change(_ hold: Hold, by step: Int) {
         let terms = hold.terms
         all += step
-        Self.change(&originators, terms.originatorDID, by: step)
+        Self.change(&originators, hold.payer, by: step)
+        Self.change(&holders, terms.originatorDID, by: step)
         Self.change(&executors, terms.executorDID, by: step)
-        Self.change(&pairs, Pair(originator: terms.originatorDID, executor: terms.executorDID), by: step)
+        Self.change(&pairs, Pair(originator: hold.payer, executor: terms.executorDID), by: step)
         Self.change(&lines, hold.debtorLine, by: step)
         Self.change(&lines, hold.creditorLine, by: step)
     }

@@ -71,12 +71,16 @@ package struct HoldWish: Hashable, Sendable, Codable {
             validUntil: useBy.advanced(milliseconds: Self.clockSkewMilliseconds))
     }
 
+    /// Whether its window and its extension can be shorter by so much.
+    package func hasRoom(forMarginMilliseconds margin: UInt64) -> Bool {
+        min(windowMilliseconds, extensionMilliseconds) >= margin + HoldTerms.Limits.windowMilliseconds.lowerBound
+    }
+
     private func terms(
         of debtor: DID, marginMilliseconds: UInt64, _ arbiter: DID, _ rules: IssuerCharter
     ) -> HoldTerms? {
         let margin = acrossDID == nil ? 0 : marginMilliseconds
-        let least = margin + HoldTerms.Limits.windowMilliseconds.lowerBound
-        guard windowMilliseconds >= least, extensionMilliseconds >= least else { return nil }
+        guard hasRoom(forMarginMilliseconds: margin) else { return nil }
         return HoldTerms(
             jobID: jobID, attempt: attempt, bidCID: bidCID, originatorDID: debtor, executorDID: executorDID,
             arbiterDID: arbiter, deliverBy: deliverBy, claimBy: claimBy.advanced(milliseconds: margin),

@@ -40,7 +40,7 @@ extension IssuerBook {
         guard hold.isLive else { throw .holdEnded }
         guard hold.state == .open else { throw .notNow }
         let date = try hold.date(of: claim.cid, lodging, at, under: charter, origin)
-        guard date <= hold.terms.claimBy else { throw .late }
+        guard date <= hold.claimableUntil else { throw .late }
         let due = try hold.due(claim, under: charter, origin)
         change(hold, to: .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: at)))
         keep(claim, of: hold, at)

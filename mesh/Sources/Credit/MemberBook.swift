@@ -182,7 +182,7 @@ package struct MemberBook: Sendable {
             let claim: SignedObject<HoldClaim> = try Self.read(block)
             guard hold.state == .open else { throw .notNow }
             let date = try hold.date(of: claim.cid, lodging, entry.at, under: charter, .arrived)
-            guard date <= hold.terms.claimBy else { throw .late }
+            guard date <= hold.claimableUntil else { throw .late }
             let due = try hold.due(claim, under: charter, .arrived)
             holds[hold.id]?.state = .claimed(Hold.Claim(cid: claim.bodyCID, due: due, loggedAt: entry.at))
         case .claimDisputed(_, let block, let lodging):

@@ -139,6 +139,9 @@ package struct IssuerView: Hashable, Sendable, Codable {
     package var toldAt: UInt64
     /// The sums, as the issuer says; empty where it was not asked.
     package var totals: [CreditTotalView]
+    /// The DIDs of other issuers whose members it pays for this node's jobs; nil where it was not asked, or does not
+    /// tell this node.
+    package var pays: [String]?
     /// Why it takes nothing, a sentence; nil if it does.
     package var obstacle: String?
     /// The two heads of one size that it signed, as a text; nil if nothing of the kind is known.
@@ -154,7 +157,7 @@ package struct IssuerView: Hashable, Sendable, Codable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case did, unit, decimals, officers, approvals, arbiters, entries, head, lines, totals, obstacle, fault
+        case did, unit, decimals, officers, approvals, arbiters, entries, head, lines, totals, pays, obstacle, fault
         case openedAt = "opened_at"
         case toldAt = "told_at"
     }

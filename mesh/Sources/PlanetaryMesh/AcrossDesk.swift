@@ -1,4 +1,5 @@
 import Credit
+import LibP2P
 import Logging
 import MerkleLog
 import MeshStore
@@ -20,12 +21,20 @@ actor AcrossDesk {
     struct Limits: Sendable {
         /// How often it looks what became of holds at other issuers, in milliseconds.
         var lookMilliseconds: Int64 = 2_000
-        /// Issuers that are asked at the same time.
+        /// Issuers that are asked at the same time; those first whose turn is longest ago.
         var issuersAtOnceMax = 16
-        /// Holds that are ordered at other issuers at the same time.
-        var orderedAtOnceMax = 16
-        /// Events that are given to other issuers at the same time.
-        var givenAtOnceMax = 16
+        /// Holds that are ordered, and events that are given, at one issuer at the same time because somebody waits.
+        var waitedPerIssuerMax = 4
+        /// How long somebody waits for another issuer, in milliseconds: less than a member waits for this one.
+        var waitMilliseconds: Int64 = 5_000
+        /// How long one turn at an issuer takes at most, in milliseconds.
+        var turnMilliseconds: Int64 = 60_000
+        /// Holds of which nothing is known that are ordered again in one turn, as after a start.
+        var orderedPerTurnMax = 16
+        /// How long before such a hold is ordered again, in milliseconds.
+        var pauseMilliseconds: Int64 = 30_000
+        /// Holds that ended, and are proved to have, in one turn.
+        var provedPerTurnMax = 8
         /// How often another issuer is asked what line it has for this one, in milliseconds.
         var neighbourMilliseconds: Int64 = 60_000
         /// The same while it did not say, in milliseconds.
@@ -47,6 +56,8 @@ actor AcrossDesk {
         let certificate: [UInt8]?
         /// The entry there from which it was not looked for yet.
         var next: UInt64
+        /// Whether an entry there says that it is over, which is not proved yet.
+        var isEnding = false
         /// Whether it is over there.
         var isOver = false
     }
@@ -62,8 +73,15 @@ actor AcrossDesk {
     /// Why another issuer refused, by the holds here.
     // BOUNDED: like `belows`.
     private var refusals: [CID: String] = [:]
-    private var orderedNow = 0
-    private var givenNow = 0
+    /// When a hold was ordered last.
+    // BOUNDED: like `belows`.
+    private var orderedAt: [CID: ContinuousClock.Instant] = [:]
+    /// Those who wait for an answer of another issuer.
+    // BOUNDED: by the questions that are answered at once (`IssuerDesk.Limits`).
+    private var waitingNow: [DID: Int] = [:]
+    /// When each issuer had its turn last.
+    // BOUNDED: by the lines of issuers in the book.
+    private var turns: [DID: ContinuousClock.Instant] = [:]
     /// The lines of other issuers that have one for this one, and when they are asked again.
     // BOUNDED: by the lines of issuers in the book.
     private var neighbours: [LineID: (isOpen: Bool, until: ContinuousClock.Instant)] = [:]
@@ -85,36 +103,48 @@ actor AcrossDesk {
         await own.join(self)
         await withDiscardingTaskGroup { group in
             repeat {
-                var issuers: [DID: [Hold]] = [:]
-                for hold in await own.holdsAcross() { issuers[hold.creditorLine.did, default: []].append(hold) }
-                let now = ContinuousClock.now
-                let lines = await own.issuerLines()
-                neighbours = neighbours.filter { lines.contains($0.key) }
-                for line in lines where neighbours[line].map({ $0.until <= now }) ?? true {
-                    issuers[line.did, default: []] += []
-                }
-                for (issuer, holds) in issuers.sorted(by: { $0.key < $1.key })
-                where !asked.contains(issuer) && asked.count < limits.issuersAtOnceMax {
+                for (issuer, holds, lines) in await due() {
                     asked.insert(issuer)
-                    let due = lines.filter { $0.did == issuer }
-                    group.addTask { await self.attend(to: issuer, holds, due) }
+                    turns[issuer] = .now
+                    group.addTask { await self.attend(to: issuer, holds, lines) }
                 }
             } while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil
         }
     }
 
+    /// The issuers whose turn it is, with the holds that are followed there and the lines they have here.
+    private func due() async -> [(issuer: DID, holds: [Hold], lines: [LineID])] {
+        let (holds, lines, now) = (await own.holdsAcross(), await own.issuerLines(), ContinuousClock.now)
+        let known = Set(holds.map(\.id))
+        belows = belows.filter { known.contains($0.key) }
+        refusals = refusals.filter { known.contains($0.key) }
+        orderedAt = orderedAt.filter { known.contains($0.key) }
+        neighbours = neighbours.filter { lines.contains($0.key) }
+        var issuers: [DID: [Hold]] = [:]
+        for hold in holds { issuers[hold.creditorLine.did, default: []].append(hold) }
+        for line in lines where neighbours[line].map({ $0.until <= now }) ?? true {
+            issuers[line.did, default: []] += []
+        }
+        turns = turns.filter { issuers[$0.key] != nil || now < $0.value + .seconds(60) }
+        let free = issuers.filter { !asked.contains($0.key) }
+        let never = now - .seconds(1 << 32)
+        return free.sorted { (turns[$0.key] ?? never, $0.key) < (turns[$1.key] ?? never, $1.key) }
+            .prefix(max(0, limits.issuersAtOnceMax - asked.count))
+            .map { issuer in (issuer.key, issuer.value, lines.filter { $0.did == issuer.key }) }
+    }
+
     /// Does all that there is to do at another issuer.
     private func attend(to issuer: DID, _ holds: [Hold], _ lines: [LineID]) async {
         defer { asked.remove(issuer) }
-        await greet(issuer, lines)
-        let now = NodeClock.wallClock
-        for hold in holds where belows[hold.id] == nil {
-            // What was refused is asked for once more, when it can be booked no more.
-            if refusals[hold.id] != nil, hold.terms.claimBy > now, hold.isLive { continue }
-            guard !Task.isCancelled else { return }
-            let answer = await below(of: hold.id)
-            if case .refused(.book, _) = answer, hold.terms.claimBy <= now { await own.isOverBelow(hold.id) }
+        try? await withDeadline(milliseconds: limits.turnMilliseconds) {
+            await self.greet(issuer, lines)
+            // What was brought there comes first: a claim has its dates.
+            await self.followAll(holds, at: issuer)
+            await self.orderAll(holds)
         }
+    }
+
+    private func followAll(_ holds: [Hold], at issuer: DID) async {
         do throws(NodeServiceError) {
             try await follow(issuer, Set(holds.map(\.id)))
         } catch {
@@ -122,9 +152,24 @@ actor AcrossDesk {
                 "What became of holds at another issuer is not known.",
                 metadata: ["issuer": "\(issuer)", "reason": "\(error.message)"])
         }
-        for hold in holds where !hold.isLive && belows[hold.id]?.isOver == true {
-            await own.forgetAcross(hold.id)
-            (belows[hold.id], refusals[hold.id]) = (nil, nil)
+    }
+
+    /// Orders what is not known to be held, as after a start.
+    private func orderAll(_ holds: [Hold]) async {
+        let (now, date) = (ContinuousClock.now, NodeClock.wallClock)
+        let unknown = holds.filter { hold in
+            belows[hold.id] == nil
+                && orderedAt[hold.id].map { $0 + .milliseconds(limits.pauseMilliseconds) <= now } ?? true
+                // What was refused is asked for once more, when it can be booked no more.
+                && (refusals[hold.id] == nil || hold.terms.claimBy < date)
+        }
+        for hold in unknown.sorted(by: { $0.entry < $1.entry }).prefix(limits.orderedPerTurnMax) {
+            guard !Task.isCancelled else { return }
+            let answer = await order(below: hold.id)
+            // Nothing was held, and the order is valid no more.
+            if case .refused(.book, _) = answer, belows[hold.id] == nil, hold.terms.claimBy < date {
+                await own.isOverBelow(hold.id)
+            }
         }
     }
 
@@ -157,20 +202,32 @@ actor AcrossDesk {
     // MARK: Orders
 
     /// The certificate of what is held at another issuer for a hold here, which is ordered now if it was not.
-    func below(of hold: CID) async -> CreditAnswer {
+    func below(of hold: CID, at issuer: DID) async -> CreditAnswer {
         if let certificate = belows[hold]?.certificate { return .below(certificate: certificate) }
-        guard orderedNow < limits.orderedAtOnceMax else {
-            return .refused(reason: .later, text: "The issuer orders as much at others as it does at once.")
+        return await waiting(for: issuer) { await self.order(below: hold) }
+    }
+
+    /// Does something for somebody who waits: not for long, and not for many at once.
+    private func waiting(
+        for issuer: DID, _ body: @escaping @Sendable () async -> CreditAnswer
+    ) async -> CreditAnswer {
+        guard waitingNow[issuer] ?? 0 < limits.waitedPerIssuerMax else {
+            return .refused(reason: .later, text: "As many wait for the executor's issuer as may.")
         }
-        orderedNow += 1
-        defer { orderedNow -= 1 }
-        return await order(below: hold)
+        waitingNow[issuer, default: 0] += 1
+        defer {
+            let left = (waitingNow[issuer] ?? 1) - 1
+            waitingNow[issuer] = left == 0 ? nil : left
+        }
+        let answer = try? await withDeadline(milliseconds: limits.waitMilliseconds) { await body() }
+        return answer ?? .refused(reason: .later, text: "The executor's issuer did not answer in time.")
     }
 
     private func order(below hold: CID) async -> CreditAnswer {
         guard let (upper, order) = await own.orderAcross(hold) else {
             return .refused(reason: .unknown, text: "There is no such hold for another issuer.")
         }
+        orderedAt[hold] = .now
         do throws(NodeServiceError) {
             let other = upper.creditorLine.did
             let issuer = try await questions.acquainted(other)
@@ -228,37 +285,43 @@ actor AcrossDesk {
 
     // MARK: What becomes of them
 
-    /// Gives an event about a hold here to the other issuer; nil once that one's log has it, so that it can be booked
-    /// here, else why it is not taken.
-    func give(_ event: BookEvent, about hold: CID) async -> CreditAnswer? {
-        guard givenNow < limits.givenAtOnceMax else {
-            return .refused(reason: .later, text: "The issuer gives as much to others as it does at once.")
+    /// Gives an event about a hold here to the other issuer, and books it here once that one's log has it.
+    ///
+    /// - Returns: nil if it can be booked here, else why not.
+    func give(_ event: BookEvent, about hold: Hold) async -> CreditAnswer? {
+        let answer = await waiting(for: hold.creditorLine.did) {
+            await self.given(event, about: hold) ?? .taken(entry: 0, certificate: nil)
         }
-        givenNow += 1
-        defer { givenNow -= 1 }
-        if belows[hold] == nil, case .refused(let reason, let text) = await below(of: hold), belows[hold] == nil {
-            return .refused(reason: reason == .book ? .later : reason, text: text)
+        if case .taken = answer { return nil }
+        return answer
+    }
+
+    private func given(_ event: BookEvent, about upper: Hold) async -> CreditAnswer? {
+        let (hold, other) = (upper.id, upper.creditorLine.did)
+        if belows[hold] == nil { _ = await order(below: hold) }
+        guard let below = belows[hold] else {
+            return .refused(
+                reason: .later, text: refusals[hold] ?? "What is held at the executor's issuer is not known yet.")
         }
-        guard let below = belows[hold], let (upper, _) = await own.orderAcross(hold) else {
-            return .refused(reason: .later, text: "There is no hold at the executor's issuer.")
-        }
-        let other = upper.creditorLine.did
+        let lower = event.about(below.hold)
         do throws(NodeServiceError) {
-            switch try await member.answer(of: other, to: .submit(event: event.about(below.hold))) {
+            switch try await member.answer(of: other, to: .submit(event: lower)) {
             case .taken(let number, _):
-                let entry = try await questions.proved(number, at: other)
-                guard entry.event.hold == below.hold else {
-                    throw MemberDesk.faulty("entry \(number) is not about the hold")
+                // Each entry there has to justify the next: then no other can be paid beside this one.
+                let story = try await questions.story(
+                    of: below.hold, from: below.grantedBy, at: try await member.meet(other))
+                for entry in story where entry.event.hold == below.hold { await book(entry.event, about: hold) }
+                guard story.contains(where: { $0.number == number && $0.event == lower }) else {
+                    return .refused(reason: .later, text: "The executor's issuer has booked something else.")
                 }
-                await book(entry.event, about: hold)
                 return nil
-            case .refused(let reason, let text):
+            case .refused(_, let text):
                 // The other side may have ended it there.
                 try? await follow(other, [hold])
                 return await own.isEnded(hold)
                     ? nil
                     : .refused(
-                        reason: reason == .book ? .later : reason,
+                        reason: .later,
                         text: "The executor's issuer: \(text.cut(bytesMax: member.limits.textBytesMax))")
             default: throw MemberDesk.faulty("its answer is another one")
             }
@@ -274,8 +337,8 @@ actor AcrossDesk {
         case .claimPaid, .holdExpired: return
         default: break
         }
-        guard case .failure(let refusal)? = await own.take(event.about(hold)) else { return }
-        logger.info(
+        guard await !own.isEnded(hold), case .failure(let refusal)? = await own.take(event.about(hold)) else { return }
+        logger.warning(
             "What another issuer booked about a hold is not booked here.",
             metadata: ["hold": "\(hold)", "event": "\(event.name)", "reason": "\(refusal)"])
     }
@@ -290,17 +353,16 @@ actor AcrossDesk {
         let entries = try await member.entries(at: met, from: from) {
             $0.event.hold.map(lowers.contains) ?? false
         }
-        var over: [CID] = []
         for entry in entries {
             guard let lower = entry.event.hold, let upper = uppers[lower] else { continue }
             await book(entry.event, about: upper)
-            if entry.event.endsHold { over.append(upper) }
+            if entry.event.endsHold { belows[upper]?.isEnding = true }
         }
         for upper in uppers.values { belows[upper]?.next = met.head.size }
-        for upper in over {
+        for upper in uppers.values.filter({ belows[$0]?.isEnding == true }).sorted().prefix(limits.provedPerTurnMax) {
             guard let below = belows[upper] else { continue }
             // Only what justifies each of its entries ends it: then nothing can be paid there any more.
-            _ = try await questions.story(of: below.hold, from: below.grantedBy, at: met)
+            guard (try? await questions.story(of: below.hold, from: below.grantedBy, at: met)) != nil else { continue }
             belows[upper]?.isOver = true
             await own.isOverBelow(upper)
         }

@@ -83,6 +83,12 @@ struct HoldQuestions: Sendable {
         }
         guard let order = try await order(for: wish, by: chain, at: issuer, across: other) else {
             let rules = issuer.charter.body
+            if other != nil, !wish.hasRoom(forMarginMilliseconds: rules.marginMilliseconds) {
+                return .refused(
+                    "its window or decision (holds.window_seconds, holds.decision_seconds) leaves no room for the "
+                        + "\(rules.marginMilliseconds / 1_000) s that lie between the dates of the two issuers",
+                    isOwn: true)
+            }
             let who = other == nil ? "its charter names" : "its charter and that of the executor's issuer name"
             return .refused(
                 "\(who) no arbiter for the two, or another unit than \(wish.unit)",

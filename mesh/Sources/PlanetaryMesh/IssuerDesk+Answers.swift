@@ -86,20 +86,21 @@ extension IssuerDesk {
 
     /// What the issuer had held for a hold of the asker's at the executor's issuer.
     private func below(_ hold: CID, for asker: DID) async -> CreditAnswer {
-        guard issuer?.book.holds[hold]?.terms.originatorDID == asker, isAcross(hold) else {
+        guard let found = holdAcross(hold), found.terms.originatorDID == asker else {
             return .refused(reason: .unknown, text: "The asker has no such hold for another issuer's member.")
         }
         guard let across else { return .refused(reason: .later, text: "The issuer has only just started.") }
-        return await across.below(of: hold)
+        return await across.below(of: hold, at: found.creditorLine.did)
     }
 
     private func submit(_ event: BookEvent) async -> CreditAnswer {
         if let reason = reasonNotNow(event) { return .refused(reason: .later, text: reason) }
-        if let hold = event.hold, isAcross(hold), !isEnded(hold) {
+        if let id = event.hold, let hold = holdAcross(id) {
             switch event {
             // Here time decides by itself.
             case .holdExpired, .claimPaid: break
             default:
+                guard event.isSigned(by: hold.terms) else { return refused(.wrongSigner) }
                 guard let across else { return .refused(reason: .later, text: "The issuer has only just started.") }
                 if let refusal = await across.give(event, about: hold) { return refusal }
             }

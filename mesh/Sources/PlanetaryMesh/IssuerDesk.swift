@@ -61,9 +61,6 @@ package actor IssuerDesk {
         var replayedAtOnceMax = 1_024
         /// Bytes of these; one is read at least.
         var replayedBytesMax = 4_194_304
-        /// For how long a hold for another issuer's line waits after its `claim_by` for what became of it there, in
-        /// milliseconds; then this issuer bears what that one paid: a week.
-        var belowMilliseconds: UInt64 = 604_800_000
         /// Earlier heads whose root is remembered.
         var headsRememberedMax = 64
         /// The bounds of the book.
@@ -164,7 +161,7 @@ package actor IssuerDesk {
             waiting[kept.cid] = read
         }
         (self.issuer, durable) = (issuer, issuer.tree)
-        holdsForOthers = Set(issuer.book.holds.values.filter { !$0.isForExecutor }.map(\.id))
+        holdsForOthers = Set(issuer.book.holds.values.filter { $0.isLive && !$0.isForExecutor }.map(\.id))
         graceUntil = .now + .milliseconds(limits.graceMilliseconds)
         if row.isRestored {
             obstacle = "This home was restored from a backup, and others may know later entries: the book is closed."
@@ -339,12 +336,11 @@ package actor IssuerDesk {
     private var isInGrace: Bool { graceUntil.map { ContinuousClock.now < $0 } ?? false }
 
     private func parties(to event: BookEvent) -> EvidenceQuota.Parties? {
-        // A manifest is evidence, too.
-        if case .holdGrantedByToken(let block, let tokens, _) = event,
-            let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
+        // A manifest is evidence, too, of whose line pays: who is paid did not send it.
+        if case .holdGrantedByToken(_, let tokens, _) = event,
             let chain = try? TokenChain(reading: tokens, .stored)
         {
-            return EvidenceQuota.Parties(debtor: chain.line, creditor: order.body.creditorLine)
+            return EvidenceQuota.Parties(debtor: chain.line, creditor: chain.line)
         }
         return event.hold.flatMap { issuer?.book.holds[$0] }.map {
             EvidenceQuota.Parties(debtor: $0.debtorLine, creditor: $0.creditorLine)
@@ -377,14 +373,11 @@ package actor IssuerDesk {
         holdsForOthers.insert(hold.id)
     }
 
-    /// Holds for other issuers' lines of which it is not known that all is over.
+    /// Holds for other issuers' lines that are not over.
     func holdsAcross() -> [Hold] {
-        let found = holdsForOthers.compactMap { issuer?.book.holds[$0] }
-        if found.count < holdsForOthers.count {
-            // The book has forgotten some, a week after their end.
-            holdsForOthers = Set(found.map(\.id))
-            overBelow.formIntersection(holdsForOthers)
-        }
+        let found = holdsForOthers.compactMap { issuer?.book.holds[$0] }.filter(\.isLive)
+        holdsForOthers = Set(found.map(\.id))
+        overBelow.formIntersection(holdsForOthers)
         return found
     }
 
@@ -398,17 +391,14 @@ package actor IssuerDesk {
         return (hold, order)
     }
 
-    /// Whether a hold is for another issuer's line, and followed there.
-    func isAcross(_ hold: CID) -> Bool { holdsForOthers.contains(hold) }
+    /// A hold that is not over, for another issuer's line; nil of all others.
+    func holdAcross(_ id: CID) -> Hold? {
+        guard holdsForOthers.contains(id), let hold = issuer?.book.holds[id], hold.isLive else { return nil }
+        return hold
+    }
 
     /// Notes that nothing can be paid any more of what was held at another issuer for a hold.
     func isOverBelow(_ hold: CID) { if holdsForOthers.contains(hold) { overBelow.insert(hold) } }
-
-    /// Notes that a hold is over here and there.
-    func forgetAcross(_ hold: CID) {
-        holdsForOthers.remove(hold)
-        overBelow.remove(hold)
-    }
 
     /// Whether a hold is over.
     func isEnded(_ hold: CID) -> Bool { issuer?.book.holds[hold].map { !$0.isLive } ?? true }
@@ -429,7 +419,7 @@ package actor IssuerDesk {
         guard case .holdExpired(let id) = event, holdsForOthers.contains(id), !overBelow.contains(id),
             let hold = issuer?.book.holds[id]
         else { return false }
-        return clock() <= hold.terms.claimBy.advanced(milliseconds: limits.belowMilliseconds)
+        return clock() <= hold.claimableUntil
     }
 
     // MARK: Who asks

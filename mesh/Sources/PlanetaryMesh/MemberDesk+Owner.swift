@@ -30,6 +30,8 @@ extension MemberDesk {
         guard let now = try await all().first(where: { $0.charter.did == did }) else { throw Self.faulty("it is gone") }
         var view = now.view
         view.totals = totals.filter(\.unit.isPossible).map(CreditTotalView.init)
+        let unit = now.charter.body.unit
+        view.pays = try? await HoldQuestions(member: self).neighbours(of: did, in: unit).map(\.text)
         return view
     }
 

@@ -12,6 +12,8 @@ struct TokenWallet: Sendable {
     enum Limits {
         /// Chains.
         static let chainsMax = 512
+        /// How long one is kept after it expired, in milliseconds: as long as a hold by it can last, and a dispute.
+        static let keptMilliseconds: UInt64 = 3 * 86_400_000
         /// Bytes of a chain as it is handed on.
         static let chainBytesMax = ScopedResourceToken.Limits.chainMax * (ScopedResourceToken.bytesMax + 8) + 8
     }
@@ -60,7 +62,8 @@ struct TokenWallet: Sendable {
     /// Keeps a chain; those that expired make room.
     func keep(_ chain: TokenChain, now: UnixMilliseconds) async throws(NodeServiceError) {
         let kept = try await all()
-        let over = kept.filter { $0.last.body.expiresAt < now }
+        // What was held by one may end days after it: until then its holder is asked about it.
+        let over = kept.filter { $0.last.body.expiresAt.advanced(milliseconds: Limits.keptMilliseconds) < now }
         guard kept.count - over.count < Limits.chainsMax || kept.contains(chain) else {
             throw NodeServiceError(.tooLarge, "This node keeps \(Limits.chainsMax) tokens, which is all that it may.")
         }

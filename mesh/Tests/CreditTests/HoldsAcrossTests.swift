@@ -124,4 +124,29 @@ import Testing
         try above.enter(.holdReleased(hold: order.bodyCID, release: given))
         #expect(above.balance(0) == 0 && above.book.holds[order.bodyCID]?.isLive == false)
     }
+
+    @Test("A claim that was in time below is booked above later, for a week; below it has to be in time")
+    func lateClaim() throws {
+        var (above, below) = try books()
+        let job = try HeldJob(1, from: above.members[0], to: executor, arbiter: above.arbiter.did, now: above.now)
+        let order = try above.payment(from: job.originator, to: below.book.issuer, 1_000, hold: job.terms)
+        try above.enter(.holdGranted(order: order.bytes))
+        let next = try #require(
+            order.body.below(order.bodyCID, marginMilliseconds: marginMilliseconds, under: try charter(below)))
+        let lower = try SignedObject.sign(next, with: above.issuer)
+        try below.enter(.holdGranted(order: lower.bytes))
+        let claim = try job.claim(try job.receipt(), kept: above.arbiter, at: above.now)
+        let last = try #require(above.book.holds[order.bodyCID]).claimableUntil
+        #expect(last == job.terms.claimBy.advanced(milliseconds: HoldTerms.Limits.belowMilliseconds))
+        above.now = last.advanced(milliseconds: 1)
+        below.now = above.now
+        #expect(below.refusal(.claimLodged(hold: lower.bodyCID, claim: claim.bytes, lodging: nil)) == .late)
+        #expect(above.refusal(.claimLodged(hold: order.bodyCID, claim: claim.bytes, lodging: nil)) == .late)
+        above.now = last
+        try above.enter(.claimLodged(hold: order.bodyCID, claim: claim.bytes, lodging: nil))
+        var member = MemberBook(of: job.originator.did, at: try charter(above))
+        for entry in above.entries.suffix(2) { _ = try member.take(entry) }
+        try above.passTime(job.terms.windowMilliseconds + 1)
+        #expect(above.balance(0) == -100)
+    }
 }

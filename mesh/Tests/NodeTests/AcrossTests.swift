@@ -43,7 +43,11 @@ struct TwoCooperatives {
 
     func connect(_ node: MeshNode, to others: [MeshNode]) async throws {
         for other in others {
-            try await node.swarm.connect(to: other.identity.peerID, addresses: await other.swarm.listenAddresses())
+            // A node that was opened again may be dialing where the other was before.
+            try await eventually("they are connected") {
+                let addresses = await other.swarm.listenAddresses()
+                return (try? await node.swarm.connect(to: other.identity.peerID, addresses: addresses)) != nil
+            }
         }
     }
 
@@ -274,6 +278,29 @@ struct TwoCooperatives {
         }
     }
 
+    /// Checks that few wait for another issuer, and only with what its signer signed.
+    private func bounded(_ north: MeshNode) async throws {
+        let member = north.parts.member
+        let hold = try #require(await member.own.holdsAcross().first)
+        var limits = AcrossDesk.Limits()
+        limits.waitedPerIssuerMax = 0
+        let full = AcrossDesk(member: member, logger: north.parts.logger, limits: limits)
+        #expect(
+            await full.below(of: hold.id, at: home.did(.south))
+                == .refused(reason: .later, text: "As many wait for the executor's issuer as may."))
+        // What is not signed by whom it needs is not even given to the other.
+        let release = try SignedObject.sign(
+            HoldRelease(
+                executorDID: home.did(.originator), holdCID: hold.id, bidCID: hold.terms.bidCID,
+                releasedAt: NodeClock.wallClock), with: home[.originator])
+        let event = BookEvent.holdReleased(hold: hold.id, release: release.bytes)
+        guard case .refused(.book, _) = await member.own.answer(.submit(event: event), for: home.did(.originator))
+        else {
+            Issue.record("it was given to the other issuer")
+            return
+        }
+    }
+
     @Test("Nobody is assigned what the executor's issuer does not hold")
     func refusedBelow() async throws {
         try await running { nodes in
@@ -291,6 +318,7 @@ struct TwoCooperatives {
             #expect(story.contains("The executor's issuer refuses."), "\(story)")
             #expect(try await south.creditStory() == [])
             #expect(try await nodes[.north]?.creditStory() == ["hold_granted"])
+            try await bounded(#require(nodes[.north]))
         }
     }
 }

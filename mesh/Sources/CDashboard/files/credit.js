@@ -76,6 +76,7 @@ const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { cl
   ["Unit", `${tame(it.unit, 16)}, with ${plural(it.decimals, "decimal")}`],
   ["Officers", h("div", {}, it.officers.map((each) => h("div", {}, node(each))))],
   ["Have to approve", `${it.approvals} of them`],
+  ["Pays members of", it.pays?.length ? h("div", {}, it.pays.map((each) => h("div", {}, node(each)))) : ""],
   ["Decide disputes", it.arbiters.length ? h("div", {}, it.arbiters.map((each) => h("div", {}, node(each)))) : ""],
   ["Book opened", at(it.opened_at)],
   ["Entries", number(it.entries)],

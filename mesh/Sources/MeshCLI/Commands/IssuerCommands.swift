@@ -216,6 +216,7 @@ struct IssuerGroup: AsyncParsableCommand {
         ]
         facts += issuer.officers.map { ("", $0) }
         if !issuer.arbiters.isEmpty { facts.append(("arbiters", issuer.arbiters.joined(separator: " "))) }
+        if let pays = issuer.pays, !pays.isEmpty { facts.append(("pays members of", pays.joined(separator: " "))) }
         facts.append(("entries", Readable.count(issuer.entries)))
         if let obstacle = issuer.obstacle { facts.append(("closed", obstacle)) }
         if issuer.fault != nil {
