@@ -24,6 +24,8 @@ if [ -z "${PROMETHEUS:-}" ]; then
     PROMETHEUS=$PWD/.build/prometheus/usr/bin/prometheus
     if [ ! -x "$PROMETHEUS" ]; then
         package=$(mktemp -d)
+        # A fresh machine has no lists of packages yet.
+        apt-cache show prometheus >/dev/null 2>&1 || apt-get update -qq
         (cd "$package" && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb unpacked)
         rm -rf .build/prometheus
         mv "$package/unpacked" .build/prometheus

@@ -90,6 +90,15 @@ package enum BookEvent: Hashable, Sendable, Codable {
         }
     }
 
+    /// The claim that a dispute or a decision is about, by the CID of its body; nil of all others.
+    package var claim: CID? {
+        switch self {
+        case .claimDisputed(_, let block, _): (try? SignedObject<HoldDispute>(reading: block))?.body.claimCID
+        case .claimDecided(_, let block, _): (try? SignedObject<HoldDecision>(reading: block))?.body.claimCID
+        default: nil
+        }
+    }
+
     /// The same about another hold, as it is told to another issuer that holds for the same attempt.
     ///
     /// - Parameter lodging: what a witness of that issuer's said, if one did.

@@ -33,6 +33,8 @@ actor AcrossDesk {
         var orderedPerTurnMax = 16
         /// How long before such a hold is ordered again, in milliseconds.
         var pauseMilliseconds: Int64 = 30_000
+        /// Entries about holds that are read at once.
+        var entriesAtOnceMax = 64
         /// Holds that ended, and are proved to have, in one turn.
         var provedPerTurnMax = 8
         /// How often another issuer is asked what line it has for this one, in milliseconds.
@@ -76,9 +78,12 @@ actor AcrossDesk {
     /// When a hold was ordered last.
     // BOUNDED: like `belows`.
     private var orderedAt: [CID: ContinuousClock.Instant] = [:]
-    /// Those who wait for an answer of another issuer.
-    // BOUNDED: by the questions that are answered at once (`IssuerDesk.Limits`).
-    private var waitingNow: [DID: Int] = [:]
+    /// The holds about which somebody waits for an answer of another issuer, one a hold.
+    // BOUNDED: by `Limits.waitedPerIssuerMax` and the lines of issuers in the book.
+    private var waitingNow: [DID: Set<CID>] = [:]
+    /// When the end of a hold was to be proved last.
+    // BOUNDED: like `belows`.
+    private var provedAt: [CID: ContinuousClock.Instant] = [:]
     /// When each issuer had its turn last.
     // BOUNDED: by the lines of issuers in the book.
     private var turns: [DID: ContinuousClock.Instant] = [:]
@@ -119,6 +124,7 @@ actor AcrossDesk {
         belows = belows.filter { known.contains($0.key) }
         refusals = refusals.filter { known.contains($0.key) }
         orderedAt = orderedAt.filter { known.contains($0.key) }
+        provedAt = provedAt.filter { known.contains($0.key) }
         neighbours = neighbours.filter { lines.contains($0.key) }
         var issuers: [DID: [Hold]] = [:]
         for hold in holds { issuers[hold.creditorLine.did, default: []].append(hold) }
@@ -140,8 +146,8 @@ actor AcrossDesk {
             await self.greet(issuer, lines)
             // What was brought there comes first: a claim has its dates.
             await self.followAll(holds, at: issuer)
-            await self.orderAll(holds)
         }
+        try? await withDeadline(milliseconds: limits.turnMilliseconds) { await self.orderAll(holds) }
     }
 
     private func followAll(_ holds: [Hold], at issuer: DID) async {
@@ -190,7 +196,9 @@ actor AcrossDesk {
         }
         let milliseconds = open == nil ? limits.unknownMilliseconds : limits.neighbourMilliseconds
         for line in lines {
-            neighbours[line] = (open?.contains(line.unit) ?? false, .now + .milliseconds(milliseconds))
+            // One that did not answer is as it was.
+            let isOpen = open?.contains(line.unit) ?? neighbours[line]?.isOpen ?? false
+            neighbours[line] = (isOpen, .now + .milliseconds(milliseconds))
         }
     }
 
@@ -204,20 +212,20 @@ actor AcrossDesk {
     /// The certificate of what is held at another issuer for a hold here, which is ordered now if it was not.
     func below(of hold: CID, at issuer: DID) async -> CreditAnswer {
         if let certificate = belows[hold]?.certificate { return .below(certificate: certificate) }
-        return await waiting(for: issuer) { await self.order(below: hold) }
+        if let text = refusals[hold] { return .refused(reason: .book, text: text) }
+        return await waiting(for: issuer, about: hold) { await self.order(below: hold) }
     }
 
     /// Does something for somebody who waits: not for long, and not for many at once.
     private func waiting(
-        for issuer: DID, _ body: @escaping @Sendable () async -> CreditAnswer
+        for issuer: DID, about hold: CID, _ body: @escaping @Sendable () async -> CreditAnswer
     ) async -> CreditAnswer {
-        guard waitingNow[issuer] ?? 0 < limits.waitedPerIssuerMax else {
-            return .refused(reason: .later, text: "As many wait for the executor's issuer as may.")
-        }
-        waitingNow[issuer, default: 0] += 1
+        guard waitingNow[issuer]?.count ?? 0 < limits.waitedPerIssuerMax,
+            waitingNow[issuer, default: []].insert(hold).inserted
+        else { return .refused(reason: .later, text: "As many wait for the executor's issuer as may.") }
         defer {
-            let left = (waitingNow[issuer] ?? 1) - 1
-            waitingNow[issuer] = left == 0 ? nil : left
+            waitingNow[issuer]?.remove(hold)
+            if waitingNow[issuer]?.isEmpty == true { waitingNow[issuer] = nil }
         }
         let answer = try? await withDeadline(milliseconds: limits.waitMilliseconds) { await body() }
         return answer ?? .refused(reason: .later, text: "The executor's issuer did not answer in time.")
@@ -232,6 +240,10 @@ actor AcrossDesk {
             let other = upper.creditorLine.did
             let issuer = try await questions.acquainted(other)
             let margin = await own.marginMilliseconds
+            // A witness of the one dates and keeps nothing for the other, so the two books could not follow each other.
+            guard issuer.charter.body.witnesses.isEmpty, await own.hasNoWitnesses else {
+                return refused(hold, "Nothing is held across issuers of which one has witnesses.")
+            }
             guard let body = order.body.below(hold, marginMilliseconds: margin, under: issuer.charter),
                 body.fieldOutOfBounds == nil, let signed = try? SignedObject.sign(body, with: identity)
             else { return refused(hold, "Its terms leave no room for those at the executor's issuer.") }
@@ -289,7 +301,7 @@ actor AcrossDesk {
     ///
     /// - Returns: nil if it can be booked here, else why not.
     func give(_ event: BookEvent, about hold: Hold) async -> CreditAnswer? {
-        let answer = await waiting(for: hold.creditorLine.did) {
+        let answer = await waiting(for: hold.creditorLine.did, about: hold.id) {
             await self.given(event, about: hold) ?? .taken(entry: 0, certificate: nil)
         }
         if case .taken = answer { return nil }
@@ -350,19 +362,51 @@ actor AcrossDesk {
         guard let from = uppers.values.compactMap({ belows[$0]?.next }).min() else { return }
         let met = try await member.meet(issuer)
         let lowers = Set(uppers.keys)
-        let entries = try await member.entries(at: met, from: from) {
-            $0.event.hold.map(lowers.contains) ?? false
+        var next = from
+        while next < met.head.size {
+            let entries = try await member.entries(at: met, from: next, limit: limits.entriesAtOnceMax) {
+                $0.event.hold.map(lowers.contains) ?? false
+            }
+            for entry in entries {
+                guard let lower = entry.event.hold, let upper = uppers[lower] else { continue }
+                await book(entry.event, about: upper)
+                if entry.event.endsHold { belows[upper]?.isEnding = true }
+            }
+            let isLast = entries.count < limits.entriesAtOnceMax
+            next = isLast ? met.head.size : (entries.last?.number ?? met.head.size) + 1
+            // What was read is not read again, whatever becomes of the rest.
+            for upper in uppers.values {
+                guard let known = belows[upper]?.next, known < next else { continue }
+                belows[upper]?.next = next
+            }
         }
-        for entry in entries {
-            guard let lower = entry.event.hold, let upper = uppers[lower] else { continue }
-            await book(entry.event, about: upper)
-            if entry.event.endsHold { belows[upper]?.isEnding = true }
-        }
-        for upper in uppers.values { belows[upper]?.next = met.head.size }
-        for upper in uppers.values.filter({ belows[$0]?.isEnding == true }).sorted().prefix(limits.provedPerTurnMax) {
+        try await prove(uppers.values.filter { belows[$0]?.isEnding == true }, at: met)
+    }
+
+    /// Holds that ended at another issuer are over once what justifies each of their entries was seen, and booked here:
+    /// then nothing can be paid there any more.
+    private func prove(_ ending: [CID], at issuer: KnownIssuer) async throws(NodeServiceError) {
+        // Those first that were not tried for longest.
+        let never = ContinuousClock.now - .seconds(1 << 32)
+        let sorted = ending.sorted { (provedAt[$0] ?? never, $0) < (provedAt[$1] ?? never, $1) }
+        for upper in sorted.prefix(limits.provedPerTurnMax) {
             guard let below = belows[upper] else { continue }
-            // Only what justifies each of its entries ends it: then nothing can be paid there any more.
-            guard (try? await questions.story(of: below.hold, from: below.grantedBy, at: met)) != nil else { continue }
+            provedAt[upper] = .now
+            guard let story = try? await questions.story(of: below.hold, from: below.grantedBy, at: issuer) else {
+                continue
+            }
+            for entry in story where entry.event.hold == below.hold { await book(entry.event, about: upper) }
+            let isPaid = story.contains { entry in
+                switch entry.event {
+                case .holdSettled, .claimPaid: true
+                default: false
+                }
+            }
+            if isPaid, await own.isOpen(upper) {
+                // A week after its `claim_by` this issuer bears it.
+                logger.error("What another issuer paid is not booked here.", metadata: ["hold": "\(upper)"])
+                continue
+            }
             belows[upper]?.isOver = true
             await own.isOverBelow(upper)
         }

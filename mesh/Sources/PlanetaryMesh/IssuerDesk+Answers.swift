@@ -101,6 +101,9 @@ extension IssuerDesk {
             case .holdExpired, .claimPaid: break
             default:
                 guard event.isSigned(by: hold.terms) else { return refused(.wrongSigner) }
+                guard event.claim.map({ $0 == hold.claim?.cid }) ?? true else { return refused(.notOfThisHold) }
+                // What was paid below without this issuer seeing it in time is disputed here alone.
+                if event.claim != nil, isKnownOver(id) { break }
                 guard let across else { return .refused(reason: .later, text: "The issuer has only just started.") }
                 if let refusal = await across.give(event, about: hold) { return refusal }
             }

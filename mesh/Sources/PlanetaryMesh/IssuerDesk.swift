@@ -400,6 +400,15 @@ package actor IssuerDesk {
     /// Notes that nothing can be paid any more of what was held at another issuer for a hold.
     func isOverBelow(_ hold: CID) { if holdsForOthers.contains(hold) { overBelow.insert(hold) } }
 
+    /// Whether nobody has claimed a hold, nor is it over.
+    func isOpen(_ hold: CID) -> Bool { issuer?.book.holds[hold]?.state == .open }
+
+    /// Whether nothing that is lodged with witnesses counts for this book.
+    var hasNoWitnesses: Bool { issuer?.book.charter.witnesses.isEmpty ?? true }
+
+    /// Whether nothing can be paid any more of what was held at another issuer for a hold.
+    func isKnownOver(_ hold: CID) -> Bool { overBelow.contains(hold) }
+
     /// Whether a hold is over.
     func isEnded(_ hold: CID) -> Bool { issuer?.book.holds[hold].map { !$0.isLive } ?? true }
 
@@ -414,12 +423,17 @@ package actor IssuerDesk {
         }.map(\.line)
     }
 
-    /// Whether an expiry has to wait for what became of the hold at the other issuer.
+    /// Whether what time alone decides has to wait for what becomes of the hold at the other issuer, whose dates are
+    /// later by the margin: for a week at most.
     private func waitsBelow(_ event: BookEvent) -> Bool {
-        guard case .holdExpired(let id) = event, holdsForOthers.contains(id), !overBelow.contains(id),
-            let hold = issuer?.book.holds[id]
+        switch event {
+        case .holdExpired, .claimPaid: break
+        default: return false
+        }
+        guard let id = event.hold, holdsForOthers.contains(id), !overBelow.contains(id),
+            let hold = issuer?.book.holds[id], let due = hold.dueAt
         else { return false }
-        return clock() <= hold.claimableUntil
+        return clock() <= due.advanced(milliseconds: HoldTerms.Limits.belowMilliseconds)
     }
 
     // MARK: Who asks

@@ -203,7 +203,9 @@ struct TwoCooperatives {
                 try await eventually("the north has the claim") {
                     try await north.creditStory() == ["hold_granted", "claim_lodged"]
                 }
-                #expect(await north.parts.member.own.holdsAcross().count == 1)
+                let desk = await north.parts.member.own
+                let hold = try #require(await desk.holdsAcross().first)
+                try await eventually("the north knows that it is over below") { await desk.isKnownOver(hold.id) }
             }
         }
     }
