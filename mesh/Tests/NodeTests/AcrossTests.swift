@@ -150,17 +150,8 @@ struct TwoCooperatives {
         let (north, south) = (try #require(nodes[.north]), try #require(nodes[.south]))
         let (executor, arbiter) = (try #require(nodes[.executor]), try #require(nodes[.arbiter]))
         let originator = try #require(nodes[.originator])
-        await originator.change { configuration in
-            configuration.originator.holdSlackMilliseconds = 4_000
-            configuration.originator.holdCheckTimesMax = 0
-            configuration.originator.holdGraceMilliseconds = 120_000
-            configuration.originator.holdWindowMilliseconds = windowMilliseconds
-            configuration.originator.holdExtensionMilliseconds = 100_000
-        }
-        await executor.change { configuration in
-            configuration.executor?.settlementMilliseconds = 1_000
-            configuration.executor?.preparationMilliseconds = 4_000
-        }
+        await originator.shortenHolds(windowMilliseconds: windowMilliseconds)
+        await executor.claimSoon()
         try await NodeMesh.running([south, executor, arbiter]) {
             try await home.connect(executor, to: [south, arbiter])
             var job: CID?

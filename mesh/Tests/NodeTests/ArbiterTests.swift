@@ -35,17 +35,8 @@ import Testing
         let issuer = try #require(nodes[.issuer])
         let (executor, originator) = (try #require(nodes[.executor]), try #require(nodes[.originator]))
         try await home.found(issuer, [.executor: 10_000, .originator: 10_000])
-        await originator.change { configuration in
-            configuration.originator.holdSlackMilliseconds = 4_000
-            configuration.originator.holdCheckTimesMax = 0
-            configuration.originator.holdGraceMilliseconds = 120_000
-            configuration.originator.holdWindowMilliseconds = windowMilliseconds
-            configuration.originator.holdExtensionMilliseconds = 100_000
-        }
-        await executor.change { configuration in
-            configuration.executor?.settlementMilliseconds = 1_000
-            configuration.executor?.preparationMilliseconds = 4_000
-        }
+        await originator.shortenHolds(windowMilliseconds: windowMilliseconds)
+        await executor.claimSoon()
         let others = try [issuer, executor, #require(nodes[.arbiter])]
         try await NodeMesh.running(others) {
             try await home.connect(executor, to: [issuer, #require(nodes[.arbiter])])

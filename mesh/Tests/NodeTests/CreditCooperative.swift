@@ -161,6 +161,25 @@ extension MeshNode {
         body(&core.market.configuration)
     }
 
+    /// Has holds for this node's jobs last for seconds, as an originator.
+    func shortenHolds(windowMilliseconds: UInt64) {
+        change { configuration in
+            configuration.originator.holdSlackMilliseconds = 4_000
+            configuration.originator.holdCheckTimesMax = 0
+            configuration.originator.holdGraceMilliseconds = 120_000
+            configuration.originator.holdWindowMilliseconds = windowMilliseconds
+            configuration.originator.holdExtensionMilliseconds = 100_000
+        }
+    }
+
+    /// Has this node claim soon, as an executor.
+    func claimSoon() {
+        change { configuration in
+            configuration.executor?.settlementMilliseconds = 1_000
+            configuration.executor?.preparationMilliseconds = 4_000
+        }
+    }
+
     /// The run of a job here.
     func run(of job: CID) -> ExecutedJob? { core.market.executedJob(JobID(job)) }
 }
