@@ -165,7 +165,7 @@ let meshCores: [Target] = [
         "NodeCore",
         [
             "Determinism", "Multiformats", "PeerIdentity", "SignedObjects", "MeshTypes", "Economics", "Credit",
-            "JobMarket",
+            "Reputation", "JobMarket",
             External.collections,
         ], isQuick: true),
     mesh("Workflows", ["Multiformats", "IPLD", "SignedObjects", "MeshTypes", "Receipts"]),

@@ -94,6 +94,17 @@ struct Attempts: Hashable, Sendable {
 extension AttemptEnd {
     /// Whether the attempt goes on beside another.
     package var isHedge: Bool { if case .hedged = self { true } else { false } }
+
+    /// Whether an executor that accepted the assignment broke its word, as far as its originator can tell. How long
+    /// blocks take to come is perhaps the originator's own doing, and so is a loss of outputs that it had no room for.
+    var isBrokenWord: Bool {
+        switch self {
+        case .leaseExpired, .executionTimedOut, .receiptTimedOut, .forgotten: true
+        case .declined, .unconfirmed, .fetchTimedOut, .nodeFailed, .receiptInvalid, .refuted, .unverified,
+            .outputsMissing, .overtaken, .hedged, .dropped:
+            false
+        }
+    }
 }
 
 /// One assignment of a job.
@@ -127,6 +138,8 @@ package struct Attempt: Hashable, Sendable {
     private var state = State.live(Run())
     /// Whether a receipt of it came, counting or not.
     package private(set) var hasReceipt = false
+    /// The executor's signed acceptance of it; nil as long as none came.
+    var acceptance: CID?
     /// Whether its executor declined it, whatever it signed later.
     private(set) var wasDeclined = false
 

@@ -2,6 +2,7 @@ import Credit
 import Economics
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// On which jobs an executor bids, and how much, as far as its configuration and the manifest decide.
@@ -45,13 +46,17 @@ struct BidPolicy: Sendable {
         return nil
     }
 
-    /// Whether the owner denies the originator, or allows only others. It is asked after everything else: a denied
+    /// Whether the owner denies the originator, or allows only others, or it left receipts of this node unpaid and has
+    /// too low a reputation here. It is asked after everything else: a denied
     /// originator must get the answers that others get, or it could tell that it is denied.
     func denies(_ manifest: JobManifest, _ context: MarketContext) -> Bool {
         let originator = manifest.originatorDID
         if originator == context.did { return false }
         let (denied, allowed) = (configuration.deniedOriginators, configuration.allowedOriginators)
-        return denied.contains(originator) || !(allowed.isEmpty || allowed.contains(originator))
+        if denied.contains(originator) || !(allowed.isEmpty || allowed.contains(originator)) { return true }
+        // Who owes nothing is served, however little it has paid yet: strangers have their share of the places.
+        let account = context.payers.account(of: originator, at: context.wallClock)
+        return account.bad > 0 && account.score < configuration.minOriginatorReputation
     }
 
     /// The terms offered for a job, with the promise of how fast fuel burns here, and of when the job is done at the

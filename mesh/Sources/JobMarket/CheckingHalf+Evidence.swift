@@ -18,12 +18,11 @@ extension CheckingHalf {
 
     func recordEvidence(of event: JobEvent, _ context: inout MarketContext) {
         guard let job = jobs[event.jobID], let accepted = job.receipt,
-            var evidence = ReputationEvidence(
-                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isBorneOutHere)
+            let evidence = ReputationEvidence(
+                receipt: accepted.receipt, receiptCID: accepted.cid, isChecked: job.isBorneOutHere,
+                takenAt: accepted.cameAt)
         else { return }
-        // A future date by the executor's clock would never decay.
-        evidence.at = min(evidence.at, event.at)
-        context.reputation.record(evidence)
+        context.judge(evidence)
     }
 
     func recordEvidence(
@@ -54,7 +53,7 @@ extension CheckingHalf {
         _ verdict: ReputationVerdict, of attempt: Attempt, _ receipt: CID, of event: JobEvent,
         _ context: inout MarketContext
     ) {
-        context.reputation.record(
+        context.judge(
             ReputationEvidence(
                 subject: attempt.assignment.executorDID, payer: attempt.assignment.originatorDID,
                 assignmentCID: attempt.cid, receiptCID: receipt, verdict: verdict, at: event.at))

@@ -51,7 +51,7 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
             status = .biddingClosed
             isClosed = true
         case (.assignmentAccepted(_, _, let assignment), .bid):
-            stage = .run(ExecutedRun(signed: assignment))
+            stage = .run(ExecutedRun(signed: assignment, acceptedAt: event.at))
             status = .assigned
         case (.closed, _):
             isClosed = true
@@ -59,7 +59,7 @@ package struct ExecutedJob: MarketJob, Hashable, Sendable {
             fold(event.kind, during: run)
         case (_, .receipt(var delivery)):
             if case .anchored = event.kind { status = .receiptAnchored }
-            delivery.fold(event.kind)
+            delivery.fold(event)
             stage = .receipt(delivery)
         default: break
         }
@@ -173,6 +173,8 @@ extension ExecutedJob {
 struct ExecutedRun: Hashable, Sendable {
     /// The assignment as its originator signed it.
     let signed: SignedObject<Assignment>
+    /// When this node accepted it.
+    let acceptedAt: UnixMilliseconds
     /// The hold by which it is paid; `nil` where it costs tokens.
     fileprivate(set) var hold: SignedObject<HoldCertificate>?
     /// Whether the run was ordered.
@@ -182,7 +184,10 @@ struct ExecutedRun: Hashable, Sendable {
     /// Whether this node's owner asked it to stop.
     fileprivate(set) var isStoppedHere = false
 
-    init(signed: SignedObject<Assignment>) { self.signed = signed }
+    init(signed: SignedObject<Assignment>, acceptedAt: UnixMilliseconds) {
+        self.signed = signed
+        self.acceptedAt = acceptedAt
+    }
 }
 
 /// A receipt of this node on its way to the originator, to its payment and into the anchored DAG.
@@ -209,6 +214,8 @@ struct ReceiptDelivery: Hashable, Sendable {
     private(set) var statement: SignedObject<DeliveryStatement>?
     /// The anchoring of it.
     private(set) var anchor = AnchorState.none
+    /// When its delivery ended, from when on its settlement is awaited.
+    private(set) var endedAt: UnixMilliseconds?
     private let until: UnixMilliseconds
     private var paymentUntil: UnixMilliseconds?
 
@@ -233,10 +240,11 @@ struct ReceiptDelivery: Hashable, Sendable {
         end == .acknowledged && signed.body.price > .zero && settlement == .awaited && !isGivenUp
     }
 
-    fileprivate mutating func fold(_ kind: JobEventKind) {
-        switch kind {
+    fileprivate mutating func fold(_ event: JobEvent) {
+        switch event.kind {
         case .receiptDelivered(let end, let until):
             self.end = end
+            endedAt = event.at
             paymentUntil = until
         case .settlementReceived(let signed):
             settlement = .received(signed.body.amountPaid, signed.body.verdict)

@@ -236,12 +236,10 @@ extension ExecutorMarket {
         _ message: AssignJobV1, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
         let known = jobs[JobID(CID.hashing(message.manifest, codec: .dagCBOR))]
-        // The assignment that was taken before is told by its CID, which costs no signature.
-        if let known, let taken = known.assignmentCID, known.manifest.originatorPeerID == peer,
-            taken.matches(message.assignment)
-        {
+        // The assignment that was taken before is told by its CID, so that nothing needs to be verified.
+        if let run = known?.run, known?.manifest.originatorPeerID == peer, run.signed.cid.matches(message.assignment) {
             context.counters.duplicates += 1
-            return .accepted(assignmentCID: taken)
+            return accepted(run.signed.cid, at: run.acceptedAt, &context)
         }
         var held: SignedObject<HoldCertificate>?
         switch check(message, from: peer, known, &held, context) {
@@ -262,8 +260,17 @@ extension ExecutorMarket {
                 record(.holdTaken(certificate: hold), of: chain.id, &context)
             }
             startNext(&context)
-            return .accepted(assignmentCID: chain.assignment.cid)
+            return accepted(chain.assignment.cid, at: context.steady, &context)
         }
+    }
+
+    /// The answer to an assignment that was taken, with this node's word for it: the same whenever it is asked again.
+    private func accepted(
+        _ assignment: CID, at date: UnixMilliseconds, _ context: inout MarketContext
+    ) -> MeshProtocolReply {
+        let acceptance = AssignmentAcceptance(
+            executorDID: context.did, assignmentCID: assignment, acceptedAt: date)
+        return .accepted(assignmentCID: assignment, acceptance: context.sign(acceptance)?.bytes)
     }
 
     /// Whether an assignment is taken: its chain holds, it is paid, and there is a place for it.

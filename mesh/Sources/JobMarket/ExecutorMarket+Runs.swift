@@ -2,6 +2,7 @@ import Determinism
 import Economics
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// From the assignment that was taken to the end of its journal: run, receipt, settlement.
@@ -317,7 +318,10 @@ extension ExecutorMarket {
 
     mutating func settlementElapsed(_ id: JobID, _ context: inout MarketContext) {
         guard let job = jobs[id], job.receiptDelivery?.settlement == .awaited else { return }
+        // Only now: a replay knows neither who was heard nor when the node was down.
+        let evidence = ReputationEvidence(unpaid: job, context)
         record(.settlementOverdue, of: id, &context)
+        if let evidence { context.judge(evidence, as: .originator) }
         closeIfDone(id, &context)
     }
 

@@ -1,6 +1,7 @@
 import Economics
 import MeshTypes
 import Multiformats
+import Reputation
 import SignedObjects
 
 /// The executor's half of the market: announcements to judge, bids, assigned runs and their receipts.
@@ -62,6 +63,7 @@ package struct ExecutorMarket: CreditedHalf, Sendable {
             openBids.closed(job.manifest)
         }
         runs.follow(event, job, &context)
+        if let evidence = ReputationEvidence(payment: event, of: job) { context.judge(evidence, as: .originator) }
         switch event.kind {
         case .receiptSigned:
             if !context.isReplaying || !context.isLastReceiptStored { context.lastReceipt = job.receiptCID }

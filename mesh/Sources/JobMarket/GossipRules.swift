@@ -100,6 +100,7 @@ struct GossipRules: Sendable {
         guard signed.body.receiptCID.namesObject else {
             return .reject(reason: "a CID of another form than objects have")
         }
+        guard signed.body.verdict.isForOthers else { return .reject(reason: "its word alone shows nothing to others") }
         let skew = context.configuration.rules.clockSkewMilliseconds
         if signed.body.recordedAt > context.date(inMilliseconds: skew) { return .ignore(reason: "of the future") }
         return .accept

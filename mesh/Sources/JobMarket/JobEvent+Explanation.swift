@@ -38,6 +38,7 @@ extension JobEvent {
         case .holdAwaited, .holdDelayed, .holdFailed, .holdGiven: creditExplanation
         case .assignmentMade(let assignment, _): assignmentLine(assignment.body)
         case .assignmentConfirmed: "The executor took the assignment."
+        case .acceptanceSigned: "The executor signed that it took the assignment."
         case .attemptResumed: "The other executor gave no result; the slow run is waited for again."
         case .attemptEnded(_, let end) where end.isHedge: "A second copy is made: \(end)."
         case .attemptEnded(_, let end): "The attempt ended: \(end)."

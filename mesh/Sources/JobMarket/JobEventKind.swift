@@ -38,6 +38,8 @@ package enum JobEventKind: Hashable, Sendable {
     case assignmentMade(assignment: SignedObject<Assignment>, confirmUntil: UnixMilliseconds)
     /// The executor accepted the assignment.
     case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
+    /// The executor signed that it accepted.
+    case acceptanceSigned(acceptance: SignedObject<AssignmentAcceptance>)
     /// An attempt ended without a result that counts.
     case attemptEnded(assignment: CID, end: AttemptEnd)
     /// The executor reported the state of the run.
@@ -169,6 +171,8 @@ extension JobEventKind {
         case assignmentMade = "assignment_made"
         /// The executor accepted the assignment.
         case assignmentConfirmed = "assignment_confirmed"
+        /// The executor signed that it accepted.
+        case acceptanceSigned = "acceptance_signed"
         /// An attempt ended without a result that counts.
         case attemptEnded = "attempt_ended"
         /// The executor reported the state of the run.
@@ -252,8 +256,8 @@ extension JobEventKind {
             case .submitted, .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused,
                 .replicasMade, .replicaOf, .replicaJudged, .announced, .bidReceived, .bidDisplaced, .bidCommitted,
                 .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited, .assignmentMade,
-                .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
-                .lateReceipt, .cancellationRequested, .resultReached, .settled, .failed, .cancelled,
+                .assignmentConfirmed, .acceptanceSigned, .attemptEnded, .statusReported, .receiptAccepted,
+                .receiptChosen, .lateReceipt, .cancellationRequested, .resultReached, .settled, .failed, .cancelled,
                 .settlementDelivered, .attemptResumed, .checkerMissing, .trialBegan, .trialEnded, .holdAwaited,
                 .holdDelayed, .holdFailed, .holdGiven:
                 [.originator]
@@ -285,6 +289,7 @@ extension JobEventKind {
         case .fundsAwaited: .fundsAwaited
         case .assignmentMade: .assignmentMade
         case .assignmentConfirmed: .assignmentConfirmed
+        case .acceptanceSigned: .acceptanceSigned
         case .attemptEnded: .attemptEnded
         case .statusReported: .statusReported
         case .receiptAccepted: .receiptAccepted
@@ -344,7 +349,7 @@ extension JobEventKind {
             .settlementReceived, .attemptResumed, .holdAwaited, .holdGiven, .holdTaken, .deliveryProved:
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
-            .assignmentConfirmed, .statusReported, .verificationBegan, .replicaJudged,
+            .assignmentConfirmed, .acceptanceSigned, .statusReported, .verificationBegan, .replicaJudged,
             .checkerMissing, .trialBegan, .trialEnded, .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
             .receiptDelivered, .settlementOverdue, .holdDelayed, .holdFailed:

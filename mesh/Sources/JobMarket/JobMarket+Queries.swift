@@ -20,6 +20,12 @@ extension JobMarket {
 
     /// What receipts say about executors.
     package var reputation: ReputationBook { context.reputation }
+    /// How originators paid this node.
+    package var payers: ReputationBook { context.payers }
+    /// Whether one of the two books has something of somebody.
+    package func hasJudged(_ did: DID) -> Bool {
+        !context.reputation.evidence(about: did).isEmpty || !context.payers.evidence(about: did).isEmpty
+    }
     /// When the chain of its receipts began again, since the home was restored; nil if it never did.
     package var chainOpenedAt: UnixMilliseconds? { context.chainOpenedAt }
     /// What it found of executors when it ran their jobs again.

@@ -27,19 +27,23 @@ package struct JobMarket: Sendable {
     ///   - identity: the node's key.
     ///   - configuration: everything that an operator can set.
     ///   - ledger: the ledger, as stored.
-    ///   - reputation: the evidence, as stored; empty if it is recorded again from stored receipts.
+    ///   - reputation: the evidence about executors, as stored.
+    ///   - payers: the evidence about originators, as stored.
     ///   - lastReceipt: the receipt that this node signed last.
     ///   - chainOpenedAt: when the chain of its receipts began again, if it ever did (`ChainOpening`).
     ///   - anchorHeads: the heads of the anchored DAG, with the greatest height among them.
     ///   - log: the tree over this node's entries in it.
     package init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger = Ledger(),
-        reputation: ReputationBook = ReputationBook(), records: TrackRecords = TrackRecords(), lastReceipt: CID? = nil,
+        reputation: ReputationBook = ReputationBook(),
+        payers: ReputationBook = ReputationBook(of: .originator, limits: .ofOriginators),
+        records: TrackRecords = TrackRecords(), lastReceipt: CID? = nil,
         chainOpenedAt: UnixMilliseconds? = nil, anchorHeads: (heads: [CID], height: UInt64) = ([], 0),
         log: MerkleTree = MerkleTree()
     ) {
         context = MarketContext(
-            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation, records: records,
+            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation, payers: payers,
+            records: records,
             anchors: AnchorLog(heads: anchorHeads.heads, height: anchorHeads.height, tree: log),
             lastReceipt: lastReceipt, chainOpenedAt: chainOpenedAt)
     }
@@ -151,6 +155,7 @@ package struct JobMarket: Sendable {
             executor.anchorPublished(id, inTime: true, &context)
         case .workflowReceiptSigned(let workflow, let receipt):
             context.anchor([receipt], of: JobID(workflow))
+        case .faultProved(let evidence): context.proved(evidence)
         case .headKept(let head, let author): context.anchors.kept(head, of: author)
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
         case .networksSeen(let peer, let groups): context.networks.record(peer, groups)
@@ -193,6 +198,7 @@ package struct JobMarket: Sendable {
         defer { context.bidder = KnownBidder() }
         let reply = answer(message, from: peer)
         var transition = finish()
+        context.heard(from: peer)
         transition.acknowledges =
             switch reply {
             case .ack, .accepted: true
@@ -207,7 +213,9 @@ package struct JobMarket: Sendable {
     ) -> (verdict: GossipJudgement, transition: MarketTransition) {
         begin(now, wallClock)
         let verdict = judge(message, author: author)
-        return (verdict, finish())
+        let transition = finish()
+        context.heard(from: author)
+        return (verdict, transition)
     }
 
     private mutating func finish() -> MarketTransition {
@@ -285,11 +293,12 @@ package struct JobMarket: Sendable {
         case .bidRefusal, .interest, .invitation, .bidsSealed, .delivery: break
         case .bid where waited, .bidCommitment where waited: executor.bidAnswered(id, reply, &context)
         case .assignment where waited: originator.assignmentAnswered(id, reply, &context)
+        case .assignment: originator.acceptanceCame(id, reply, &context)
         case .cancellation where waited: originator.cancellationAnswered(id, reply, &context)
         case .receipt where waited: executor.receiptAnswered(id, reply, &context)
         case .settlement where waited:
             originator.settlementAnswered(id, acknowledged: reply == .ack, &context)
-        case .bid, .bidCommitment, .assignment, .cancellation, .receipt, .settlement: context.counters.duplicates += 1
+        case .bid, .bidCommitment, .cancellation, .receipt, .settlement: context.counters.duplicates += 1
         }
     }
 
@@ -339,6 +348,12 @@ package struct JobMarket: Sendable {
         }
     }
 
+    /// What the replay of journals added to the books, in order, once: whoever starts the node writes it down.
+    package mutating func takeReplayed() -> [ReputationChange] {
+        defer { context.replayed = [] }
+        return context.replayed
+    }
+
     /// Undoes the replay of a job's journal if a later event of it is unreadable: the market then knows nothing of the
     /// job. What is booked for it stays booked.
     package mutating func discard(_ job: JobID, role: JobRole) {
@@ -375,6 +390,7 @@ package struct JobMarket: Sendable {
         let open = originator.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)
         let latest = (open + executor.jobs.all.filter { !$0.isClosed }.map(\.lastEventAt)).max()
         context.steady = context.steadyClock.set(max(wallClock, latest ?? wallClock).value, now)
+        context.startedAt = context.steady
         originator.recover(&context)
         executor.recover(&context)
         passDeadlines()

@@ -64,6 +64,7 @@ enum JournalRowKind: Codable {
     case fundsAwaited(needed: TokenAmount, available: TokenAmount, until: UnixMilliseconds)
     case assignmentMade(assignment: [UInt8], confirmUntil: UnixMilliseconds)
     case assignmentConfirmed(assignment: CID, fetchUntil: UnixMilliseconds)
+    case acceptanceSigned(acceptance: [UInt8])
     case attemptEnded(assignment: CID, end: AttemptEnd)
     case statusReported(assignment: CID, status: JobStatus, progressPermille: UInt64?, until: UnixMilliseconds)
     case receiptAccepted(assignment: CID, receipt: [UInt8], outputsUntil: UnixMilliseconds)
@@ -123,6 +124,7 @@ extension JournalRowKind {
                 .assignmentMade(assignment: assignment.bytes, confirmUntil: until)
             case .assignmentConfirmed(let assignment, let until):
                 .assignmentConfirmed(assignment: assignment, fetchUntil: until)
+            case .acceptanceSigned(let acceptance): .acceptanceSigned(acceptance: acceptance.bytes)
             case .attemptEnded(let assignment, let end): .attemptEnded(assignment: assignment, end: end)
             case .statusReported(let assignment, let status, let progress, let until):
                 .statusReported(assignment: assignment, status: status, progressPermille: progress, until: until)
@@ -238,8 +240,8 @@ extension JournalRowKind {
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
             .verificationEnded, .paymentRefused, .checkerMissing, .trialBegan, .trialEnded, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
-            .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
-            .lateReceipt,
+            .assignmentMade, .assignmentConfirmed, .acceptanceSigned, .attemptEnded, .statusReported,
+            .receiptAccepted, .receiptChosen, .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
             .attemptResumed, .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved:
             preconditionFailure("\(kind.name) is a row of the originator")
@@ -269,6 +271,7 @@ extension JournalRowKind {
             .assignmentMade(assignment: try Self.signed(assignment), confirmUntil: until)
         case .assignmentConfirmed(let assignment, let until):
             .assignmentConfirmed(assignment: assignment, fetchUntil: until)
+        case .acceptanceSigned(let acceptance): .acceptanceSigned(acceptance: try Self.signed(acceptance))
         case .attemptEnded(let assignment, let end): .attemptEnded(assignment: assignment, end: end)
         case .statusReported(let assignment, let status, let progress, let until):
             .statusReported(assignment: assignment, status: status, progressPermille: progress, until: until)
@@ -313,8 +316,8 @@ extension JournalRowKind {
         case .submitted, .replicasMade, .replicaOf, .replicaJudged, .verificationChosen, .verificationBegan,
             .verificationEnded, .paymentRefused, .checkerMissing, .trialBegan, .trialEnded, .announced,
             .bidReceived, .bidDisplaced, .bidCommitted, .bidsSealed, .executorsJudged, .biddingClosed, .fundsAwaited,
-            .assignmentMade, .assignmentConfirmed, .attemptEnded, .statusReported, .receiptAccepted, .receiptChosen,
-            .lateReceipt,
+            .assignmentMade, .assignmentConfirmed, .acceptanceSigned, .attemptEnded, .statusReported,
+            .receiptAccepted, .receiptChosen, .lateReceipt,
             .cancellationRequested, .resultReached, .settled, .failed, .cancelled, .settlementDelivered,
             .attemptResumed, .holdAwaited, .holdDelayed, .holdFailed, .holdGiven, .holdTaken, .deliveryProved:
             preconditionFailure("\(self) is a row of the originator")

@@ -235,6 +235,8 @@ package struct ExecutorConfiguration: Sendable {
     package var deniedOriginators: Set<DID> = []
     /// The only originators that it works for, besides its owner; none named means all that are not denied.
     package var allowedOriginators: Set<DID> = []
+    /// The least reputation, in thousandths, of an originator that left receipts of this node unpaid.
+    package var minOriginatorReputation: UInt64 = 0
     /// The engine that its receipts name.
     package var engine = EngineDescription(name: "none", version: "0", configurationDigest: "")
     /// The signed `NodeCapability` that bids refer to.

@@ -16,6 +16,8 @@ struct MarketContext: Sendable {
     var configuration: MarketConfiguration
     var ledger: Ledger
     var reputation: ReputationBook
+    /// How originators paid this node.
+    var payers: ReputationBook
     var records: TrackRecords
     var anchors: AnchorLog
     var lastReceipt: CID?
@@ -39,14 +41,21 @@ struct MarketContext: Sendable {
     var steady = UnixMilliseconds.epoch
     var steadyClock = SteadyClock()
     var clockWatch = ClockWatch()
+    /// From whom this node heard last.
+    private var hearing = Hearing()
+    /// When the node started, by the steady calendar; nil before it took its journals up.
+    var startedAt: UnixMilliseconds?
     var isReplaying = false
+    /// What the replay of journals added to the books, which is perhaps not on the disk.
+    // BOUNDED: by the journals of open jobs.
+    var replayed: [ReputationChange] = []
     /// What is known of the bidder of the message being received.
     var bidder = KnownBidder()
     var transition = MarketTransition()
 
     init(
         identity: Identity, configuration: MarketConfiguration, ledger: Ledger, reputation: ReputationBook,
-        records: TrackRecords, anchors: AnchorLog, lastReceipt: CID?,
+        payers: ReputationBook, records: TrackRecords, anchors: AnchorLog, lastReceipt: CID?,
         chainOpenedAt: UnixMilliseconds?
     ) {
         self.identity = identity
@@ -55,6 +64,7 @@ struct MarketContext: Sendable {
         self.configuration = configuration
         self.ledger = ledger
         self.reputation = reputation
+        self.payers = payers
         self.records = records
         self.anchors = anchors
         self.lastReceipt = lastReceipt
@@ -89,6 +99,29 @@ struct MarketContext: Sendable {
     mutating func keep<Body: SignedBody>(_ signed: SignedObject<Body>, of job: JobID, isContradiction: Bool = false) {
         guard !isReplaying, !transition.blocks.contains(where: { $0.cid == signed.cid }) else { return }
         transition.blocks.append(EvidenceBlock(signed, of: job, isContradiction: isContradiction))
+    }
+
+    /// Records what a job showed of somebody, and has it written down; whether it showed anything new.
+    @discardableResult
+    mutating func judge(_ evidence: ReputationEvidence, as side: ReputationSide = .executor) -> Bool {
+        let change =
+            switch side {
+            case .executor: reputation.record(evidence)
+            case .originator: payers.record(evidence)
+            }
+        guard let change else { return false }
+        if isReplaying { replayed.append(change) } else { transition.judged.append(change) }
+        return true
+    }
+
+    /// Records a fault that a proof shows to anybody, and that this node checked itself; dated by when this node had the
+    /// proof, and never later than now.
+    mutating func proved(_ evidence: ReputationEvidence) {
+        var evidence = evidence
+        evidence.at = min(evidence.at, steady)
+        if judge(evidence), evidence.verdict == .invalid { records.wasWrong(evidence.subject) }
+        // Whoever told two histories of its log is believed on neither side.
+        if evidence.verdict == .equivocated { judge(evidence, as: .originator) }
     }
 
     /// Has something booked at an issuer.
@@ -129,6 +162,16 @@ struct MarketContext: Sendable {
         clockWatch.heard(
             peer, signedAt: signedAt, calendar: wallClock, now: now,
             skewMilliseconds: configuration.rules.clockSkewMilliseconds)
+    }
+
+    /// Notes that something came of a peer, once all that was due before is done: what waited behind an outage of this
+    /// node says nothing of the time before. What comes of itself says nothing at all.
+    mutating func heard(from peer: PeerID) { if peer != peerID { hearing.heard(peer, now: now) } }
+
+    /// Whether, at the end of a wait of so many milliseconds for a peer, others were heard in its last third; if not,
+    /// it may be this node that nobody reached.
+    func hearsOthers(than peer: PeerID, inLastThirdOf milliseconds: UInt64) -> Bool {
+        hearing.heardOther(than: peer, withinMilliseconds: milliseconds / 3, now: now)
     }
 
     /// Whether an originator has paid this node before, or is this node.

@@ -1,6 +1,7 @@
 package import MeshTypes
 package import Multiformats
 package import Receipts
+package import Reputation
 package import SignedObjects
 
 /// A fact that the shell reports to the market. Inputs with an answer are functions of `JobMarket`: `submit`, `cancel`,
@@ -43,6 +44,8 @@ package enum MarketInput: Sendable {
     case workflowReceiptSigned(workflow: CID, receipt: CID)
     /// Another's log is kept up to this entry.
     case headKept(CID, of: DID)
+    /// A proof of a fault holds, whoever it came from: this node checked it. The market dates it.
+    case faultProved(ReputationEvidence)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
     /// The parts of the open internet from which a bidder is connected; none for a neighbour.

@@ -2,6 +2,7 @@ package import Credit
 package import Determinism
 package import MeshTypes
 package import Multiformats
+package import Reputation
 package import SignedObjects
 
 /// The result of one input.
@@ -19,6 +20,10 @@ package struct MarketTransition: Sendable {
     package internal(set) var logged: [LoggedEntry] = []
     /// What is to be booked at issuers, in the same transaction as the events.
     package internal(set) var bookings: [HoldBooking] = []
+    /// What the events showed of others, in order, in the same transaction.
+    package internal(set) var judged: [ReputationChange] = []
+    /// Whether nothing of it is to be written.
+    package var writesNothing: Bool { events.isEmpty && blocks.isEmpty && bookings.isEmpty && judged.isEmpty }
     /// What to do once the events are durable.
     package var actions: [MarketAction] = []
     /// Jobs on which this node does not bid, where `MarketConfiguration.tellsDeclines` asks for them.

@@ -206,6 +206,15 @@ extension OriginatedJob {
         return (accepted, attempt, hold)
     }
 
+    /// Tells the executor of a settled receipt the settlement once more, as it asks by giving the receipt again: it may
+    /// have been away as long as it was told.
+    func settleAgain(_ receipt: CID, _ context: inout MarketContext) {
+        guard let signed = settlements.settlement(of: receipt) else { return }
+        context.tell(
+            .jobSettled(JobSettledV1(settlement: signed.bytes)), .settlement, job: id, subject: receipt,
+            to: signed.body.executorDID.peerID)
+    }
+
     private func owe(_ notice: SettlementNotice, _ context: inout MarketContext) {
         context.deliver(
             .jobSettled(JobSettledV1(settlement: notice.signed.bytes)), .settlement, job: id,

@@ -162,7 +162,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .verificationChosen, .verificationBegan, .verificationEnded, .paymentRefused, .replicaOf, .replicasMade,
             .trialBegan, .trialEnded:
             foldVerification(event.kind)
-        case .assignmentMade, .assignmentConfirmed, .attemptEnded, .attemptResumed, .statusReported, .receiptAccepted:
+        case .assignmentMade, .assignmentConfirmed, .acceptanceSigned, .attemptEnded, .attemptResumed, .statusReported,
+            .receiptAccepted:
             foldAttempt(event.kind, at: event.at)
         default: foldEvidence(event.kind)
         }
@@ -176,6 +177,8 @@ package struct OriginatedJob: MarketJob, Hashable, Sendable {
         case .assignmentConfirmed(let cid, let until):
             let isAwaited = assignments.update(cid) { $0.confirmed() } ?? false
             if isAwaited, cancelReason == nil { enter(.fetching, until: until, status: .assigned) }
+        case .acceptanceSigned(let signed):
+            _ = assignments.update(signed.body.assignmentCID) { $0.acceptance = signed.cid }
         case .statusReported(let cid, let reported, let progress, let until):
             let isAwaited = assignments.update(cid) { $0.reported(reported, progressPermille: progress) } ?? false
             guard isAwaited else { return }
@@ -424,6 +427,7 @@ extension JobEventKind {
         case .bidReceived(let bid, _): bid.bytes.count
         case .bidCommitted(let commitment): commitment.bytes.count
         case .assignmentMade(let assignment, _): assignment.bytes.count
+        case .acceptanceSigned(let acceptance): acceptance.bytes.count
         case .holdGiven(let certificate, let below): certificate.bytes.count + (below?.bytes.count ?? 0)
         case .receiptAccepted(_, let receipt, _), .lateReceipt(let receipt, _, _): receipt.bytes.count
         case .settled(let settlement, _), .paymentRefused(let settlement, _): settlement.bytes.count

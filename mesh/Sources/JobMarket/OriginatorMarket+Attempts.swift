@@ -236,7 +236,16 @@ extension OriginatorMarket {
             !attempt.isConfirmed
         else { return }
         switch reply {
-        case .accepted(let cid) where cid == attempt.cid: confirm(attempt.cid, of: id.jobID, &context)
+        case .accepted(let cid, let block) where cid == attempt.cid:
+            do throws(AcceptanceFault) {
+                let acceptance = try acceptance(of: attempt, block)
+                confirm(attempt.cid, of: id.jobID, &context)
+                if let acceptance { keep(acceptance, of: id.jobID, &context) }
+            } catch {
+                context.counters.refused("acceptance_untrue")
+                let end = AttemptEnd.declined(code: .known(.badReply), reason: "\(error)")
+                endAttempt(attempt.cid, of: id.jobID, end, &context)
+            }
         case .declined(let refusal), .refused(let refusal):
             let end = AttemptEnd.declined(code: refusal.code.sanitized, reason: PlainText.sanitized(refusal.text))
             endAttempt(attempt.cid, of: id.jobID, end, &context)

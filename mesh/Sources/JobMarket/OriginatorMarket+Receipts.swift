@@ -13,6 +13,7 @@ extension OriginatorMarket {
         case nil: return refuse(.jobUnknown, &context)
         case .repeated:
             context.counters.duplicates += 1
+            jobs.visit(id) { $0.settleAgain(CID.hashing(bytes, codec: .dagCBOR), &context) }
             return .ack
         case .refused(let refusal): return refuse(refusal, &context)
         case .second(let signed):
@@ -81,10 +82,10 @@ extension OriginatorMarket {
     private func recordInvalid(_ body: ExecutionReceipt, _ cid: CID, _ context: inout MarketContext) {
         context.counters.refused("receipt_untrue")
         context.records.wasWrong(body.executorDID)
-        context.reputation.record(
+        context.judge(
             ReputationEvidence(
                 subject: body.executorDID, payer: body.originatorDID, assignmentCID: body.assignmentCID,
-                receiptCID: cid, verdict: .invalid, at: context.wallClock))
+                receiptCID: cid, verdict: .invalid, at: context.steady))
     }
 
     private func refuse(_ refusal: ReceiptRefusal, _ context: inout MarketContext) -> MeshProtocolReply {

@@ -13,7 +13,7 @@ import SignedObjects
 /// The late receipt rule: valid receipts of live and superseded assignments wait in parallel for their outputs, and the
 /// first that is complete wins. It is paid under its own terms; the hold of a job covers the dearest of its attempts
 /// until the job has its result. Later receipts are recorded, their executors are told "late", and nothing is paid.
-package struct OriginatorMarket: WaitingHalf, AssigningHalf, HedgingHalf, Sendable {
+package struct OriginatorMarket: WaitingHalf, AssigningHalf, HedgingHalf, AcceptingHalf, Sendable {
     static let role = JobRole.originator
 
     var jobs = JobTable<OriginatedJob>()
@@ -129,6 +129,7 @@ package struct OriginatorMarket: WaitingHalf, AssigningHalf, HedgingHalf, Sendab
             bids.released(cid, end, context)
             guard let attempt = jobs.read(event.jobID, { $0.assignments[cid] }) ?? nil else { return }
             recordEvidence(against: attempt, end, of: event, &context)
+            recordSilence(of: attempt, end, of: event, &context)
             guard !context.isReplaying else { return }
             leases.end(cid)
             let promise = jobs.read(event.jobID) { $0.bid(of: attempt)?.queueMilliseconds } ?? nil

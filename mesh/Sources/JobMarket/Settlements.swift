@@ -8,10 +8,13 @@ package import SignedObjects
 struct Settlements: Hashable, Sendable {
     /// The payment of the receipt that counts.
     struct Payment: Hashable, Sendable {
-        /// The signed settlement.
-        let cid: CID
+        /// The settlement as this node signed it.
+        let signed: SignedObject<Settlement>
+
+        /// Names it.
+        var cid: CID { signed.cid }
         /// What was paid.
-        let amount: TokenAmount
+        var amount: TokenAmount { signed.body.amountPaid }
     }
 
     private(set) var payment: Payment?
@@ -20,13 +23,19 @@ struct Settlements: Hashable, Sendable {
 
     /// Notes the payment of the receipt that counts.
     mutating func paid(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
-        payment = Payment(cid: signed.cid, amount: signed.body.amountPaid)
+        payment = Payment(signed: signed)
         notices.append(SettlementNotice(signed: signed, until: until))
     }
 
     /// Notes the answer to a late receipt.
     mutating func answeredLate(_ signed: SignedObject<Settlement>, notifyUntil until: UnixMilliseconds) {
         notices.append(SettlementNotice(signed: signed, until: until))
+    }
+
+    /// The settlement of a receipt: the payment of the one that counts, or a notice that is still to be sent.
+    func settlement(of receipt: CID) -> SignedObject<Settlement>? {
+        if let payment, payment.signed.body.receiptCID == receipt { return payment.signed }
+        return notices.first { $0.receiptCID == receipt }?.signed
     }
 
     /// Notes that an executor knows, or was told long enough.

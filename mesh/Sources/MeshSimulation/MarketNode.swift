@@ -187,9 +187,10 @@ package struct MarketNode: SimulatedNode {
     ) -> JobMarket {
         // One entry in an empty book always fits.
         let ledger = (try? Ledger(entries: [grant])) ?? Ledger()
+        let (reputation, payers) = disk.books(after: setup.reputation)
         return JobMarket(
-            identity: identity, configuration: setup.market, ledger: ledger, reputation: setup.reputation,
-            records: setup.records, lastReceipt: disk.lastReceipt, anchorHeads: disk.anchorHeads,
+            identity: identity, configuration: setup.market, ledger: ledger, reputation: reputation,
+            payers: payers, records: setup.records, lastReceipt: disk.lastReceipt, anchorHeads: disk.anchorHeads,
             log: disk.log)
     }
 
@@ -256,6 +257,8 @@ package struct MarketNode: SimulatedNode {
         if then.lastReceipt != now.lastReceipt { findings.append("the receipt signed last") }
         if then.anchorHeads != now.anchorHeads { findings.append("the heads of the anchored DAG") }
         if then.log != now.log { findings.append("its log") }
+        if then.reputation != now.reputation { findings.append("what executors did") }
+        if then.payers != now.payers { findings.append("how originators paid") }
         findings += workflows.forgotten(on: whole)
         if then.ledger.accounts.map(\.balance) != now.ledger.accounts.map(\.balance) { findings.append("balances") }
         return findings.map { "a start would not know \($0)" }

@@ -6,6 +6,7 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import OrderedCollections
+import Reputation
 import Workflows
 
 /// What a workflow gives to the disk.
@@ -45,6 +46,8 @@ struct VirtualDisk: Sendable {
     private(set) var lastReceipt: CID?
     /// The heads of the anchored DAG.
     private(set) var anchorHeads: (heads: [CID], height: UInt64) = ([], 0)
+    /// What was recorded of others, in order.
+    private var conduct: [ReputationChange] = []
     /// The tree over the node's entries in it.
     private(set) var log = MerkleTree()
     /// The workflows, in the order of their beginnings.
@@ -105,6 +108,18 @@ struct VirtualDisk: Sendable {
             if case .node(let write) = first.content { number = write.number }
         }
         return number
+    }
+
+    /// What was recorded of executors, behind what was known before, and of originators.
+    func books(after known: ReputationBook) -> (executors: ReputationBook, originators: ReputationBook) {
+        var books = (executors: known, originators: ReputationBook(of: .originator, limits: .ofOriginators))
+        for change in conduct {
+            switch change.side {
+            case .executor: books.executors.record(change.recorded)
+            case .originator: books.originators.record(change.recorded)
+            }
+        }
+        return books
     }
 
     /// What of workflows was written since the last call.
@@ -197,6 +212,7 @@ struct VirtualDisk: Sendable {
         for block in write.evidence { blocks[block.cid] = block.bytes }
         for output in write.outputs { keep(output.block) }
         lastReceipt = write.lastReceipt ?? lastReceipt
+        conduct += write.judged
         if let heads = write.anchorHeads { anchorHeads = (heads.heads, heads.height) }
         for entry in write.logged {
             precondition(entry.number == log.size, "two entries of one number in a log")

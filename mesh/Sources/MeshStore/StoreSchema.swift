@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 20
+    static let version = 21
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -192,6 +192,7 @@ enum StoreSchema {
             try HoldBookingRow.addUnits(db)
         }
         if found < 20 { try db.execute(sql: LodgingRow.tables) }
+        if found < 21 { try db.execute(sql: ConductRow.table) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -219,6 +220,7 @@ enum StoreSchema {
         try db.execute(sql: HoldBookingRow.tables)
         try HoldBookingRow.addUnits(db)
         try db.execute(sql: LodgingRow.tables)
+        try db.execute(sql: ConductRow.table)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

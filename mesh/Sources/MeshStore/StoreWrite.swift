@@ -50,6 +50,10 @@ package enum StoreWrite: Sendable {
     case proof(ProofRow)
     /// Remembers that a receipt follows another.
     case receiptLink(ReceiptLinkRow)
+    /// Keeps what a job showed of somebody, as the newest row, in place of what was kept of the assignment.
+    case conduct(ConductRow)
+    /// Forgets what the job of an assignment showed of somebody.
+    case forgetConduct(side: String, subject: String, assignment: CID)
     /// Remembers a peer's addresses and when it was seen.
     case peer(PeerRow)
     /// Counts misbehaviours of a peer, with the last note about it; ignores a peer never met.
@@ -106,7 +110,8 @@ package enum StoreWrite: Sendable {
     var isOwed: Bool {
         switch self {
         case .evidence, .output, .journal, .job, .ledger, .receipt, .proof, .receiptLink, .workflow, .workflowEvent,
-            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .issuer, .setting:
+            .work, .anchored, .anchorOwed, .witnessed, .cosigned, .logFork, .issuer, .conduct,
+            .forgetConduct, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
             .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed, .lodging:
@@ -144,7 +149,8 @@ package enum StoreWrite: Sendable {
         case .lodging(let write): write.byteCount
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,
-            .receipt, .proof, .receiptLink, .peer, .peerMisbehaved, .forgetPeer, .forgetFollowed:
+            .receipt, .proof, .receiptLink, .conduct, .forgetConduct, .peer, .peerMisbehaved, .forgetPeer,
+            .forgetFollowed:
             256
         }
     }

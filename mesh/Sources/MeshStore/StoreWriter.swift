@@ -61,6 +61,9 @@ struct StoreWriter: Sendable {
         case .receipt(let row): try put(row, db)
         case .proof(let row): try put(row, db)
         case .receiptLink(let row): try put(row, db)
+        case .conduct(let row): try row.put(db)
+        case .forgetConduct(let side, let subject, let assignment):
+            try ConductRow.remove(side, subject, assignment, db)
         case .peer(let row): try put(row, db, &totals)
         case .peerMisbehaved(let peer, let note, let count, let isMet, let at):
             try self.count(count, of: peer, note, isMet: isMet, at, db, &totals)

@@ -6,8 +6,9 @@ import SignedObjects
 package enum MeshProtocolReply: Hashable, Sendable {
     /// Received, and durable if the sender relies on it; also the answer to everything seen before.
     case ack
-    /// The executor accepted the assignment.
-    case accepted(assignmentCID: CID)
+    /// The executor accepted the assignment; with its signed `AssignmentAcceptance`, which executors of earlier
+    /// versions leave out.
+    case accepted(assignmentCID: CID, acceptance: [UInt8]? = nil)
     /// The executor declined the assignment; the originator asks the next bidder.
     case declined(Refusal)
     /// The message changed nothing, nor would sending it again.
@@ -38,9 +39,13 @@ extension MeshProtocolReply: Codable, OneEntryMessage {
     private struct Nothing: Codable {}
 
     private struct Acceptance: Codable {
+        var acceptance: [UInt8]?
         var assignmentCID: CID
 
+        var reply: MeshProtocolReply { .accepted(assignmentCID: assignmentCID, acceptance: acceptance) }
+
         enum CodingKeys: String, CodingKey {
+            case acceptance
             case assignmentCID = "assignment_cid"
         }
     }
@@ -83,7 +88,7 @@ extension MeshProtocolReply: Codable, OneEntryMessage {
         case .ack:
             _ = try map.decode(Nothing.self, forKey: name)
             self = .ack
-        case .accepted: self = .accepted(assignmentCID: try map.decode(Acceptance.self, forKey: name).assignmentCID)
+        case .accepted: self = try map.decode(Acceptance.self, forKey: name).reply
         case .declined: self = .declined(try map.decode(Reason.self, forKey: name).refusal)
         case .refused: self = .refused(try map.decode(Reason.self, forKey: name).refusal)
         }
@@ -95,7 +100,7 @@ extension MeshProtocolReply: Codable, OneEntryMessage {
             _ = try payload.decode(Nothing.self)
             self = .ack
         case Name.accepted.rawValue:
-            self = .accepted(assignmentCID: try payload.decode(Acceptance.self).assignmentCID)
+            self = try payload.decode(Acceptance.self).reply
         case Name.declined.rawValue: self = .declined(try payload.decode(Reason.self).refusal)
         case Name.refused.rawValue: self = .refused(try payload.decode(Reason.self).refusal)
         default: throw MeshMessageError.unknownVariant(name)
@@ -107,7 +112,8 @@ extension MeshProtocolReply: Codable, OneEntryMessage {
         var map = encoder.container(keyedBy: Name.self)
         switch self {
         case .ack: try map.encode(Nothing(), forKey: .ack)
-        case .accepted(let cid): try map.encode(Acceptance(assignmentCID: cid), forKey: .accepted)
+        case .accepted(let cid, let acceptance):
+            try map.encode(Acceptance(acceptance: acceptance, assignmentCID: cid), forKey: .accepted)
         case .declined(let refusal): try map.encode(Reason(refusal), forKey: .declined)
         case .refused(let refusal): try map.encode(Reason(refusal), forKey: .refused)
         }

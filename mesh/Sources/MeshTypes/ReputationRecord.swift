@@ -9,6 +9,21 @@ package enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterabl
     case abandoned
     /// The executor's receipt was wrong.
     case invalid
+    /// The executor signed that it takes the job, and nothing came of it any more: the word of whoever waited, and so
+    /// of use only there.
+    case undelivered
+    /// The originator took the receipt, and did not pay what it costs in time: the word of whoever waited, too.
+    case unpaid
+    /// It signed two histories of its log (`LogForkV1`).
+    case equivocated
+
+    /// Whether it may be said to others, who can check it by the receipt that it cites.
+    package var isForOthers: Bool {
+        switch self {
+        case .fulfilled, .abandoned, .invalid: true
+        case .undelivered, .unpaid, .equivocated: false
+        }
+    }
 }
 
 /// A signed rating that cites the receipt it is based on.

@@ -1,6 +1,6 @@
-/// What a node thinks of executors, by what it found itself.
+/// What a node thinks of executors and originators, by what it found itself.
 package struct ReputationView: Hashable, Sendable, Codable {
-    /// What of this node's evidence says of one executor.
+    /// What of this node's evidence says of one executor, or of one originator.
     package struct Subject: Hashable, Sendable, Codable {
         /// Its DID.
         package var did: String
@@ -8,7 +8,8 @@ package struct ReputationView: Hashable, Sendable, Codable {
         package var score: UInt64
         /// Whether a verified receipt shows that it once did its part.
         package var isProven: Bool
-        /// Receipts that count, by what they showed: `fulfilled`, `abandoned`, `invalid`.
+        /// Receipts that count, by what they showed: of an executor `fulfilled`, `abandoned`, `invalid`, `undelivered`,
+        /// of an originator `fulfilled` (it paid), `unpaid`; of both `equivocated` (two histories of its log).
         package var receipts: [String: UInt64]
         /// The weight of what speaks for it; a fresh receipt has 1,000.
         package var good: UInt64
@@ -16,7 +17,7 @@ package struct ReputationView: Hashable, Sendable, Codable {
         package var bad: UInt64
         /// What a newcomer has to outweigh.
         package var prior: UInt64
-        /// Its results that this node ran again and found right, since the last wrong one.
+        /// Its results that this node ran again and found right, since the last wrong one; none of an originator.
         package var rightResults: UInt64
         /// What was paid for these, in tokens.
         package var rightWorth: UInt64
@@ -50,13 +51,14 @@ package struct ReputationView: Hashable, Sendable, Codable {
 
     /// A receipt, and what it weighs.
     package struct Reason: Hashable, Sendable, Codable {
-        /// The receipt.
+        /// The receipt; where the executor was silent, its signed acceptance; where the originator paid, the
+        /// settlement; where two histories were told, the proof.
         package var receiptCID: String
         /// The assignment that it answers, which counts once.
         package var assignmentCID: String
-        /// What it showed: `fulfilled`, `abandoned` or `invalid`.
+        /// What it showed, as in `receipts`.
         package var verdict: String
-        /// When the run ended, in milliseconds since the Unix epoch.
+        /// When this node took it, by its own clock, in milliseconds since the Unix epoch.
         package var at: UInt64
         /// What it weighs now; a fresh fulfilled receipt 1,000.
         package var weight: UInt64
@@ -86,9 +88,12 @@ package struct ReputationView: Hashable, Sendable, Codable {
     package var at: UInt64
     /// The executors, the best first.
     package var subjects: [Subject]
+    /// The originators whose jobs this node ran, the best first.
+    package var originators: [Subject]
 
-    package init(at: UInt64, subjects: [Subject]) {
+    package init(at: UInt64, subjects: [Subject], originators: [Subject] = []) {
         self.at = at
         self.subjects = subjects
+        self.originators = originators
     }
 }

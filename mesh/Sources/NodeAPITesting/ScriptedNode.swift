@@ -262,7 +262,9 @@ package struct ScriptedNode: NodeService {
                     at: 1, weight: 1_000, isReset: false)
             ]
         }
-        return try answer(ReputationView(at: 1, subjects: [subject]))
+        let payer = ReputationView.Subject(
+            did: Samples.peer.did ?? "", score: 0, isProven: false, receipts: ["unpaid": 1])
+        return try answer(ReputationView(at: 1, subjects: [subject], originators: [payer]))
     }
 
     package func bans() async throws(NodeServiceError) -> [PeerBan] {

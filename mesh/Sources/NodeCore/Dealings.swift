@@ -106,6 +106,7 @@ package struct OwnerTerms: Sendable {
         executor.concurrentRunsMax = terms.concurrentRunsMax
         executor.queuedRunsMax = terms.queuedRunsMax
         executor.allowedOriginators = terms.allowedOriginators
+        executor.minOriginatorReputation = terms.minOriginatorReputation
         configuration.executor = executor
     }
 }

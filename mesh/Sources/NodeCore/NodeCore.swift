@@ -389,7 +389,7 @@ package struct NodeCore: Core {
 
     /// Numbers a write; `nil` if there is nothing to write.
     private mutating func write(_ transition: MarketTransition, _ moment: NodeMoment) -> UInt64? {
-        if transition.events.isEmpty && transition.blocks.isEmpty && transition.bookings.isEmpty { return nil }
+        if transition.writesNothing { return nil }
         // Heads that name an entry must not leave before it is on the disk, where its number is given once.
         var relied = transition.logged.isEmpty ? [] : Set(transition.blocks.map(\.jobID))
         var touched: OrderedSet<Side> = []
@@ -422,8 +422,8 @@ package struct NodeCore: Core {
                 NodeWrite(
                     number: number, haste: haste, events: transition.events, evidence: transition.blocks,
                     outputs: outputs, jobs: jobs, anchorHeads: heads, logged: transition.logged,
-                    bookings: transition.bookings, lastReceipt: isSigned ? market.lastReceipt : nil,
-                    at: moment.wallClock)))
+                    bookings: transition.bookings, judged: transition.judged,
+                    lastReceipt: isSigned ? market.lastReceipt : nil, at: moment.wallClock)))
         return number
     }
 

@@ -2,6 +2,7 @@ package import Credit
 package import JobMarket
 package import MeshTypes
 package import Multiformats
+package import Reputation
 package import SignedObjects
 
 /// What a shell has to do, in this order. Every effect is idempotent.
@@ -105,6 +106,8 @@ package struct NodeWrite: Sendable {
     package let logged: [LoggedEntry]
     /// What is to be booked at issuers.
     package let bookings: [HoldBooking]
+    /// What the events showed of others, in order.
+    package let judged: [ReputationChange]
     /// The receipt that this node signed last, if it changed.
     package let lastReceipt: CID?
     /// When.

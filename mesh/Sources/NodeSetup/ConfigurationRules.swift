@@ -96,6 +96,7 @@ indirect enum ConfigurationRule: Sendable {
         ("hours", .list(.text("hours of the day such as 22:00-06:00") { DayHours($0) != nil })),
         ("allowed_originators", .list(did)),
         ("denied_originators", .list(did)),
+        ("min_originator_reputation", .count(0...1_000)),
         ("takes_hedged_jobs", .flag),
         (
             "issuers",

@@ -84,6 +84,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         package var allowedOriginators: [String] = []
         /// Originators, by DID, for which it does not work.
         package var deniedOriginators: [String] = []
+        /// The least reputation, from 0 to 1,000, of an originator that left receipts unpaid, for which it works.
+        package var minOriginatorReputation: UInt64 = 0
         /// The credential by which its operator is known: what `mesh operator sign` prints.
         package var operatorText: String?
         /// Whether it takes jobs of which another executor may be asked for a second copy where its run is slow, and
@@ -117,6 +119,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.encode(hours, forKey: .hours)
             try container.encode(allowedOriginators, forKey: .allowedOriginators)
             try container.encode(deniedOriginators, forKey: .deniedOriginators)
+            try container.encode(minOriginatorReputation, forKey: .minOriginatorReputation)
             try container.encode(takesHedgedJobs, forKey: .takesHedgedJobs)
             try container.encode(issuers, forKey: .issuers)
             try container.encode(nice, forKey: .nice)
@@ -139,6 +142,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             case filesBytesMax = "files_bytes_max"
             case allowedOriginators = "allowed_originators"
             case deniedOriginators = "denied_originators"
+            case minOriginatorReputation = "min_originator_reputation"
             case operatorText = "operator"
             case takesHedgedJobs = "takes_hedged_jobs"
         }
@@ -162,6 +166,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
             try container.read(.hours, into: &hours)
             try container.read(.allowedOriginators, into: &allowedOriginators)
             try container.read(.deniedOriginators, into: &deniedOriginators)
+            try container.read(.minOriginatorReputation, into: &minOriginatorReputation)
             try container.read(.takesHedgedJobs, into: &takesHedgedJobs)
             try container.read(.issuers, into: &issuers)
             try container.read(.nice, into: &nice)
@@ -570,7 +575,8 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package static let changesAtOnce: Set<String> = [
         "executor.price_base", "executor.price_per_million_fuel", "executor.jobs_at_once",
         "executor.queued_jobs_max", "executor.hours", "executor.allowed_originators",
-        "executor.denied_originators", "originator.bid_window_ms", "originator.bidding_deadline_ms",
+        "executor.denied_originators", "executor.min_originator_reputation", "originator.bid_window_ms",
+        "originator.bidding_deadline_ms",
         "drain_seconds", "log_level", "log.follow",
     ]
 
@@ -583,6 +589,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         executor.hours = other.executor.hours
         executor.allowedOriginators = other.executor.allowedOriginators
         executor.deniedOriginators = other.executor.deniedOriginators
+        executor.minOriginatorReputation = other.executor.minOriginatorReputation
         originator.bidWindowMilliseconds = other.originator.bidWindowMilliseconds
         originator.biddingDeadlineMilliseconds = other.originator.biddingDeadlineMilliseconds
         drainSeconds = other.drainSeconds

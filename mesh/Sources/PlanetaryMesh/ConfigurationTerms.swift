@@ -51,6 +51,7 @@ extension MarketConfiguration {
         executor.isWithinHours = offered.takesJobs(atMinute: NodeClock.minuteOfDay)
         executor.deniedOriginators = Set(offered.deniedOriginators.compactMap { try? DID(parsing: $0) })
         executor.allowedOriginators = Set(offered.allowedOriginators.compactMap { try? DID(parsing: $0) })
+        executor.minOriginatorReputation = offered.minOriginatorReputation
         self.executor = executor
     }
 

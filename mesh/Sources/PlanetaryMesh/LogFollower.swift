@@ -12,6 +12,18 @@ import PeerIdentity
 import Receipts
 import SignedObjects
 
+/// That an author told two histories of its log.
+struct FoundFork: Hashable, Sendable {
+    /// Who.
+    let author: DID
+    /// Names the proof.
+    let proof: CID
+    /// When this node had it, by its calendar.
+    let foundAt: UnixMilliseconds
+    /// Whether the proof is kept here; if not, there was no room for one more.
+    let isKept: Bool
+}
+
 /// The logs of others: tells the mesh of this node's newest head, hears of theirs, fetches and keeps those that the
 /// owner follows, serves them to others, and keeps and passes on each proof that somebody told two histories.
 package actor LogFollower {
@@ -84,6 +96,7 @@ package actor LogFollower {
     private var admits: @Sendable (PeerID) async -> Bool = { _ in true }
     private var blame: @Sendable (PeerID, String) async -> Void = { _, _ in }
     private var onKept: @Sendable (DID, CID) async -> Void = { _, _ in }
+    private var onFork: @Sendable (FoundFork) async -> Void = { _ in }
 
     private(set) var heads = KnownHeads()
     private(set) var share: FollowedShare
@@ -95,6 +108,9 @@ package actor LogFollower {
     /// The proofs of two histories, by author.
     // BOUNDED: by `LogForkRow.countMax`.
     private(set) var forks: [DID: LogFork] = [:]
+    /// When this node had them first.
+    // BOUNDED: as they are.
+    private var forkDates: [DID: UnixMilliseconds] = [:]
     private var turns: [DID: Turn] = [:]
     /// Whose logs are fetched now, and who waits for the end of that.
     // BOUNDED: by the authors that are followed, and the owner's own requests.
@@ -137,13 +153,19 @@ package actor LogFollower {
     ///   - admits: whether to listen to a peer at all.
     ///   - blame: receives who broke the protocol, and how.
     ///   - onKept: receives the newest entry that is kept of an author.
+    ///   - onFork: receives who told two histories; those of whom the proof is kept at each start again.
     func begin(
         admitting admits: @escaping @Sendable (PeerID) async -> Bool,
         blame: @escaping @Sendable (PeerID, String) async -> Void,
-        onKept: @escaping @Sendable (DID, CID) async -> Void
+        onKept: @escaping @Sendable (DID, CID) async -> Void,
+        onFork: @escaping @Sendable (FoundFork) async -> Void = { _ in }
     ) async throws {
-        (self.admits, self.blame, self.onKept) = (admits, blame, onKept)
+        (self.admits, self.blame, self.onKept, self.onFork) = (admits, blame, onKept, onFork)
         try await load()
+        for fork in forks.values.sorted(by: { $0.author < $1.author }) {
+            guard let foundAt = forkDates[fork.author] else { continue }
+            await onFork(FoundFork(author: fork.author, proof: fork.cid, foundAt: foundAt, isKept: true))
+        }
         await desk.witness.tellForks { [weak self] fork in await self?.found(fork) }
         await exchange.serve(admitting: admits, blame: blame) { [weak self] peer, request in
             await self?.answer(request, to: peer)
@@ -176,7 +198,9 @@ package actor LogFollower {
     /// Reads what the disk has.
     func load() async throws(MeshStoreError) {
         guard !isLoaded else { return }
-        let proofs = try await LogForkRow.all(in: store).compactMap { try? LogFork(verifying: $0.proof) }
+        let proofs = try await LogForkRow.all(in: store).compactMap { row in
+            (try? LogFork(verifying: row.proof)).map { (fork: $0, foundAt: UnixMilliseconds(row.foundAt)) }
+        }
         var kept: [(FollowedLog, FollowedShare.Amount)] = []
         for row in try await FollowedRow.all(in: store) {
             if let log = try await stored(row) {
@@ -190,12 +214,13 @@ package actor LogFollower {
         // Somebody else may have read it meanwhile.
         guard !isLoaded else { return }
         isLoaded = true
-        for fork in proofs { forks[fork.author] = fork }
+        // The oldest of an author is the last.
+        for (fork, foundAt) in proofs { (forks[fork.author], forkDates[fork.author]) = (fork, foundAt) }
         for (log, amount) in kept {
             put(log)
             share.add(amount, of: log.name.author)
         }
-        for fork in proofs { await desk.witness.renounce(fork.author) }
+        for (fork, _) in proofs { await desk.witness.renounce(fork.author) }
     }
 
     private func stored(_ row: FollowedRow) async throws(MeshStoreError) -> FollowedLog? {
@@ -413,14 +438,19 @@ package actor LogFollower {
     /// Keeps a proof. Those against strangers, of whom anybody can make as many as keys, have a part of the room.
     private func keep(_ fork: LogFork) async {
         let strangers = isOwnConcern(fork.author) ? 0 : forks.keys.count { !isOwnConcern($0) }
-        guard forks.count < LogForkRow.countMax, strangers < limits.strangersForksMax else {
-            return await desk.witness.renounce(fork.author)
+        let foundAt = NodeClock.wallClock
+        let hasRoom = forks.count < LogForkRow.countMax && strangers < limits.strangersForksMax
+        let found = FoundFork(author: fork.author, proof: fork.cid, foundAt: foundAt, isKept: hasRoom)
+        guard hasRoom else {
+            await desk.witness.renounce(fork.author)
+            return await onFork(found)
         }
-        forks[fork.author] = fork
+        (forks[fork.author], forkDates[fork.author]) = (fork, foundAt)
         heads.forget(fork.author)
         await desk.witness.renounce(fork.author)
+        await onFork(found)
         let row = LogForkRow(
-            origin: fork.origin.text, author: fork.author.text, proof: fork.bytes, foundAt: NodeClock.wallClock.value)
+            origin: fork.origin.text, author: fork.author.text, proof: fork.bytes, foundAt: foundAt.value)
         if fork.author == identity.did {
             logger.critical(
                 """

@@ -281,7 +281,9 @@ extension MeshNode: NodeService, PublicContent, ChangeSource, LogKeeper, TreeKee
     }
 
     package nonisolated func verifyProof(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
-        try await ProofDesk(auditor: auditor).verify(cid)
+        let (report, fault) = try await ProofDesk(auditor: auditor).verify(cid)
+        if let fault { await take(.fact(.faultProved(fault))) }
+        return report
     }
 
     package nonisolated var logDesk: LogDesk { parts.logDesk }

@@ -12,6 +12,7 @@ import NodeCore
 package import NodeSetup
 import P2PServices
 package import PeerIdentity
+import Reputation
 import SignedObjects
 
 /// A node of the mesh: one key, one store, one swarm, one machine, and the core that decides.
@@ -152,7 +153,8 @@ package actor MeshNode {
             }
             try await parts.follower.begin(
                 admitting: admits, blame: blame,
-                onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) })
+                onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) },
+                onFork: { [weak self] fork in await self?.forked(fork) })
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {
@@ -221,6 +223,15 @@ package actor MeshNode {
     func take(_ input: NodeInput) {
         if Task.isCancelled, input.isOfWork { return }
         carryOut(core.handle(input, at: moment))
+    }
+
+    /// Counts it against an author that it told two histories of its log. Without room for the proof it counts only
+    /// where something is known of the author: keys that nobody knows are made at will.
+    private func forked(_ fork: FoundFork) {
+        guard fork.isKept || core.market.hasJudged(fork.author) else { return }
+        let fault = ReputationEvidence(
+            twoHistoriesOf: fork.author, proof: fork.proof, judge: parts.identity.did, at: fork.foundAt)
+        take(.fact(.faultProved(fault)))
     }
 
     /// This moment, as the core takes it.

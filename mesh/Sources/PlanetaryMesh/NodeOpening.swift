@@ -23,6 +23,8 @@ struct NodeOpening: Sendable {
     static let evidenceAtStartMax = 10_000
     /// The setting that says that the links of older receipts are recorded.
     private static let receiptLinksKey = "receipt_answers"
+    /// The setting that says that what earlier versions knew of others by receipts alone is written down.
+    static let conductKey = "conduct_kept"
 
     let home: NodeHome
     let settings: RunningSettings
@@ -143,7 +145,8 @@ struct NodeOpening: Sendable {
         let credential = try operatorCredential()
         do {
             let ledger = try await Self.ledger(store)
-            let (book, chain) = try await evidence(store)
+            let conduct = try await ConductRow.all(in: store)
+            let (book, chain) = try await evidence(store, conduct)
             let restored = try await RestoredChain.open(after: chain.tip, identity, store, logger)
             let records = try await Self.records(store)
             var settings = MarketConfiguration(configuration, machine: parts.machine, addresses: addresses)
@@ -152,7 +155,8 @@ struct NodeOpening: Sendable {
             settings.executor?.ownerOrder = try await OwnerOrder.stored(in: store)
             let heads = try await anchorHeads(store, scope: settings.anchorScope)
             return JobMarket(
-                identity: identity, configuration: settings, ledger: ledger, reputation: book, records: records,
+                identity: identity, configuration: settings, ledger: ledger, reputation: book,
+                payers: ReputationBook(of: .originator, conduct), records: records,
                 lastReceipt: restored.lastReceipt ?? chain.tip, chainOpenedAt: restored.openedAt,
                 anchorHeads: heads, log: try await LogRecord(store: store).opened(heads: heads.heads))
         } catch let error as MeshStoreError {
@@ -164,9 +168,14 @@ struct NodeOpening: Sendable {
         }
     }
 
-    /// What the newest receipts show about their executors, and the chain of this node's own receipts.
-    private func evidence(_ store: MeshStore) async throws -> (ReputationBook, OwnReceipts) {
-        var book = ReputationBook()
+    /// What is known of executors, as it was written down; after an upgrade, as the newest receipts show it. And the
+    /// chain of this node's own receipts.
+    private func evidence(
+        _ store: MeshStore, _ rows: [ConductRow]
+    ) async throws -> (ReputationBook, OwnReceipts) {
+        var book = ReputationBook(of: .executor, rows)
+        let isKept = try await store.setting(Self.conductKey) == [1]
+        var found: [ReputationEvidence] = []
         var chain = OwnReceipts(last: try await lastReceipt(store))
         var links: [StoreWrite] = []
         let did = identity.did
@@ -178,13 +187,17 @@ struct NodeOpening: Sendable {
             guard let receipt = try await row.receipt(in: store) else { continue }
             if receipt.executorDID == did { chain.add(row.cid, after: receipt.previousReceiptCID) }
             if !knowsLinks { links.append(.receiptLink(ReceiptLinkRow(receipt, row.cid))) }
-            guard let evidence = row.evidence(receipt) else { continue }
+            guard !isKept, let evidence = row.evidence(receipt) else { continue }
             // An executor that delivered its outputs too late, or never, did not prove itself with that receipt.
             if evidence.verdict == .fulfilled, uncounted.contains(row.cid) { continue }
             // Whose doing a crash was, the end of its job says; the journals of open ones are read later.
             if CrashedRun.way(receipt.outcome) != nil, unblamed.contains(row.cid) { continue }
-            book.record(evidence)
+            found.append(evidence)
         }
+        // The oldest first, as whoever was rated last is the last to be forgotten. That it is all there is said once
+        // the journals of open jobs are read, too.
+        let conduct = found.reversed().compactMap { book.record($0) }.flatMap { StoreWrite.conduct($0) }
+        if !conduct.isEmpty { try await store.commit(conduct) }
         if !knowsLinks { try await store.commit(links + [.setting(key: Self.receiptLinksKey, value: [1])]) }
         return (book, chain)
     }
@@ -294,6 +307,10 @@ struct NodeOpening: Sendable {
                 writes.append(.job(row))
             }
             if isRestored { writes += try await RestoredChain.ending(in: store) }
+            writes += core.prepare { market throws(Never) in market.takeReplayed() }.flatMap { StoreWrite.conduct($0) }
+            if try await store.setting(Self.conductKey) != [1] {
+                writes.append(.setting(key: Self.conductKey, value: [1]))
+            }
             if !writes.isEmpty { try await store.commit(writes) }
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)

@@ -5,6 +5,7 @@ import MeshTypes
 import Multiformats
 import NodeAPI
 import Receipts
+import Reputation
 import SignedObjects
 
 /// Shows proofs of fraud, and checks them as a stranger would: by running their jobs again.
@@ -34,8 +35,9 @@ struct ProofDesk: Sendable {
         return await view(signed, source: source, sizes: true)
     }
 
-    /// Runs the job of a proof again, and says whether the proof holds.
-    func verify(_ cid: CID) async throws(NodeServiceError) -> ProofReport {
+    /// Runs the job of a proof again, and says whether the proof holds; with what that shows of the executor, if it
+    /// does: to anybody, whoever made the proof.
+    func verify(_ cid: CID) async throws(NodeServiceError) -> (report: ProofReport, fault: ReputationEvidence?) {
         let signed = try await find(cid).signed
         let proof = signed.body
         func report(_ verdict: ProofReport.Verdict, _ detail: String) -> ProofReport {
@@ -49,21 +51,29 @@ struct ProofDesk: Sendable {
             let assignment = walk.assignment
         else {
             let failed = receiptReport.failures.first.map { "\($0.title): \($0.detail)" }
-            return report(.unknown, "the receipt does not verify, so there is nothing to refute; \(failed ?? "")")
+            let words = "the receipt does not verify, so there is nothing to refute; \(failed ?? "")"
+            return (report(.unknown, words), nil)
         }
         guard receipt.jobID == proof.jobID, receipt.assignmentCID == proof.assignmentCID,
             receipt.executorDID == proof.executorDID
-        else { return report(.fails, "the receipt is of another job, assignment or executor than the proof says") }
-        if let obstacle = ReplayComparison.obstacle(receipt) { return report(.unknown, obstacle) }
+        else {
+            return (report(.fails, "the receipt is of another job, assignment or executor than the proof says"), nil)
+        }
+        if let obstacle = ReplayComparison.obstacle(receipt) { return (report(.unknown, obstacle), nil) }
         let order = CheckOrder(
             jobID: receipt.jobID, receipt: try await auditor.find(proof.receiptCID).signed, manifest: manifest,
             terms: assignment.terms, check: .replay, wallClockMilliseconds: Self.milliseconds(manifest))
         let parties = [receipt.originatorDID.peerID, receipt.executorDID.peerID]
         let checker = ReceiptChecker(runner: auditor.runner)
         switch await checker.finding(of: order, ExecutionCancellation(), from: parties) {
-        case .refuted(_, _, let reason): return report(.holds, reason)
-        case .confirmed, .fuelUnknown: return report(.fails, "the run gave here what the receipt says")
-        case .claimRefuted(let reason), .doubtful(let reason), .notMade(let reason): return report(.unknown, reason)
+        case .refuted(_, _, let reason):
+            let fault = ReputationEvidence(
+                subject: receipt.executorDID, payer: receipt.originatorDID, assignmentCID: receipt.assignmentCID,
+                receiptCID: proof.receiptCID, verdict: .invalid, at: NodeClock.wallClock)
+            return (report(.holds, reason), fault)
+        case .confirmed, .fuelUnknown: return (report(.fails, "the run gave here what the receipt says"), nil)
+        case .claimRefuted(let reason), .doubtful(let reason), .notMade(let reason):
+            return (report(.unknown, reason), nil)
         }
     }
 

@@ -18,24 +18,35 @@ extension ReputationView {
                     hint: "mesh peers --full prints the DID of each peer.")
             }
             subjects = [Subject(did, market, at: date, isWhole: true)]
+            if !market.payers.evidence(about: did).isEmpty {
+                originators = [Subject(did, market.payers, at: date, isWhole: true)]
+            }
         } else {
             subjects = market.reputation.subjects.map { Subject($0, market, at: date, isWhole: false) }
+                .sorted { ($1.score, $0.did) < ($0.score, $1.did) }
+            originators = market.payers.subjects.map { Subject($0, market.payers, at: date, isWhole: false) }
                 .sorted { ($1.score, $0.did) < ($0.score, $1.did) }
         }
     }
 }
 
 extension ReputationView.Subject {
+    /// What is known of an executor.
     fileprivate init(_ did: DID, _ market: JobMarket, at date: UnixMilliseconds, isWhole: Bool) {
-        let account = market.reputation.account(of: did, at: date)
-        var receipts: [String: UInt64] = [:]
-        for item in account.items where !item.isReset { receipts[item.evidence.verdict.rawValue, default: 0] += 1 }
-        self.init(
-            did: did.text, score: account.score, isProven: market.reputation.isProven(did), receipts: receipts)
-        (good, bad, prior) = (account.good, account.bad, account.prior)
+        self.init(did, market.reputation, at: date, isWhole: isWhole)
         (rightResults, rightWorth) = market.records.record(of: did)
         checkedPermille = market.records.permille(
             of: did, stake: rightWorth / max(1, rightResults), rates: market.configuration.originator.trackRates)
+    }
+
+    /// What a book says of somebody.
+    fileprivate init(_ did: DID, _ book: ReputationBook, at date: UnixMilliseconds, isWhole: Bool) {
+        let account = book.account(of: did, at: date)
+        var receipts: [String: UInt64] = [:]
+        for item in account.items where !item.isReset { receipts[item.evidence.verdict.rawValue, default: 0] += 1 }
+        self.init(
+            did: did.text, score: account.score, isProven: book.isProven(did), receipts: receipts)
+        (good, bad, prior) = (account.good, account.bad, account.prior)
         guard isWhole else { return }
         reasons = account.items.map { item in
             ReputationView.Reason(

@@ -39,6 +39,7 @@ extension NodeWrite {
         writes += logged.map { .anchored(AnchoredRow($0)) }
         for booking in bookings { writes.append(.issuer(.booking(try HoldBookingRow(booking)))) }
         if let lastReceipt { writes.append(.setting(key: Self.lastReceiptKey, value: lastReceipt.bytes)) }
+        for change in judged { writes += StoreWrite.conduct(change) }
         for (row, receipt) in ReceiptRow.rows(of: events, evidence, at: at) {
             writes.append(.receiptLink(ReceiptLinkRow(receipt, row.cid)))
             writes.append(.receipt(row))
@@ -138,13 +139,11 @@ extension ReceiptRow {
         }
     }
 
-    /// What the receipt of this row shows about its executor.
+    /// What the receipt of this row shows about its executor; for the rows of versions that did not write it down.
     func evidence(_ receipt: ExecutionReceipt) -> ReputationEvidence? {
         guard isVerified == false else {
-            var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: isChecked)
-            // A future date by the executor's clock would never decay.
-            if let ended = evidence?.at { evidence?.at = min(ended, UnixMilliseconds(at)) }
-            return evidence
+            return ReputationEvidence(
+                receipt: receipt, receiptCID: cid, isChecked: isChecked, takenAt: UnixMilliseconds(at))
         }
         return ReputationEvidence(
             subject: receipt.executorDID, payer: receipt.originatorDID, assignmentCID: receipt.assignmentCID,

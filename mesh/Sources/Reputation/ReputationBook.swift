@@ -3,19 +3,29 @@ package import Multiformats
 import OrderedCollections
 package import SignedObjects
 
-/// One piece of evidence about an executor: what a verified receipt showed.
+/// On which side of jobs somebody is judged.
+package enum ReputationSide: String, Hashable, Sendable {
+    /// As an executor, by those who gave it jobs.
+    case executor
+    /// As an originator, by those who ran its jobs.
+    case originator
+}
+
+/// One piece of evidence about an executor: what a verified receipt showed, or that none came although it had signed
+/// that it takes the job. Or about an originator: whether it paid what a receipt costs.
 package struct ReputationEvidence: Hashable, Sendable, Codable {
-    /// The executor.
+    /// Who is judged.
     package var subject: DID
-    /// The originator of the job.
+    /// The other side: of an executor the originator of the job, of an originator whom it had to pay.
     package var payer: DID
     /// The assignment that the receipt answers: it counts once, whatever was signed about it.
     package var assignmentCID: CID
-    /// The verified receipt.
+    /// What shows it: the verified receipt; the executor's acceptance, where nothing came of it; the settlement, where
+    /// an originator paid; the proof of two histories.
     package var receiptCID: CID
     /// What it showed.
     package var verdict: ReputationVerdict
-    /// When the run ended.
+    /// When this node took that, by its own clock: whom it is about cannot date it.
     package var at: UnixMilliseconds
 
     package init(
@@ -33,7 +43,10 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     /// user's module failed. A receipt that an executor wrote for itself shows nothing and gives `nil`; so does one
     /// that says why there is no result, unless this node checked that, and one of a cancelled run, which may not have
     /// been made at all.
-    package init?(receipt: ExecutionReceipt, receiptCID: CID, isChecked: Bool) {
+    ///
+    /// - Parameter date: when this node took it. The dates of the run are its executor's, who could make old faults of
+    ///   new ones.
+    package init?(receipt: ExecutionReceipt, receiptCID: CID, isChecked: Bool, takenAt date: UnixMilliseconds) {
         guard receipt.executorDID != receipt.originatorDID else { return nil }
         guard isChecked || !receipt.outcome.isClaimedFailure else { return nil }
         subject = receipt.executorDID
@@ -45,18 +58,21 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
         case .node: verdict = .abandoned
         case .cancellation: return nil
         }
-        at = receipt.executionEndedAt
+        at = date
     }
 }
 
-/// Reputation as a pure function of a set of verified receipts; their order does not matter.
+/// Reputation as a pure function of verified receipts; of several that show the same of one assignment, the first one is
+/// cited and dates it.
 ///
 /// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is `1000 × good / (good
-/// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one abandoned job weighs
-/// as much as five fulfilled ones, an invalid receipt as ten; what was fulfilled before the newest invalid receipt does
-/// not count any more, so that nobody saves up for a fraud. An assignment counts once, by the worst that its receipts
-/// show: whoever signs two of one is believed in neither. The book keeps only the newest receipts of a subject (by
-/// date, then CID), and only the most recently rated subjects; `Limits` has both bounds.
+/// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one job that was
+/// abandoned or never delivered weighs as much as five fulfilled ones, an invalid receipt as ten; what was fulfilled
+/// before the newest invalid receipt does not count any more, so that nobody saves up for a fraud. An assignment counts
+/// once, by the worst that its receipts show: whoever signs two of one is believed in neither. The book keeps only the
+/// newest receipts of a subject (by date, then CID), and only the most recently rated subjects; lies have places of
+/// their own, so that no number of good receipts pushes one out. `Limits` has the bounds. What `record` returns for each piece, written down and given to an empty book in that order, makes the same
+/// book again (`ReputationChange`).
 package struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
     package struct Limits: Hashable, Sendable {
@@ -64,22 +80,39 @@ package struct ReputationBook: Hashable, Sendable {
         package var receiptsPerSubjectMax = 256
         /// Receipts among these from one payer: one friend cannot make a reputation.
         package var receiptsPerPayerMax = 32
+        /// Lies kept per subject, beside its other receipts.
+        package var liesPerSubjectMax = 16
         /// Subjects kept.
         package var subjectsMax = 4096
+        /// Receipts kept of all subjects together.
+        package var receiptsMax = 65_536
         /// The time in which the weight of a receipt halves, in milliseconds; 30 days.
         package var halfLifeMilliseconds: UInt64 = 30 * 86_400_000
 
         /// The standard bounds.
         package init() {}
+
+        /// The bounds of a book about originators, whom this node alone judges: all evidence is of one other side.
+        package static var ofOriginators: Limits {
+            var limits = Limits()
+            limits.receiptsPerPayerMax = limits.receiptsPerSubjectMax
+            return limits
+        }
     }
 
     private static let receiptWeight: UInt64 = 1000
     private static let priorWeight: UInt64 = 3000
     private let limits: Limits
     private var evidence: OrderedDictionary<DID, [ReputationEvidence]> = [:]
+    /// The receipts that are kept.
+    package private(set) var receiptCount = 0
+
+    /// On which side it judges.
+    package let side: ReputationSide
 
     /// An empty book.
-    package init(limits: Limits = Limits()) {
+    package init(of side: ReputationSide = .executor, limits: Limits = Limits()) {
+        self.side = side
         self.limits = limits
     }
 
@@ -87,23 +120,49 @@ package struct ReputationBook: Hashable, Sendable {
     package var subjectCount: Int { evidence.count }
 
     /// Takes in evidence; the same receipt counts once, and so does the same assignment.
-    package mutating func record(_ item: ReputationEvidence) {
-        guard item.subject != item.payer else { return }
-        var kept = evidence[item.subject] ?? []
-        let known = kept.firstIndex { $0.assignmentCID == item.assignmentCID }
-        // What shows nothing new changes nothing, not even who was rated last.
-        guard known.map({ Self.isWorse(item, than: kept[$0]) }) ?? true else { return }
-        evidence[item.subject] = nil
+    ///
+    /// - Returns: what changed; nil if nothing did.
+    @discardableResult package mutating func record(_ item: ReputationEvidence) -> ReputationChange? {
+        guard item.subject != item.payer else { return nil }
+        let before = evidence[item.subject] ?? []
+        let known = before.firstIndex { $0.assignmentCID == item.assignmentCID }
+        // What shows nothing new changes nothing, neither a date nor who was rated last.
+        guard known.map({ Self.rank(item.verdict) > Self.rank(before[$0].verdict) }) ?? true else { return nil }
+        var kept = before
         if let known { kept.remove(at: known) }
         kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
-        var perPayer: [DID: Int] = [:]
-        kept.removeAll { old in
-            perPayer[old.payer, default: 0] += 1
-            return (perPayer[old.payer] ?? 0) > limits.receiptsPerPayerMax
+        var dropped: [ReputationEvidence] = []
+        if let surplus = surplus(in: kept, beside: item, isReplacement: known != nil) {
+            // What is older than all that there is room for leaves no trace.
+            if surplus.assignmentCID == item.assignmentCID { return nil }
+            kept.removeAll { $0.assignmentCID == surplus.assignmentCID }
+            dropped.append(surplus)
         }
-        if kept.count > limits.receiptsPerSubjectMax { kept.removeLast(kept.count - limits.receiptsPerSubjectMax) }
+        evidence[item.subject] = nil
         evidence[item.subject] = kept
-        if evidence.count > limits.subjectsMax { evidence.removeFirst() }
+        receiptCount += kept.count - before.count
+        while evidence.count > limits.subjectsMax || (receiptCount > limits.receiptsMax && evidence.count > 1) {
+            let oldest = evidence.removeFirst().value
+            receiptCount -= oldest.count
+            dropped += oldest
+        }
+        return ReputationChange(side: side, recorded: item, dropped: dropped)
+    }
+
+    /// What there is no room for beside a new item: the oldest of its kind. What takes the place of something that was
+    /// kept always has room: it refutes that.
+    private func surplus(
+        in kept: [ReputationEvidence], beside item: ReputationEvidence, isReplacement: Bool
+    ) -> ReputationEvidence? {
+        func oldest(beyond max: Int, where isOfKind: (ReputationEvidence) -> Bool) -> ReputationEvidence? {
+            guard kept.count(where: isOfKind) > max else { return nil }
+            return kept.last { isOfKind($0) && !(isReplacement && $0.assignmentCID == item.assignmentCID) }
+        }
+        if Self.resets(item.verdict) {
+            return oldest(beyond: limits.liesPerSubjectMax) { Self.resets($0.verdict) }
+        }
+        return oldest(beyond: limits.receiptsPerPayerMax) { !Self.resets($0.verdict) && $0.payer == item.payer }
+            ?? oldest(beyond: limits.receiptsPerSubjectMax) { !Self.resets($0.verdict) }
     }
 
     /// The reputation of a subject at a date, in thousandths.
@@ -121,7 +180,7 @@ package struct ReputationBook: Hashable, Sendable {
     /// How the score of a subject at a date comes about.
     package func account(of subject: DID, at date: UnixMilliseconds) -> ReputationAccount {
         let kept = evidence[subject] ?? []
-        let newestInvalid = kept.first { $0.verdict == .invalid }?.at
+        let newestInvalid = kept.first { Self.resets($0.verdict) }?.at
         let items = kept.map { item in
             ReputationAccount.Item(
                 evidence: item, decayed: decayed(ageMilliseconds: date.milliseconds(since: item.at)),
@@ -142,7 +201,7 @@ package struct ReputationBook: Hashable, Sendable {
     /// Whether nothing resets it: something fulfilled counts only until a later receipt of the subject is invalid.
     private func counts(_ item: ReputationEvidence) -> Bool {
         guard item.verdict == .fulfilled, let kept = evidence[item.subject] else { return true }
-        return !kept.contains { $0.verdict == .invalid && $0.at >= item.at }
+        return !kept.contains { Self.resets($0.verdict) && $0.at >= item.at }
     }
 
     /// The evidence about a subject, newest first.
@@ -162,16 +221,27 @@ package struct ReputationBook: Hashable, Sendable {
     private static func penalty(_ verdict: ReputationVerdict) -> UInt64 {
         switch verdict {
         case .fulfilled: 0
-        case .abandoned: 5
-        case .invalid: 10
+        case .abandoned, .undelivered, .unpaid: 5
+        case .invalid, .equivocated: 10
         }
     }
 
-    private static func isWorse(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
-        let (new, old) = (penalty(left.verdict), penalty(right.verdict))
-        if new != old { return new > old }
-        // What shows no more than was known dates nothing anew.
-        return left.at != right.at ? left.at < right.at : left.receiptCID < right.receiptCID
+    /// Whether it is a lie that takes away what was fulfilled before.
+    private static func resets(_ verdict: ReputationVerdict) -> Bool {
+        switch verdict {
+        case .invalid, .equivocated: true
+        case .fulfilled, .abandoned, .undelivered, .unpaid: false
+        }
+    }
+
+    /// How much the evidence of an assignment shows: what was signed about the run more than that nothing came.
+    private static func rank(_ verdict: ReputationVerdict) -> UInt64 {
+        switch verdict {
+        case .undelivered, .unpaid: 0
+        case .fulfilled: 1
+        case .abandoned: 2
+        case .invalid, .equivocated: 3
+        }
     }
 
     private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {

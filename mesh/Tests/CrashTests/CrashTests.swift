@@ -7,8 +7,8 @@ struct CrashTests {
     /// Every event of an originator's journal, in the order of a job that goes well.
     static let originatorEvents = [
         "submitted", "announced", "bid_received", "bidding_closed", "assignment_made", "assignment_confirmed",
-        "status_reported", "receipt_accepted", "result_reached", "settled", "anchored", "anchor_published",
-        "settlement_delivered", "closed",
+        "acceptance_signed", "status_reported", "receipt_accepted", "result_reached", "settled", "anchored",
+        "anchor_published", "settlement_delivered", "closed",
     ]
 
     @Test("The originator dies after each event of its journal; after restart the job ends and is paid once")

@@ -31,8 +31,9 @@ struct JobLifeTests {
         #expect(
             world.names(of: 0) == [
                 "submitted", "announced", "bid_received", "bid_received", "bid_received", "bidding_closed",
-                "assignment_made", "assignment_confirmed", "status_reported", "status_reported", "receipt_accepted",
-                "result_reached", "settled", "anchored", "anchor_published", "settlement_delivered", "closed",
+                "assignment_made", "assignment_confirmed", "acceptance_signed", "status_reported", "status_reported",
+                "receipt_accepted", "result_reached", "settled", "anchored", "anchor_published",
+                "settlement_delivered", "closed",
             ] || world.names(of: 0).suffix(3).sorted() == ["anchor_published", "closed", "settlement_delivered"])
         #expect(world.names(of: 0).count { ["result_reached", "failed", "cancelled"].contains($0) } == 1)
         #expect(world.job(id)?.result == .completedSuccessfully)

@@ -17,7 +17,7 @@ struct JournalRowTests {
         "receiptAccepted": ["receipt"], "lateReceipt": ["receipt", "settlement"], "settled": ["settlement"],
         "anchored": ["entry"], "bidMade": ["bid", "manifest"],
         "assignmentAccepted": ["assignment", "bid", "manifest"], "receiptSigned": ["receipt"],
-        "settlementReceived": ["settlement"],
+        "settlementReceived": ["settlement"], "acceptanceSigned": ["acceptance"],
     ]
 
     private func rows() throws -> [[UInt8]] {

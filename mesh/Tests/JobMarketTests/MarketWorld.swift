@@ -7,6 +7,7 @@ import MeshTypes
 import Multiformats
 import PeerIdentity
 import Receipts
+import Reputation
 import SignedObjects
 import Testing
 
@@ -41,6 +42,8 @@ struct Party {
     /// The heads of the anchored DAG and the tree of its log, which a disk keeps beside the journals.
     var heads: (heads: [CID], height: UInt64) = ([], 0)
     var tree = MerkleTree()
+    /// What it recorded of others, in order, which a disk keeps there, too.
+    var conduct: [ReputationChange] = []
     var isDown = false
     var run = FakeRun.succeed(fuel: 1_000_000)
     /// How far its calendar was set, in milliseconds.
@@ -72,8 +75,17 @@ struct Party {
     func replayed() throws -> JobMarket {
         var ledger = Ledger()
         for entry in grants { try ledger.post(entry) }
+        var reputation = ReputationBook()
+        var payers = ReputationBook(of: .originator, limits: .ofOriginators)
+        for change in conduct {
+            switch change.side {
+            case .executor: reputation.record(change.recorded)
+            case .originator: payers.record(change.recorded)
+            }
+        }
         var fresh = JobMarket(
-            identity: identity, configuration: configuration, ledger: ledger, anchorHeads: heads, log: tree)
+            identity: identity, configuration: configuration, ledger: ledger, reputation: reputation,
+            payers: payers, anchorHeads: heads, log: tree)
         for event in events { try fresh.replay(event) }
         return fresh
     }
@@ -223,6 +235,7 @@ struct MarketWorld {
             parties[index].journal.append(try! event.encoded())
             parties[index].isForced.append(transition.needsDurability || transition.acknowledges)
         }
+        parties[index].conduct += transition.judged
         for booking in transition.bookings { parties[index].bookings[booking.hold] = booking }
         for block in transition.blocks { parties[index].blocks[block.cid] = block.bytes }
         for entry in transition.logged {
@@ -245,6 +258,7 @@ struct MarketWorld {
             #expect(fresh.executedJobs == party.market.executedJobs)
             #expect(fresh.ledger == party.market.ledger)
             #expect(fresh.reputation == party.market.reputation)
+            #expect(fresh.payers == party.market.payers)
             #expect(fresh.lastReceipt == party.market.lastReceipt)
             #expect(fresh.anchorHeads.heads == party.market.anchorHeads.heads)
             #expect(fresh.log == party.market.log)

@@ -503,14 +503,36 @@ import Testing
         let page = ReputationWords.page(subject, now: 61_000)
         for line in [
             "111 = 1,000 × 1,000 / (1,000 + 5,000 + 3,000)", "1,000: 1 fulfilled, each 1,000 when fresh",
-            "5,000: 1 abandoned, each as much as 5 fulfilled, and 0 invalid, each as 10",
+            "5,000: 1 abandoned and 0 undelivered, each as much as 5 fulfilled, and 0 invalid or 0 equivocated, ",
             "3 results right in a row, paid with 900 tokens in all; the next is checked with a probability of 94.4 %",
         ] { #expect(page.contains(line), "\(page)") }
         #expect(page.contains(/a +abandoned +1 min ago +-5,000/))
-        #expect(page.contains(/c +fulfilled +1 min ago +0 +a later invalid receipt took it away/), "\(page)")
-        let table = ReputationWords.table(ReputationView(at: 0, subjects: [subject]))
-        #expect(table.contains(/…Xnearest +111 +1 +1 +0 +3 +94.4 %/), "\(table)")
+        #expect(page.contains(/c +fulfilled +1 min ago +0 +a later lie took it away/), "\(page)")
+        let table = ReputationWords.table(ReputationView(at: 0, subjects: [subject])) ?? ""
+        #expect(table.contains(/…Xnearest +111 +1 +1 +0 +0 +3 +94.4 %/), "\(table)")
         subject.reasons = []
         #expect(ReputationWords.page(subject, now: 0).hasSuffix("There is no receipt of it here.\n"))
+    }
+
+    @Test func whatAnOriginatorPaidIsToldLikeWhatAnExecutorDid() {
+        var payer = ReputationView.Subject(
+            did: "did:key:z6MkwUBSg7gdRAXJpZyDKdRsy1M2kfhwnVToNqiFXnearest", score: 111, isProven: true,
+            receipts: ["fulfilled": 1, "unpaid": 1])
+        (payer.good, payer.bad, payer.prior) = (1_000, 5_000, 3_000)
+        payer.reasons = [
+            ReputationView.Reason(
+                receiptCID: "a", assignmentCID: "x", verdict: "unpaid", at: 1_000, weight: 5_000, isReset: false)
+        ]
+        let view = ReputationView(at: 61_000, subjects: [], originators: [payer])
+        #expect(ReputationWords.table(view) == nil)
+        #expect(ReputationWords.originators(ReputationView(at: 0, subjects: [])) == nil)
+        let table = ReputationWords.originators(view) ?? ""
+        #expect(table.contains(/…Xnearest +111 +1 +1 +0/), "\(table)")
+        let page = ReputationWords.originator(payer, now: 61_000)
+        for line in [
+            "111 = 1,000 × 1,000 / (1,000 + 5,000 + 3,000)", "1,000: 1 fulfilled, each 1,000 when fresh",
+            "5,000: 1 unpaid, each as much as 5 fulfilled, and 0 equivocated, which counts as 10",
+        ] { #expect(page.contains(line), "\(page)") }
+        #expect(page.contains(/a +unpaid +1 min ago +-5,000/))
     }
 }

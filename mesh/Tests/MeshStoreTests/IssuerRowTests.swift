@@ -89,7 +89,7 @@ import Testing
         let store = try folder.open()
         try await store.commit([.issuer(.founded(secret: [7])), Self.entered(0)])
         #expect(try await IssuerRow.read(in: store)?.size == 1)
-        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 20)
+        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == StoreSchema.version)
     }
 
     @Test func aRestoredBookIsMarked() async throws {

@@ -45,6 +45,6 @@ import Testing
         let store = try folder.open()
         try await store.commit([.lodging(.part(row(kept: 1), number: 0, bytes: [1]))])
         #expect(try await LodgingRow.all(in: store).count == 1)
-        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == 20)
+        #expect(try await store.read { try Int.fetchOne($0, sql: "PRAGMA user_version") } == StoreSchema.version)
     }
 }

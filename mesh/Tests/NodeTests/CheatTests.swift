@@ -106,6 +106,9 @@ struct CheatTests {
                     // A node that saw nothing of it: from the proof's CID alone.
                     let report = try await mesh.nodes[0].verifyProof(CID(named: made.proofCID, "proof"))
                     #expect(report.verdict == .holds, "\(lie): \(report.detail)")
+                    let judged = try await mesh.nodes[0].reputation(of: made.executorDID).subjects.first
+                    #expect(judged?.receipts == ["invalid": 1], "\(lie): it counts at whoever checked it, too")
+                    #expect(judged?.reasons?.map(\.receiptCID) == [receipt.cid.text], "\(lie)")
                 }
             }
         }

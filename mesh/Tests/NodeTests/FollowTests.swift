@@ -13,6 +13,7 @@ import P2PTesting
 import PeerIdentity
 import Receipts
 import SignedObjects
+import Synchronization
 import Testing
 
 @testable import NodeCore
@@ -190,6 +191,14 @@ import Testing
             let fork = try #require(try await again.logForks(of: did.text, after: nil, limit: 1).first)
             #expect(try LogFork(verifying: Array(fork.text.utf8)).author == did)
             #expect(await again.parts.follower.log(of: did)?.tree == author.tree)
+            let view = try await again.reputation(of: did.text)
+            for judged in [view.subjects.first, view.originators.first] {
+                #expect(judged?.receipts == ["equivocated": 1], "on both sides")
+                #expect(judged?.reasons?.map(\.receiptCID) == [CID.hashing(Array(fork.text.utf8), codec: .raw).text])
+            }
+            let stored = try await LogForkRow.all(in: again.store)
+            let (date, foundAt) = (view.subjects.first?.reasons?.first?.at, try #require(stored.first?.foundAt))
+            #expect(date.map { $0 <= foundAt } ?? false, "dated by when it was had, not by the restart")
         }
     }
 
@@ -331,10 +340,16 @@ import Testing
         var limits = LogFollower.Limits()
         limits.strangersForksMax = 3
         try await FollowerStand.run(in: folder, following: [named.author.text], limits) { stand in
+            let told = Mutex<[FoundFork]>([])
+            try await stand.follower.begin(
+                admitting: { _ in true }, blame: { _, _ in }, onKept: { _, _ in },
+                onFork: { fork in told.withLock { $0.append(fork) } })
             for each in strangers { await stand.follower.found(each) }
             #expect(await stand.follower.forks.count == 3)
             await stand.follower.found(named)
             #expect(await stand.follower.forks[named.author] == named)
+            #expect(told.withLock { $0.map(\.author) } == strangers.map(\.author) + [named.author])
+            #expect(told.withLock { $0.map(\.isKept) } == [true, true, true, false, true])
             let stored = try await LogForkRow.all(in: stand.follower.store)
             #expect(stored.count == 4)
             var (paged, last) = ([String](), String?.none)

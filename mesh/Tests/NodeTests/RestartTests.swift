@@ -46,11 +46,14 @@ struct RestartTests {
                         jobID: job, role: .originator, status: JobStatus.failed.rawValue, isTerminal: true,
                         submittedAt: 1, updatedAt: 1, receiptCID: executor.did == counted.did ? receipt.cid : nil)))
         }
-        try await first.store.commit(writes)
+        // As an earlier version left it, which knew by receipts alone.
+        try await first.store.commit(writes + [.setting(key: NodeOpening.conductKey, value: [0])])
         try first.store.close()
         let again = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
         #expect(await again.isProven(counted.did))
         #expect(await !again.isProven(late.did))
+        #expect(try await ConductRow.all(in: again.store).map(\.subject) == [counted.did.text], "it is written down")
+        #expect(try await again.store.setting(NodeOpening.conductKey) == [1])
     }
 
     @Test("A listing has the results of jobs from before a restart, and a job may be removed as soon as it has its own")
@@ -77,6 +80,36 @@ struct RestartTests {
                 let after = try await again.jobs(limit: 10).map(\.result)
                 #expect(after.count == 2 && after == before && after.allSatisfy { $0?.exitCode == 3 }, "\(after)")
                 #expect(again.parts.endedResults.count == 2)
+            }
+        }
+    }
+
+    @Test("What a node thinks of others is the same after a restart, on both sides, number by number")
+    func reputation() async throws {
+        var before: [(identity: Identity, view: ReputationView)] = []
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let module = try Assembler.command("nop")
+            for number in 0..<2 {
+                _ = try await mesh.result(of: try await mesh.submit(module) { $0.label = "\(number)" })
+            }
+            try await eventually("the books of all jobs are closed") {
+                var open = 0
+                for node in mesh.nodes {
+                    let jobs = await node.core.market.unclosedJobs
+                    open += jobs.originated.count + jobs.executed.count
+                }
+                return open == 0
+            }
+            for node in mesh.nodes { before.append((node.identity, try await node.reputation(of: nil))) }
+            let (executor, originator) = (try #require(before.first), try #require(before.last))
+            #expect(originator.view.subjects.map(\.receipts) == [["fulfilled": 2]])
+            #expect(executor.view.originators.map(\.receipts) == [["fulfilled": 2]])
+        } afterwards: { folder in
+            for (number, node) in before.enumerated() {
+                let path = folder.appendingPathComponent("\(number)").path
+                let again = try await NodeMesh.open(path, NodeMesh.loopback(), identity: node.identity)
+                let date = UnixMilliseconds(node.view.at)
+                #expect(try await ReputationView(again.core.market, of: nil, at: date) == node.view)
             }
         }
     }
@@ -132,6 +165,8 @@ struct RestartTests {
                         submittedAt: 1, updatedAt: 1, outcome: item.outcome.rawValue)),
             ])
         }
+        // As an earlier version left it, which knew by receipts alone.
+        try await first.store.commit([.setting(key: NodeOpening.conductKey, value: [0])])
         try first.store.close()
         let again = try await NodeMesh.open(folder.path, NodeMesh.loopback(), identity: owner)
         for (executor, item) in zip(executors, cases) {

@@ -47,7 +47,9 @@ import Testing
         #expect(rows.map(\.cid) == [cid])
         #expect(rows.map(\.isVerified) == [true])
         #expect(rows[0].executorDID == receipt.executorDID.text)
-        #expect(rows[0].evidence(receipt) == ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: false))
+        let evidence = ReputationEvidence(
+            receipt: receipt, receiptCID: cid, isChecked: false, takenAt: UnixMilliseconds(9))
+        #expect(rows[0].evidence(receipt) == evidence)
         #expect(rows[0].evidence(receipt)?.verdict == .fulfilled)
     }
 

@@ -18,12 +18,12 @@ struct ReputationBookTests {
         for number in 0..<300 {
             items.append(
                 ReputationEvidence(
-                    subject: number % 3 == 0 ? other : subject, payer: try did(UInt8(10 + number % 12)),
-                    // Every assignment has two receipts.
+                    subject: number % 3 == 0 ? other : subject, payer: try did(UInt8(10 + number / 6 % 12)),
+                    // Every assignment has several receipts.
                     assignmentCID: CID.hashing([UInt8(number / 6), 1], codec: .dagCBOR),
                     receiptCID: CID.hashing([UInt8(number % 256), UInt8(number / 256)], codec: .dagCBOR),
-                    verdict: number % 7 == 0 ? .abandoned : .fulfilled, at: UnixMilliseconds(UInt64(number) * 1_000_000)
-                ))
+                    verdict: number % 7 == 0 ? .abandoned : .fulfilled,
+                    at: UnixMilliseconds(UInt64(number / 6) * 6_000_000)))
         }
         let now = UnixMilliseconds(400_000_000)
         var scores: Set<[UInt64]> = []
@@ -136,7 +136,10 @@ struct ReputationBookTests {
                 moduleCID: cid, inputCIDs: [:], outcome: outcome, resourceUsage: ResourceUsage(fuel: 1_000_000),
                 price: TokenAmount(5), engine: EngineDescription(name: "none", version: "0", configurationDigest: ""),
                 determinism: .deterministic, executionStartedAt: .epoch, executionEndedAt: .epoch)
-            return ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: isChecked)
+            let evidence = ReputationEvidence(
+                receipt: receipt, receiptCID: cid, isChecked: isChecked, takenAt: UnixMilliseconds(7))
+            #expect(evidence.map { $0.at == UnixMilliseconds(7) } ?? true, "the executor dates nothing")
+            return evidence
         }
         for isChecked in [false, true] {
             #expect(try evidence(.cancelled, isChecked: isChecked) == nil)

@@ -362,7 +362,7 @@ function why(subject) {
       { title: "Receipt", nowrap: true, cell: (each) => cid(each.receipt_cid, "the receipt's CID") },
       { title: "Shows", cell: (each) => h("span", { class: `pill ${each.verdict === "fulfilled" ? "good" :
             "bad"}` }, each.verdict) },
-      { title: "Ended", nowrap: true, cell: (each) => at(each.at) },
+      { title: "Taken", nowrap: true, cell: (each) => at(each.at) },
       { title: "Weighs", num: true, cell: (each) => (each.reset ? "0, taken by a later invalid one" :
           `${each.verdict === "fulfilled" || each.weight === 0 ? "" : "−"}${number(each.weight)}`) },
     ], subject.reasons ?? [], "There is no receipt of it here."),

@@ -2,13 +2,14 @@ import ArgumentParser
 import MeshHTTP
 import NodeAPI
 
-/// `mesh reputation`: what this node thinks of executors, and why.
+/// `mesh reputation`: what this node thinks of executors and originators, and why.
 struct Reputation: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show what this node thinks of executors, and why.",
+        abstract: "Show what this node thinks of executors and originators, and why.",
         discussion: """
-            It thinks so by receipts that it verified itself, and by nobody's word. Without a further word it lists \
-            all executors of which it has any, as mesh reputation show does.
+            It thinks so by receipts that it verified itself, by its own waiting for what an executor signed that it \
+            takes (undelivered), by whether an originator paid what it ran (unpaid), and by nobody's word. Without a \
+            further word it lists all of whom it has any, as mesh reputation show does.
             """,
         subcommands: [ReputationShow.self, ReputationWhy.self], defaultSubcommand: ReputationShow.self)
 }
@@ -16,11 +17,12 @@ struct Reputation: AsyncParsableCommand {
 /// `mesh reputation show`.
 struct ReputationShow: MeshCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "List the executors of which there is evidence, the best first.",
+        commandName: "show", abstract: "List those of whom there is evidence, the best first.",
         discussion: """
             SCORE is from 0 to 1,000; --min-reputation of mesh run compares with it. RIGHT are results that this node \
             ran again and found right, since the last wrong one; CHECKED is how likely the next one is checked at \
-            --verify adaptive.
+            --verify adaptive. ORIGINATOR are those whose jobs this node ran: executor.min_originator_reputation \
+            compares with their SCORE.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -29,10 +31,11 @@ struct ReputationShow: MeshCommand {
         let view = try await global.node.reputation(of: nil)
         if global.json {
             try console.json(view)
-        } else if view.subjects.isEmpty {
-            console.note("There is no evidence yet: it comes from the receipts of this node's own jobs.")
+        } else if view.subjects.isEmpty, view.originators.isEmpty {
+            console.note("There is no evidence yet: it comes from the receipts of this node's own jobs and runs.")
         } else {
-            console.out(ReputationWords.table(view))
+            let tables = [ReputationWords.table(view), ReputationWords.originators(view)].compactMap(\.self)
+            console.out(tables.joined(separator: "\n"))
         }
         return .success
     }
@@ -41,11 +44,12 @@ struct ReputationShow: MeshCommand {
 /// `mesh reputation why`.
 struct ReputationWhy: MeshCommand {
     static let configuration = CommandConfiguration(
-        commandName: "why", abstract: "Say how the score of an executor comes about, receipt by receipt.")
+        commandName: "why", abstract: "Say how a score comes about, receipt by receipt.",
+        discussion: "Of somebody who gave this node jobs, too, there are two scores: as an executor, as an originator.")
 
     @OptionGroup var global: GlobalOptions
 
-    @Argument(help: "The executor: its DID, its peer ID, or its name in mesh peers or mesh reputation.")
+    @Argument(help: "Who: a DID, a peer ID, or a name in mesh peers or mesh reputation.")
     var executor: String
 
     func perform(_ console: Console) async throws -> ExitCode {
@@ -53,9 +57,12 @@ struct ReputationWhy: MeshCommand {
         let view = try await node.reputation(of: Self.named(executor, node))
         guard let subject = view.subjects.first else { throw NodeServiceError(.internalError, "The answer is empty.") }
         if global.json {
-            try console.json(subject)
+            try console.json(view)
         } else {
-            console.out(ReputationWords.page(subject, now: view.at))
+            let pages =
+                [ReputationWords.page(subject, now: view.at)]
+                + view.originators.map { ReputationWords.originator($0, now: view.at) }
+            console.out(pages.joined(separator: "\n"))
         }
         return .success
     }
@@ -64,35 +71,84 @@ struct ReputationWhy: MeshCommand {
     private static func named(_ text: String, _ node: NodeClient) async throws(NodeServiceError) -> String {
         let name = text.hasPrefix(ShownName.ellipsis) ? String(text.dropFirst()) : text
         if name.hasPrefix("did:") || name.hasPrefix("12D3") { return name }
-        let known = try await node.reputation(of: nil).subjects.map(\.did) + node.peers().compactMap(\.did)
+        let view = try await node.reputation(of: nil)
+        let known = try await (view.subjects + view.originators).map(\.did) + node.peers().compactMap(\.did)
         return try ShownName.meant(by: name, among: known) ?? name
     }
 }
 
 /// What a person reads of reputations.
 enum ReputationWords {
-    /// The listing.
-    static func table(_ view: ReputationView) -> String {
+    /// The listing of executors; nil where there is none.
+    static func table(_ view: ReputationView) -> String? {
+        if view.subjects.isEmpty { return nil }
         var table = Table([
-            ("NAME", .left), ("SCORE", .right), ("FULFILLED", .right), ("ABANDONED", .right), ("INVALID", .right),
-            ("RIGHT", .right), ("CHECKED", .right),
+            ("NAME", .left), ("SCORE", .right), ("FULFILLED", .right), ("ABANDONED", .right),
+            ("UNDELIVERED", .right), ("INVALID", .right), ("RIGHT", .right), ("CHECKED", .right),
         ])
         for subject in view.subjects {
             table.add(
                 [Readable.short(subject.did), Readable.count(subject.score)]
-                    + ["fulfilled", "abandoned", "invalid"].map { Readable.count(subject.receipts[$0] ?? 0) }
+                    + ["fulfilled", "abandoned", "undelivered", "invalid"]
+                    .map { Readable.count(subject.receipts[$0] ?? 0) }
                     + [Readable.count(subject.rightResults), percent(subject.checkedPermille)])
+        }
+        return table.text
+    }
+
+    /// The listing of originators; nil where there is none.
+    static func originators(_ view: ReputationView) -> String? {
+        if view.originators.isEmpty { return nil }
+        var table = Table([
+            ("ORIGINATOR", .left), ("SCORE", .right), ("PAID", .right), ("UNPAID", .right), ("TWO HISTORIES", .right),
+        ])
+        for subject in view.originators {
+            table.add(
+                [Readable.short(subject.did), Readable.count(subject.score)]
+                    + ["fulfilled", "unpaid", "equivocated"].map { Readable.count(subject.receipts[$0] ?? 0) })
+        }
+        return table.text
+    }
+
+    /// Everything about one originator.
+    static func originator(_ subject: ReputationView.Subject, now: UInt64) -> String {
+        let facts = [
+            ("originator", subject.did), ("score", score(subject)),
+            ("for it", "\(Readable.count(subject.good)): \(count(subject, "fulfilled")), each 1,000 when fresh"),
+            (
+                "against it",
+                "\(Readable.count(subject.bad)): \(count(subject, "unpaid")), each as much as 5 fulfilled, and "
+                    + "\(count(subject, "equivocated")), which counts as 10"
+            ),
+            ("to outweigh", "\(Readable.count(subject.prior)), as of everybody"),
+        ]
+        return Table.facts(facts) + "\n" + reasons(subject, now: now)
+    }
+
+    private static func score(_ subject: ReputationView.Subject) -> String {
+        "\(Readable.count(subject.score)) = 1,000 × \(Readable.count(subject.good)) / "
+            + "(\(Readable.count(subject.good)) + \(Readable.count(subject.bad)) + \(Readable.count(subject.prior)))"
+    }
+
+    private static func reasons(_ subject: ReputationView.Subject, now: UInt64) -> String {
+        var table = Table([
+            ("RECEIPT", .left), ("SHOWS", .left), ("TAKEN", .left), ("WEIGHS", .right), ("NOTE", .left),
+        ])
+        for reason in subject.reasons ?? [] {
+            let isGood = reason.verdict == "fulfilled"
+            table.add([
+                reason.receiptCID, reason.verdict, Readable.ago(reason.at, now: now),
+                "\(isGood || reason.weight == 0 ? "" : "-")\(Readable.count(reason.weight))",
+                reason.isReset ? "a later lie took it away" : "",
+            ])
         }
         return table.text
     }
 
     /// Everything about one executor: each number, and where it comes from.
     static func page(_ subject: ReputationView.Subject, now: UInt64) -> String {
-        let weights =
-            "\(Readable.count(subject.good)) / (\(Readable.count(subject.good)) + "
-            + "\(Readable.count(subject.bad)) + \(Readable.count(subject.prior)))"
         var facts = [
-            ("executor", subject.did), ("score", "\(Readable.count(subject.score)) = 1,000 × \(weights)"),
+            ("executor", subject.did), ("score", score(subject)),
             ("for it", "\(Readable.count(subject.good)): \(count(subject, "fulfilled")), each 1,000 when fresh"),
             ("against it", "\(Readable.count(subject.bad)): \(against(subject))"),
             ("to outweigh", "\(Readable.count(subject.prior)), as of everybody"),
@@ -107,21 +163,10 @@ enum ReputationWords {
                         + "\(Readable.tokens(subject.rightWorth)) in all; the next is checked with a probability of "
                         + "\(percent(subject.checkedPermille)) at --verify adaptive"
             ))
-        guard let reasons = subject.reasons, !reasons.isEmpty else {
+        guard subject.reasons?.isEmpty == false else {
             return Table.facts(facts) + "There is no receipt of it here.\n"
         }
-        var table = Table([
-            ("RECEIPT", .left), ("SHOWS", .left), ("ENDED", .left), ("WEIGHS", .right), ("NOTE", .left),
-        ])
-        for reason in reasons {
-            let isGood = reason.verdict == "fulfilled"
-            table.add([
-                reason.receiptCID, reason.verdict, Readable.ago(reason.at, now: now),
-                "\(isGood || reason.weight == 0 ? "" : "-")\(Readable.count(reason.weight))",
-                reason.isReset ? "a later invalid receipt took it away" : "",
-            ])
-        }
-        return Table.facts(facts) + "\n" + table.text
+        return Table.facts(facts) + "\n" + Self.reasons(subject, now: now)
     }
 
     private static func count(_ subject: ReputationView.Subject, _ verdict: String) -> String {
@@ -130,7 +175,8 @@ enum ReputationWords {
     }
 
     private static func against(_ subject: ReputationView.Subject) -> String {
-        "\(count(subject, "abandoned")), each as much as 5 fulfilled, and \(count(subject, "invalid")), each as 10"
+        "\(count(subject, "abandoned")) and \(count(subject, "undelivered")), each as much as 5 fulfilled, and "
+            + "\(count(subject, "invalid")) or \(count(subject, "equivocated")), each as 10"
     }
 
     private static func percent(_ permille: UInt64) -> String {
