@@ -1,8 +1,8 @@
 import Determinism
 import Multiformats
 
-/// From which two other peers this node heard last, and when: somebody whom nobody reaches must not take its own absence
-/// for another's silence.
+/// From which two other peers this node heard last, and when: somebody whom nobody reaches must not take its own
+/// absence for another's silence.
 struct Hearing: Sendable {
     private var latest: (peer: PeerID, at: MonotonicInstant)?
     private var before: (peer: PeerID, at: MonotonicInstant)?

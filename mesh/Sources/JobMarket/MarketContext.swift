@@ -114,8 +114,8 @@ struct MarketContext: Sendable {
         return true
     }
 
-    /// Records a fault that a proof shows to anybody, and that this node checked itself; dated by when this node had the
-    /// proof, and never later than now.
+    /// Records a fault that a proof shows to anybody, and that this node checked itself; dated by when this node had
+    /// the proof, and never later than now.
     mutating func proved(_ evidence: ReputationEvidence) {
         var evidence = evidence
         evidence.at = min(evidence.at, steady)

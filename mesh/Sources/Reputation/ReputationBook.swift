@@ -62,8 +62,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     }
 }
 
-/// Reputation as a pure function of verified receipts; of several that show the same of one assignment, the first one is
-/// cited and dates it.
+/// Reputation as a pure function of verified receipts; of several that show the same of one assignment, the first one
+/// is cited and dates it.
 ///
 /// Each receipt weighs 1,000 and halves every half-life, in integers. The score in thousandths is `1000 × good / (good
 /// + penalty × bad + prior)`: a newcomer has 0, three fresh fulfilled receipts give 500, and one job that was
@@ -71,8 +71,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
 /// before the newest invalid receipt does not count any more, so that nobody saves up for a fraud. An assignment counts
 /// once, by the worst that its receipts show: whoever signs two of one is believed in neither. The book keeps only the
 /// newest receipts of a subject (by date, then CID), and only the most recently rated subjects; lies have places of
-/// their own, so that no number of good receipts pushes one out. `Limits` has the bounds. What `record` returns for each piece, written down and given to an empty book in that order, makes the same
-/// book again (`ReputationChange`).
+/// their own, so that no number of good receipts pushes one out. `Limits` has the bounds. What `record` returns for each
+/// piece, written down and given to an empty book in that order, makes the same book again (`ReputationChange`).
 package struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
     package struct Limits: Hashable, Sendable {
