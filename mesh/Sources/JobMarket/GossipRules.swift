@@ -9,6 +9,7 @@ struct GossipRules: Sendable {
     private var capabilities = AnnouncementRates()
     private var heads = AnnouncementRates()
     private var receipts = AnnouncementRates()
+    private var records = AnnouncementRates()
 
     /// Judges a message of an author.
     mutating func judgement(
@@ -44,6 +45,9 @@ struct GossipRules: Sendable {
         case .anchorHeads:
             return heads.take(
                 author, perSecond: limits.headsPerSecondMax, burst: limits.headsBurstMax, now: now, limits: limits)
+        case .reputationRecordAvailable:
+            return records.take(
+                author, perSecond: limits.recordsPerSecondMax, burst: limits.recordBurstMax, now: now, limits: limits)
         default:
             return receipts.take(
                 author, perSecond: limits.receiptNoticesPerSecondMax, burst: limits.receiptNoticeBurstMax, now: now,
@@ -101,6 +105,10 @@ struct GossipRules: Sendable {
             return .reject(reason: "a CID of another form than objects have")
         }
         guard signed.body.verdict.isForOthers else { return .reject(reason: "its word alone shows nothing to others") }
+        let pay = signed.body.pay
+        guard pay.settlementCID.namesObject, pay.proofCID.namesObject, signed.body.weight > 0 else {
+            return .reject(reason: "pay of another form")
+        }
         let skew = context.configuration.rules.clockSkewMilliseconds
         if signed.body.recordedAt > context.date(inMilliseconds: skew) { return .ignore(reason: "of the future") }
         return .accept

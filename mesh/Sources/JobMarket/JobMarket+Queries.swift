@@ -26,6 +26,15 @@ extension JobMarket {
     package func hasJudged(_ did: DID) -> Bool {
         !context.reputation.evidence(about: did).isEmpty || !context.payers.evidence(about: did).isEmpty
     }
+    /// A record that was heard, if it may show something new of somebody else.
+    package func unchecked(_ notice: ReputationRecordAvailableV1) -> ReputationRecord? {
+        guard let record = try? SignedObject<ReputationRecord>(verifiedBefore: notice.record).body,
+            ![record.subjectDID, record.raterDID].contains(context.did),
+            !context.reputation.elsewhere.hasReceipt(record.receiptCID, of: record.subjectDID)
+        else { return nil }
+        return record
+    }
+
     /// When the chain of its receipts began again, since the home was restored; nil if it never did.
     package var chainOpenedAt: UnixMilliseconds? { context.chainOpenedAt }
     /// What it found of executors when it ran their jobs again.

@@ -156,6 +156,8 @@ package struct JobMarket: Sendable {
         case .workflowReceiptSigned(let workflow, let receipt):
             context.anchor([receipt], of: JobID(workflow))
         case .faultProved(let evidence): context.proved(evidence)
+        case .recordChecked(let evidence, let rater): context.learned(evidence, from: rater)
+        case .issuerConvicted(let issuer): context.forgetElsewhere { $0.pay?.issuerDID == issuer }
         case .headKept(let head, let author): context.anchors.kept(head, of: author)
         case .latencyMeasured(let peer, let milliseconds): context.latencies.record(peer, milliseconds)
         case .networksSeen(let peer, let groups): context.networks.record(peer, groups)

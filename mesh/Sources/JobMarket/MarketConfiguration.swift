@@ -293,6 +293,10 @@ package struct MarketLimits: Sendable {
     package var headsPerSecondMax = 16
     /// Announcements of anchored heads of one author forwarded at once after a silence.
     package var headsBurstMax = 64
+    /// Records of reputation of one author forwarded per second; further ones are ignored.
+    package var recordsPerSecondMax = 2
+    /// Records of reputation of one author forwarded at once after a silence.
+    package var recordBurstMax = 16
     /// Heads in one announcement.
     package var headsAnnouncedMax = 64
     /// The greatest height of an anchored entry: what every reader of integers can hold.

@@ -108,6 +108,7 @@ struct MarketContext: Sendable {
             switch side {
             case .executor: reputation.record(evidence)
             case .originator: payers.record(evidence)
+            case .elsewhere: reputation.recordElsewhere(evidence)
             }
         guard let change else { return false }
         if isReplaying { replayed.append(change) } else { transition.judged.append(change) }
@@ -121,7 +122,31 @@ struct MarketContext: Sendable {
         evidence.at = min(evidence.at, steady)
         if judge(evidence), evidence.verdict == .invalid { records.wasWrong(evidence.subject) }
         // Whoever told two histories of its log is believed on neither side.
-        if evidence.verdict == .equivocated { judge(evidence, as: .originator) }
+        guard evidence.verdict == .equivocated else { return }
+        judge(evidence, as: .originator)
+        forgetElsewhere { $0.payer == evidence.subject }
+    }
+
+    /// Records what somebody else's record shows, which this node checked. What it paid itself it knows better, and of
+    /// itself it learns nothing; what those paid or had run who told two histories counts for nobody. No date is later
+    /// than now.
+    mutating func learned(_ evidence: ReputationEvidence, from rater: DID) {
+        let others = [evidence.payer, rater]
+        guard evidence.subject != did, !others.contains(did), !others.contains(where: hasTwoHistories) else { return }
+        var evidence = evidence
+        evidence.at = min(evidence.at, steady)
+        judge(evidence, as: .elsewhere)
+    }
+
+    private func hasTwoHistories(_ author: DID) -> Bool {
+        payers.evidence(about: author).contains { $0.verdict == .equivocated }
+    }
+
+    /// Forgets records of others that are no evidence any more, on the disk, too.
+    mutating func forgetElsewhere(where isGone: (ReputationEvidence) -> Bool) {
+        let gone = reputation.forgetElsewhere(where: isGone)
+        if gone.isEmpty { return }
+        transition.judged.append(ReputationChange(side: .elsewhere, recorded: nil, dropped: gone))
     }
 
     /// Has something booked at an issuer.

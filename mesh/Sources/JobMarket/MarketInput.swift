@@ -46,6 +46,10 @@ package enum MarketInput: Sendable {
     case headKept(CID, of: DID)
     /// A proof of a fault holds, whoever it came from: this node checked it. The market dates it.
     case faultProved(ReputationEvidence)
+    /// A record of somebody else holds: this node checked what it cites.
+    case recordChecked(ReputationEvidence, rater: DID)
+    /// An issuer told two histories: nothing that it booked is evidence any more.
+    case issuerConvicted(DID)
     /// The round trip to a peer, for the latency weight of selections.
     case latencyMeasured(PeerID, milliseconds: UInt64)
     /// The parts of the open internet from which a bidder is connected; none for a neighbour.

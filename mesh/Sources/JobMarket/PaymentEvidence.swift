@@ -7,9 +7,9 @@ import SignedObjects
 
 extension ReputationEvidence {
     /// What a settlement shows about the originator of a run of this node: that it paid, or less than its terms give
-    /// for any run with such an end. What is between that and the receipt's price follows from its own finding, and counts
-    /// as paid. Nil for everything else: free runs, cancelled ones that were paid nothing, and settlements that refuse
-    /// to pay, for which the fault may be here. It takes the place of the delay, if it came late.
+    /// for any run with such an end. What is between that and the receipt's price follows from its own finding, and
+    /// counts as paid. Nil for everything else: free runs, cancelled ones that were paid nothing, and settlements that
+    /// refuse to pay, for which the fault may be here. It takes the place of the delay, if it came late.
     init?(payment event: JobEvent, of job: ExecutedJob) {
         guard case .settlementReceived(let settlement) = event.kind, let receipt = job.receipt, receipt.price > .zero,
             let terms = job.assignment?.terms

@@ -124,7 +124,7 @@ package struct Selection: Sendable {
             return .resourceMissing(resource: unmet.resource, needed: unmet.required, offered: unmet.offered)
         }
         if let least = policy.minReputation {
-            let score = reputation.score(of: bid.bidderDID, at: wallClock)
+            let score = reputation.score(of: bid.bidderDID, at: wallClock, for: bid.terms.stake)
             if score < least { return .reputationTooLow(reputation: score, min: least) }
         }
         // The promise counts from the bid's arrival, because the bidder's clock may differ.
@@ -140,16 +140,18 @@ package struct Selection: Sendable {
 
     private func parts(of bid: Bid, _ scale: PriceScale, latency: UInt64?) -> [UInt64] {
         parts(
-            of: bid.bidderDID, price: bid.terms.price, region: bid.region, idle: idle(bid), scale, latency: latency)
+            of: bid.bidderDID, price: bid.terms.price, stake: bid.terms.stake, region: bid.region, idle: idle(bid),
+            scale, latency: latency)
     }
 
     /// Price, reputation, region, latency and how free the bidder is, in thousandths; more is better.
     func parts(
-        of bidder: DID, price: TokenAmount, region: String?, idle: UInt64, _ scale: PriceScale, latency: UInt64?
+        of bidder: DID, price: TokenAmount, stake: Stake? = nil, region: String?, idle: UInt64, _ scale: PriceScale,
+        latency: UInt64?
     ) -> [UInt64] {
         let price = scale.part(of: price)
         let isLate = missed.promises.lateMilliseconds(of: bidder, now: missed.now) > 0
-        let standing = reputation.score(of: bidder, at: wallClock) / (isLate ? 2 : 1)
+        let standing = reputation.score(of: bidder, at: wallClock, for: stake) / (isLate ? 2 : 1)
         let regions = manifest.policy.regionFilter ?? []
         let place = regions.firstIndex { Self.isSame($0, region) }
         let region = place.map { 1000 - UInt64($0) * 1000 / UInt64(max(1, regions.count)) } ?? 0
@@ -178,4 +180,9 @@ package struct Selection: Sendable {
         let total = zip(parts, factors).reduce(UInt64(0)) { $0 &+ $1.0 &* min($1.1, 1_000_000) }
         return total / max(1, factors.reduce(UInt64(0)) { $0 &+ min($1, 1_000_000) })
     }
+}
+
+extension BidTerms {
+    /// What is at stake.
+    var stake: Stake { Stake(amount: price.units, at: payment?.issuerDID, in: payment?.unit) }
 }

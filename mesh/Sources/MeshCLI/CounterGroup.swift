@@ -105,10 +105,12 @@ struct CounterGroup {
             ]
         ),
         (
-            "Peers", ["swarm_", "peers_", "messages_", "misbehaviours", "mdns_"],
+            "Peers", ["swarm_", "peers_", "messages_", "records_", "misbehaviours", "mdns_"],
             [
                 "peers_looked_for": "lost peers looked for", "peers_shunned": "peers shunned",
-                "messages_unknown": "messages of unknown kinds", "messages_unread": "messages that did not read",
+                "messages_unknown": "messages of unknown kinds",
+                "records_heard": "records of reputation that could show something new",
+                "messages_unread": "messages that did not read",
                 "mdns_sent": "messages sent to look for nodes on the local network",
                 "mdns_received": "messages of nodes on the local network",
                 "mdns_dropped": "such messages that came too fast",

@@ -86,7 +86,7 @@ extension MarketNode {
             )
         case .publishProof: break
         // Simulated nodes pay by tokens; their issuers are in a scenario of their own.
-        case .orderHold, .lodgeResult: break
+        case .orderHold, .lodgeResult, .checkRecord: break
         case .fetchOutput(let request):
             if let block = disk[request.cid] {
                 return give(.outputFetched(request, .here(bytes: block.count, blocks: [])), &context)

@@ -114,9 +114,11 @@ struct VirtualDisk: Sendable {
     func books(after known: ReputationBook) -> (executors: ReputationBook, originators: ReputationBook) {
         var books = (executors: known, originators: ReputationBook(of: .originator, limits: .ofOriginators))
         for change in conduct {
+            guard let recorded = change.recorded else { continue }
             switch change.side {
-            case .executor: books.executors.record(change.recorded)
-            case .originator: books.originators.record(change.recorded)
+            case .executor: books.executors.record(recorded)
+            case .originator: books.originators.record(recorded)
+            case .elsewhere: _ = books.executors.recordElsewhere(recorded)
             }
         }
         return books

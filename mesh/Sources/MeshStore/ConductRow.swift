@@ -18,12 +18,15 @@ package struct ConductRow: Hashable, Sendable {
     package var verdict: String
     /// When, by this node's clock, in milliseconds since the Unix epoch.
     package var at: UInt64
+    /// What else the market keeps of it; nil for most.
+    package var details: [UInt8]?
 
     /// A row to write.
     package init(
-        side: String, subject: String, payer: String, assignment: CID, citation: CID, verdict: String, at: UInt64
+        side: String, subject: String, payer: String, assignment: CID, citation: CID, verdict: String, at: UInt64,
+        details: [UInt8]? = nil
     ) {
-        self.side = side
+        (self.side, self.details) = (side, details)
         (self.subject, self.payer, self.assignment) = (subject, payer, assignment)
         (self.citation, self.verdict, self.at) = (citation, verdict, at)
     }
@@ -33,26 +36,27 @@ package struct ConductRow: Hashable, Sendable {
         CREATE TABLE IF NOT EXISTS conduct(
             id INTEGER PRIMARY KEY AUTOINCREMENT, side TEXT NOT NULL, subject TEXT NOT NULL, assignment BLOB NOT NULL,
             payer TEXT NOT NULL, citation BLOB NOT NULL, verdict TEXT NOT NULL, at INTEGER NOT NULL,
-            UNIQUE(side, subject, assignment));
+            details BLOB, UNIQUE(side, subject, assignment));
         """
 
     private init(_ row: StoredRow) throws {
         self.init(
             side: try row.text("side"), subject: try row.text("subject"), payer: try row.text("payer"),
             assignment: try row.cid("assignment"), citation: try row.cid("citation"),
-            verdict: try row.text("verdict"), at: try row.unsigned("at"))
+            verdict: try row.text("verdict"), at: try row.unsigned("at"), details: try row.bytesIfPresent("details"))
     }
 
     func put(_ db: Database) throws {
         // The row gets a new number, behind all others, as whoever was rated last is the last to be forgotten.
         try db.cachedStatement(
             sql: """
-                INSERT OR REPLACE INTO conduct(side, subject, assignment, payer, citation, verdict, at)
-                VALUES (?, ?, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO conduct(side, subject, assignment, payer, citation, verdict, at, details)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(
             arguments: [
                 side, subject, Data(assignment.bytes), payer, Data(citation.bytes), verdict, Int64(clamping: at),
+                details.map { Data($0) },
             ])
     }
 

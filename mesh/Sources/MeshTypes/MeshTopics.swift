@@ -10,6 +10,10 @@ package enum MeshTopics {
     package static let receipts = "/icn/mesh/receipts/v1"
     /// `ReputationRecordAvailableV1`.
     package static let reputation = "/icn/mesh/reputation/v1"
+    /// The topics that every node follows, with the heads of a scope.
+    package static func followed(inScope scope: String) -> [String] {
+        [jobAnnouncements, receipts, capabilities, reputation, anchorHeads(scope: scope)]
+    }
     /// The protocol of direct messages.
     package static let directMessages = "/icn/mesh/message/1.0.0"
     /// The protocol of the sessions of interactive jobs.

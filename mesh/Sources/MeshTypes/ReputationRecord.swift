@@ -17,16 +17,38 @@ package enum ReputationVerdict: String, Hashable, Sendable, Codable, CaseIterabl
     /// It signed two histories of its log (`LogForkV1`).
     case equivocated
 
-    /// Whether it may be said to others, who can check it by the receipt that it cites.
+    /// Whether it may be said to others, who can check it by what it cites: that a receipt was paid. A wrong receipt
+    /// and two histories have proofs of their own; whoever gives a job that must fail would have an `abandoned` one for
+    /// nothing; the rest is somebody's word.
     package var isForOthers: Bool {
         switch self {
-        case .fulfilled, .abandoned, .invalid: true
-        case .undelivered, .unpaid, .equivocated: false
+        case .fulfilled: true
+        case .abandoned, .invalid, .undelivered, .unpaid, .equivocated: false
         }
     }
 }
 
-/// A signed rating that cites the receipt it is based on.
+/// What shows others that a receipt was paid.
+package struct RecordedPay: Hashable, Sendable, Codable {
+    /// Whose book has it: only those who trust that issuer look further.
+    package var issuerDID: DID
+    /// The originator's settlement.
+    package var settlementCID: CID
+    /// The block of the proof (`PaidReceipt`), which the rater has.
+    package var proofCID: CID
+
+    package init(issuerDID: DID, settlementCID: CID, proofCID: CID) {
+        (self.issuerDID, self.settlementCID, self.proofCID) = (issuerDID, settlementCID, proofCID)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case issuerDID = "issuer_did"
+        case settlementCID = "settlement_cid"
+        case proofCID = "proof_cid"
+    }
+}
+
+/// A signed rating that cites the receipt it is based on, and who paid it where (PROTOCOL.md, "Records that travel").
 package struct ReputationRecord: Hashable, Sendable, SignedBody {
     /// Who rates.
     package var raterDID: DID
@@ -36,15 +58,18 @@ package struct ReputationRecord: Hashable, Sendable, SignedBody {
     package var receiptCID: CID
     /// What was found.
     package var verdict: ReputationVerdict
-    /// The weight of the evidence: the amount paid.
+    /// The amount paid, in the smallest part of the issuer's unit.
     package var weight: UInt64
-    /// When.
+    /// When, as the rater says; nothing is dated by it.
     package var recordedAt: UnixMilliseconds
+    /// What shows that the receipt was paid.
+    package var pay: RecordedPay
 
     package init(
         raterDID: DID, subjectDID: DID, receiptCID: CID, verdict: ReputationVerdict, weight: UInt64,
-        recordedAt: UnixMilliseconds
+        recordedAt: UnixMilliseconds, pay: RecordedPay
     ) {
+        self.pay = pay
         self.raterDID = raterDID
         self.subjectDID = subjectDID
         self.receiptCID = receiptCID
@@ -65,5 +90,6 @@ package struct ReputationRecord: Hashable, Sendable, SignedBody {
         case verdict
         case weight
         case recordedAt = "recorded_at"
+        case pay
     }
 }

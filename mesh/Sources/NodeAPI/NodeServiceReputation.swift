@@ -24,8 +24,15 @@ package struct ReputationView: Hashable, Sendable, Codable {
         /// How likely its next result is checked at the level adaptive, in thousandths, if no more is at stake than
         /// these were worth on average.
         package var checkedPermille: UInt64
+        /// How much is known of it at all, in thousandths: 1,000 × (good + bad) / (good + bad + prior).
+        package var confidence: UInt64
+        /// What of `good` others' records add (`elsewhere`).
+        package var goodElsewhere: UInt64
         /// Each receipt that is kept of it, the newest first; only where one executor was asked for.
         package var reasons: [Reason]?
+        /// What others paid it, as issuers that this node trusts proved, by payer; only where one executor was asked
+        /// for.
+        package var elsewhere: [Payer]?
 
         package init(did: String, score: UInt64, isProven: Bool, receipts: [String: UInt64]) {
             self.did = did
@@ -38,10 +45,13 @@ package struct ReputationView: Hashable, Sendable, Codable {
             rightResults = 0
             rightWorth = 0
             checkedPermille = 1_000
+            confidence = 0
+            goodElsewhere = 0
         }
 
         private enum CodingKeys: String, CodingKey {
-            case did, score, receipts, good, bad, prior, reasons
+            case did, score, receipts, good, bad, prior, reasons, confidence, elsewhere
+            case goodElsewhere = "good_elsewhere"
             case isProven = "proven"
             case rightResults = "right_results"
             case rightWorth = "right_worth"
@@ -81,6 +91,59 @@ package struct ReputationView: Hashable, Sendable, Codable {
             case receiptCID = "receipt_cid"
             case assignmentCID = "assignment_cid"
             case isReset = "reset"
+        }
+    }
+
+    /// What somebody paid an executor, as issuers' logs show, and what that weighs.
+    package struct Payer: Hashable, Sendable, Codable {
+        /// A receipt that was paid.
+        package struct Receipt: Hashable, Sendable, Codable {
+            /// The receipt.
+            package var receiptCID: String
+            /// The issuer.
+            package var issuer: String
+            /// How much, in the smallest part of the unit.
+            package var amount: UInt64
+            /// The unit's name.
+            package var unit: String
+            /// Its decimal places.
+            package var decimals: UInt64
+            /// The block that proves it.
+            package var proofCID: String
+            /// When the issuer booked it, in milliseconds since the Unix epoch.
+            package var at: UInt64
+
+            package init(
+                receiptCID: String, issuer: String, amount: UInt64, unit: String, decimals: UInt64, proofCID: String,
+                at: UInt64
+            ) {
+                (self.receiptCID, self.issuer, self.amount) = (receiptCID, issuer, amount)
+                (self.unit, self.decimals, self.proofCID, self.at) = (unit, decimals, proofCID, at)
+            }
+
+            private enum CodingKeys: String, CodingKey {
+                case issuer, amount, unit, decimals, at
+                case receiptCID = "receipt_cid"
+                case proofCID = "proof_cid"
+            }
+        }
+
+        /// Whose line paid.
+        package var did: String
+        /// What it weighs now; 1,000 at most.
+        package var weight: UInt64
+        /// How much of what it paid did not come back to it, in thousandths.
+        package var keptPermille: UInt64
+        /// For which receipts.
+        package var receipts: [Receipt]
+
+        package init(did: String, weight: UInt64, keptPermille: UInt64, receipts: [Receipt]) {
+            (self.did, self.weight, self.keptPermille, self.receipts) = (did, weight, keptPermille, receipts)
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case did, weight, receipts
+            case keptPermille = "kept_permille"
         }
     }
 

@@ -261,6 +261,15 @@ package struct ScriptedNode: NodeService {
                     receiptCID: Samples.receiptCID.text, assignmentCID: Samples.receiptCID.text, verdict: "fulfilled",
                     at: 1, weight: 1_000, isReset: false)
             ]
+            subject.elsewhere = [
+                ReputationView.Payer(
+                    did: Samples.peer.did ?? "", weight: 1_000, keptPermille: 1_000,
+                    receipts: [
+                        ReputationView.Payer.Receipt(
+                            receiptCID: Samples.receiptCID.text, issuer: Samples.peer.did ?? "", amount: 1_250,
+                            unit: "hours", decimals: 2, proofCID: Samples.receiptCID.text, at: 1)
+                    ])
+            ]
         }
         let payer = ReputationView.Subject(
             did: Samples.peer.did ?? "", score: 0, isProven: false, receipts: ["unpaid": 1])

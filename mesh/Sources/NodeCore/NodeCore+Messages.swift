@@ -62,6 +62,9 @@ extension NodeCore {
         switch verdict {
         case .accept:
             if case .capabilityAdvertisement(let advertisement) = message { remember(advertisement, moment) }
+            if case .reputationRecordAvailable(let notice) = message, let record = market.unchecked(notice) {
+                effects.append(.errand(.checkRecord(record)))
+            }
             return (.accept, nil)
         case .ignore(let reason): return (.ignore(reason: reason), nil)
         case .reject(let reason): return (.reject(reason: reason), "gossip: \(reason)")

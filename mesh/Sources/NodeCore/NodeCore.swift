@@ -96,12 +96,7 @@ package struct NodeCore: Core {
     }
 
     /// The mesh's topics that a node follows; it judges each message before forwarding it.
-    package var topics: [String] {
-        [
-            MeshTopics.jobAnnouncements, MeshTopics.receipts, MeshTopics.capabilities,
-            MeshTopics.anchorHeads(scope: market.configuration.anchorScope),
-        ]
-    }
+    package var topics: [String] { MeshTopics.followed(inScope: market.configuration.anchorScope) }
 
     /// The earliest moment at which something is due, as of the last input; kept, since computing it for a node would
     /// copy the whole core first.

@@ -76,6 +76,8 @@ package enum NodeErrand: Sendable {
     case orderHold(HoldWish)
     /// Leave a result with the arbiter of its hold; report `resultLodged`.
     case lodgeResult(LodgingOrder)
+    /// Check what a record of somebody else cites, if there is time for it; report `recordChecked` if it holds.
+    case checkRecord(ReputationRecord)
     /// Put the proof of a fraud into the DHT.
     case publishProof(proof: CID, block: [UInt8])
     /// Fetch an output from its executor; report `outputFetched`.

@@ -60,6 +60,14 @@ struct Errands: Sendable {
         case .startRun(let order): await execute(order, tell)
         case .checkReceipt(let order): await check(order, tell)
         case .tryJob(let order): await tryJob(order, tell)
+        case .checkRecord(let record):
+            parts.tallies.add("records_heard")
+            await parts.records.check(record) { finding in
+                switch finding {
+                case .holds(let evidence): await tell(.fact(.recordChecked(evidence, rater: record.raterDID)))
+                case .issuerConvicted(let issuer): await tell(.fact(.issuerConvicted(issuer)))
+                }
+            }
         case .publishProof(let proof, let block): await publishProof(proof, block)
         case .orderHold(let wish):
             await parts.holds.order(wish) { await tell(.fact(.holdAnswered(wish.jobID, attempt: wish.attempt, $0))) }

@@ -47,6 +47,8 @@ actor HoldDesk {
     }
 
     private let member: MemberDesk
+    /// Hears of each hold that was settled, once its entry is proved.
+    private let onSettled: @Sendable (RecordDesk.PaidHold) async -> Void
     private let logger: Logger
     private let limits: Limits
     private nonisolated var questions: HoldQuestions { HoldQuestions(member: member) }
@@ -61,8 +63,11 @@ actor HoldDesk {
     // BOUNDED: like `pauses`.
     private var turns: [DID: ContinuousClock.Instant] = [:]
 
-    init(member: MemberDesk, logger: Logger, limits: Limits = Limits()) {
-        (self.member, self.logger, self.limits) = (member, logger, limits)
+    init(
+        member: MemberDesk, logger: Logger, limits: Limits = Limits(),
+        onSettled: @escaping @Sendable (RecordDesk.PaidHold) async -> Void = { _ in }
+    ) {
+        (self.member, self.logger, self.limits, self.onSettled) = (member, logger, limits, onSettled)
     }
 
     // MARK: Holds
@@ -129,7 +134,11 @@ actor HoldDesk {
             guard var booking = row.booking, let event = booking.next(now: now) else { continue }
             do throws(NodeServiceError) {
                 switch try await questions.book(event, of: booking) {
-                case .proved(let entry): booking.proved(entry)
+                case .proved(let entry):
+                    booking.proved(entry)
+                    if case .holdSettled = entry.event {
+                        await onSettled(.init(issuerDID: issuer, granted: booking.heldBy, settled: entry.number))
+                    }
                 case .refused(let reason): booking.refused(reason, now: now)
                 }
                 pauses[issuer] = nil

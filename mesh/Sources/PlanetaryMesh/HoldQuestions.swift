@@ -212,7 +212,7 @@ struct HoldQuestions: Sendable {
         let now = try await member.meet(did)
         guard number < now.head.size,
             case .entries(let page, _) = try await member.ask(did, .statement(from: number, size: now.head.size)),
-            let opened = page.first, opened.number == number, let entry = MemberDesk.entry(opened, under: now.head),
+            let opened = page.first, opened.number == number, let entry = opened.entry(under: now.head),
             commitment == nil || commitment == opened.opening.commitment
         else { throw MemberDesk.faulty("it says that it made entry \(number), and does not show that entry") }
         return entry

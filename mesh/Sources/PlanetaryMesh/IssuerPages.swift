@@ -108,7 +108,7 @@ struct IssuerPages {
             guard case .entries(let page, let more) = try await ask(.statement(from: next, size: issuer.head.size))
             else { throw MemberDesk.faulty("its answer is another one") }
             for opened in page {
-                guard opened.number >= next, let entry = MemberDesk.entry(opened, under: issuer.head) else {
+                guard opened.number >= next, let entry = opened.entry(under: issuer.head) else {
                     throw MemberDesk.faulty("it does not prove that entry \(opened.number) is in its log")
                 }
                 next = opened.number + 1

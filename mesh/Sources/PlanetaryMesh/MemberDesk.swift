@@ -248,7 +248,8 @@ package actor MemberDesk {
     }
 
     /// Keeps the proof that an issuer told two histories.
-    private func convict(_ issuer: KnownIssuer, _ other: SignedNote) async throws(NodeServiceError) -> KnownIssuer {
+    @discardableResult
+    func convict(_ issuer: KnownIssuer, _ other: SignedNote) async throws(NodeServiceError) -> KnownIssuer {
         var issuer = issuer
         if IssuerFault.twoHistories(issuer.note, other).holds(against: issuer.charter.did.publicKey) {
             issuer.fault = [issuer.note, other]
@@ -276,20 +277,11 @@ package actor MemberDesk {
         of issuer: DID, under head: TreeHead
     ) async throws(NodeServiceError) -> SignedObject<IssuerCharter> {
         guard case .entries(let entries, _) = try await ask(issuer, .charter(size: head.size)),
-            let first = entries.first, let entry = Self.entry(first, under: head), entry.number == 0,
+            let first = entries.first, let entry = first.entry(under: head), entry.number == 0,
             case .opened(let block) = entry.event,
             let charter = try? SignedObject<IssuerCharter>(reading: block), charter.did == issuer
         else { throw Self.faulty("the first entry of its log is not its charter") }
         return charter
-    }
-
-    /// An entry that was opened, if a head has it.
-    static func entry(_ opened: OpenedEntry, under head: TreeHead) -> BookEntry? {
-        guard
-            head.includes(.leaf(opened.opening.commitment), at: opened.number, proof: proof(opened.proof)),
-            let entry = opened.opening.read, entry.number == opened.number
-        else { return nil }
-        return entry
     }
 
     /// Asks for this node's lines, and keeps them.

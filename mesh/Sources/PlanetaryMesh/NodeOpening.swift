@@ -67,6 +67,9 @@ struct NodeOpening: Sendable {
             warn: { [logger] in logger.warning("\($0)") })
         let member = MemberDesk(
             identity: identity, host: swarm, own: IssuerDesk(identity: identity, store: store))
+        let records = RecordDesk(member: member, gossip: gossip, settings: settings, logger: logger) { cid, peer in
+            try await fetcher.block(cid, from: [peer], keep: false)
+        }
         let runner = JobRunner(
             machine: machine, fetcher: fetcher, store: store, moduleBytesMax: configuration.limits.moduleBytesMax,
             inputBytesMax: configuration.limits.fileBytesMax)
@@ -80,7 +83,8 @@ struct NodeOpening: Sendable {
             follower: LogFollower(
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
                 settings: settings, logger: logger),
-            member: member, holds: HoldDesk(member: member, logger: logger),
+            member: member, holds: HoldDesk(member: member, logger: logger) { await records.settled($0) },
+            records: records,
             across: AcrossDesk(member: member, logger: logger),
             arbiter: ArbiterDesk(
                 identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,
@@ -143,9 +147,10 @@ struct NodeOpening: Sendable {
         let store = parts.store
         let addresses = await parts.swarm.listenAddresses()
         let credential = try operatorCredential()
+        let trusted = await parts.records.trustedIssuers()
         do {
             let ledger = try await Self.ledger(store)
-            let conduct = try await ConductRow.all(in: store)
+            let conduct = try await believed(ConductRow.all(in: store), trusting: trusted, store)
             let (book, chain) = try await evidence(store, conduct)
             let restored = try await RestoredChain.open(after: chain.tip, identity, store, logger)
             let records = try await Self.records(store)
@@ -166,6 +171,22 @@ struct NodeOpening: Sendable {
                 .storageFailed, "The ledger contradicts itself: \(error).",
                 hint: "mesh restore makes a new home of a backup.")
         }
+    }
+
+    /// What is written down of others, without what issuers booked that the owner trusts no more, which is deleted.
+    private func believed(
+        _ rows: [ConductRow], trusting issuers: Set<DID>, _ store: MeshStore
+    ) async throws(MeshStoreError) -> [ConductRow] {
+        var (kept, gone) = ([ConductRow](), [StoreWrite]())
+        for row in rows {
+            if let issuer = row.evidence?.pay?.issuerDID, !issuers.contains(issuer) {
+                gone.append(.forgetConduct(side: row.side, subject: row.subject, assignment: row.assignment))
+            } else {
+                kept.append(row)
+            }
+        }
+        if !gone.isEmpty { try await store.commit(gone) }
+        return kept
     }
 
     /// What is known of executors, as it was written down; after an upgrade, as the newest receipts show it. And the

@@ -34,6 +34,8 @@ struct NodeParts: Sendable {
     let member: MemberDesk
     /// What the market wants of issuers.
     let holds: HoldDesk
+    /// Records of reputation, told and heard.
+    let records: RecordDesk
     /// This node as an issuer that pays others' members.
     let across: AcrossDesk
     /// This node as an arbiter of holds.
@@ -59,6 +61,7 @@ struct NodeParts: Sendable {
         group.addTask { [member] in await member.own.run() }
         group.addTask { [holds] in await holds.run() }
         group.addTask { [across] in await across.run() }
+        group.addTask { [records] in await records.run() }
         group.addTask { [arbiter] in await arbiter.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(

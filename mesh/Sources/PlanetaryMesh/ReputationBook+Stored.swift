@@ -1,3 +1,4 @@
+import IPLD
 import MeshStore
 import MeshTypes
 import Multiformats
@@ -9,10 +10,15 @@ extension ReputationBook {
     /// The book that the rows of a side make, in their order; a row that does not read says nothing.
     init(of side: ReputationSide, _ rows: [ConductRow]) {
         switch side {
-        case .executor: self.init(of: side)
+        case .executor, .elsewhere: self.init(of: .executor)
         case .originator: self.init(of: side, limits: .ofOriginators)
         }
-        for row in rows where row.side == side.rawValue { if let evidence = row.evidence { record(evidence) } }
+        for row in rows {
+            guard let evidence = row.evidence else { continue }
+            if row.side == side.rawValue { record(evidence) }
+            // What others know of executors is kept beside what this node found.
+            if side == .executor, row.side == ReputationSide.elsewhere.rawValue { _ = recordElsewhere(evidence) }
+        }
     }
 }
 
@@ -33,7 +39,7 @@ extension ReputationEvidence {
 extension StoreWrite {
     /// What a change of the book is on the disk.
     static func conduct(_ change: ReputationChange) -> [StoreWrite] {
-        [.conduct(ConductRow(change.recorded, as: change.side))]
+        (change.recorded.map { [.conduct(ConductRow($0, as: change.side))] } ?? [])
             + change.dropped.map {
                 .forgetConduct(
                     side: change.side.rawValue, subject: $0.subject.text, assignment: $0.assignmentCID)
@@ -47,7 +53,7 @@ extension ConductRow {
         self.init(
             side: side.rawValue, subject: evidence.subject.text, payer: evidence.payer.text,
             assignment: evidence.assignmentCID, citation: evidence.receiptCID, verdict: evidence.verdict.rawValue,
-            at: evidence.at.value)
+            at: evidence.at.value, details: evidence.pay.flatMap { try? DAGCBOREncoder().encode($0) })
     }
 
     /// The evidence; nil if it does not read.
@@ -57,6 +63,7 @@ extension ConductRow {
         else { return nil }
         return ReputationEvidence(
             subject: subject, payer: payer, assignmentCID: assignment, receiptCID: citation, verdict: verdict,
-            at: UnixMilliseconds(at))
+            at: UnixMilliseconds(at),
+            pay: details.flatMap { try? DAGCBORDecoder().decode(ProvedPay.self, from: $0) })
     }
 }

@@ -47,12 +47,30 @@ extension ReputationView.Subject {
         self.init(
             did: did.text, score: account.score, isProven: book.isProven(did), receipts: receipts)
         (good, bad, prior) = (account.good, account.bad, account.prior)
+        (confidence, goodElsewhere) = (account.confidence, account.elsewhere.total)
         guard isWhole else { return }
+        elsewhere = account.elsewhere.parts.map(ReputationView.Payer.init)
         reasons = account.items.map { item in
             ReputationView.Reason(
                 receiptCID: item.evidence.receiptCID.text, assignmentCID: item.evidence.assignmentCID.text,
                 verdict: item.evidence.verdict.rawValue, at: item.evidence.at.value, weight: item.weight,
                 isReset: item.isReset)
         }
+    }
+}
+
+extension ReputationView.Payer {
+    /// One payer's part of what others' records show.
+    init(_ part: PaidRecords.Weight.Part) {
+        self.init(
+            did: part.payer.text, weight: part.weight, keptPermille: part.keptPermille,
+            receipts: part.items.compactMap { item in
+                item.pay.map { pay in
+                    Receipt(
+                        receiptCID: item.receiptCID.text, issuer: pay.issuerDID.text, amount: pay.amount,
+                        unit: pay.unit.name, decimals: pay.unit.decimals, proofCID: pay.proofCID.text,
+                        at: item.at.value)
+                }
+            })
     }
 }

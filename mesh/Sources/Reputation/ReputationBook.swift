@@ -9,6 +9,24 @@ package enum ReputationSide: String, Hashable, Sendable {
     case executor
     /// As an originator, by those who ran its jobs.
     case originator
+    /// As an executor, by records of others that this node checked (`PaidRecords`).
+    case elsewhere
+}
+
+/// What an executor was paid for a receipt, as its issuer's log shows.
+package struct ProvedPay: Hashable, Sendable, Codable {
+    /// Whose log.
+    package var issuerDID: DID
+    /// How much, in the smallest part of the unit.
+    package var amount: UInt64
+    /// In which unit.
+    package var unit: CreditUnit
+    /// The proof (`PaidReceipt`).
+    package var proofCID: CID
+
+    package init(issuerDID: DID, amount: UInt64, unit: CreditUnit, proofCID: CID) {
+        (self.issuerDID, self.amount, self.unit, self.proofCID) = (issuerDID, amount, unit, proofCID)
+    }
 }
 
 /// One piece of evidence about an executor: what a verified receipt showed, or that none came although it had signed
@@ -25,12 +43,16 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     package var receiptCID: CID
     /// What it showed.
     package var verdict: ReputationVerdict
-    /// When this node took that, by its own clock: whom it is about cannot date it.
+    /// When this node took that, by its own clock, or when the issuer booked the pay: whom it is about cannot date it.
     package var at: UnixMilliseconds
+    /// What was paid, of a record of somebody else.
+    package var pay: ProvedPay?
 
     package init(
-        subject: DID, payer: DID, assignmentCID: CID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds
+        subject: DID, payer: DID, assignmentCID: CID, receiptCID: CID, verdict: ReputationVerdict, at: UnixMilliseconds,
+        pay: ProvedPay? = nil
     ) {
+        self.pay = pay
         self.subject = subject
         self.payer = payer
         self.assignmentCID = assignmentCID
@@ -71,8 +93,8 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
 /// before the newest invalid receipt does not count any more, so that nobody saves up for a fraud. An assignment counts
 /// once, by the worst that its receipts show: whoever signs two of one is believed in neither. The book keeps only the
 /// newest receipts of a subject (by date, then CID), and only the most recently rated subjects; lies have places of
-/// their own, so that no number of good receipts pushes one out. `Limits` has the bounds. What `record` returns for each
-/// piece, written down and given to an empty book in that order, makes the same book again (`ReputationChange`).
+/// their own, so that no number of good receipts pushes one out. `Limits` has the bounds. What `record` returns for
+/// each piece, written down and given to an empty book in that order, makes the same book again (`ReputationChange`).
 package struct ReputationBook: Hashable, Sendable {
     /// The bounds of the book.
     package struct Limits: Hashable, Sendable {
@@ -100,7 +122,6 @@ package struct ReputationBook: Hashable, Sendable {
         }
     }
 
-    private static let receiptWeight: UInt64 = 1000
     private static let priorWeight: UInt64 = 3000
     private let limits: Limits
     private var evidence: OrderedDictionary<DID, [ReputationEvidence]> = [:]
@@ -109,6 +130,8 @@ package struct ReputationBook: Hashable, Sendable {
 
     /// On which side it judges.
     package let side: ReputationSide
+    /// What others' records show of executors.
+    package private(set) var elsewhere = PaidRecords()
 
     /// An empty book.
     package init(of side: ReputationSide = .executor, limits: Limits = Limits()) {
@@ -149,6 +172,16 @@ package struct ReputationBook: Hashable, Sendable {
         return ReputationChange(side: side, recorded: item, dropped: dropped)
     }
 
+    /// Takes in what a record of somebody else shows, which was checked; each assignment counts once there, too.
+    ///
+    /// - Returns: what changed; nil if nothing did.
+    package mutating func recordElsewhere(_ item: ReputationEvidence) -> ReputationChange? { elsewhere.record(item) }
+
+    /// Forgets records of others that are no evidence any more; what is returned is to be deleted on the disk, too.
+    package mutating func forgetElsewhere(where isGone: (ReputationEvidence) -> Bool) -> [ReputationEvidence] {
+        elsewhere.forget(where: isGone)
+    }
+
     /// What there is no room for beside a new item: the oldest of its kind. What takes the place of something that was
     /// kept always has room: it refutes that.
     private func surplus(
@@ -166,7 +199,9 @@ package struct ReputationBook: Hashable, Sendable {
     }
 
     /// The reputation of a subject at a date, in thousandths.
-    package func score(of subject: DID, at date: UnixMilliseconds) -> UInt64 {
+    ///
+    /// - Parameter stake: what is paid for the job at hand: others' records of less count for less.
+    package func score(of subject: DID, at date: UnixMilliseconds, for stake: Stake? = nil) -> UInt64 {
         var good: UInt64 = 0
         var bad: UInt64 = 0
         for item in evidence[subject] ?? [] where counts(item) {
@@ -174,24 +209,32 @@ package struct ReputationBook: Hashable, Sendable {
             let penalty = Self.penalty(item.verdict)
             if penalty == 0 { good += weight } else { bad += penalty * weight }
         }
-        return 1000 * good / (good + bad + Self.priorWeight)
+        good += elsewhere.weight(of: subject, at: date, for: stake, after: newestLie(of: subject)).total
+        return ReputationAccount.score(good: good, bad: bad, prior: Self.priorWeight)
     }
 
     /// How the score of a subject at a date comes about.
     package func account(of subject: DID, at date: UnixMilliseconds) -> ReputationAccount {
         let kept = evidence[subject] ?? []
-        let newestInvalid = kept.first { Self.resets($0.verdict) }?.at
+        let newestLie = newestLie(of: subject)
         let items = kept.map { item in
             ReputationAccount.Item(
                 evidence: item, decayed: decayed(ageMilliseconds: date.milliseconds(since: item.at)),
                 penalty: Self.penalty(item.verdict),
-                isReset: item.verdict == .fulfilled && newestInvalid.map { $0 >= item.at } ?? false)
+                isReset: item.verdict == .fulfilled && newestLie.map { $0 >= item.at } ?? false)
         }
-        return ReputationAccount(subject: subject, items: items, prior: Self.priorWeight)
+        return ReputationAccount(
+            subject: subject, items: items,
+            elsewhere: elsewhere.weight(of: subject, at: date, for: nil, after: newestLie), prior: Self.priorWeight)
     }
 
-    /// Everybody with evidence, who was rated first first.
-    package var subjects: [DID] { Array(evidence.keys) }
+    /// When the newest lie of a subject was found; what was fulfilled before does not count.
+    private func newestLie(of subject: DID) -> UnixMilliseconds? {
+        evidence[subject]?.first { Self.resets($0.verdict) }?.at
+    }
+
+    /// Everybody with evidence, who was rated first first; behind them those of whom only others' records are kept.
+    package var subjects: [DID] { Array(evidence.keys) + elsewhere.subjects.filter { evidence[$0] == nil } }
 
     /// Whether a verified receipt shows that the subject once did its part; a fresh key has none.
     package func isProven(_ subject: DID) -> Bool {
@@ -210,11 +253,7 @@ package struct ReputationBook: Hashable, Sendable {
     }
 
     private func decayed(ageMilliseconds age: UInt64) -> UInt64 {
-        let halvings = age / limits.halfLifeMilliseconds
-        guard halvings < 32 else { return 0 }
-        let atStart = Self.receiptWeight >> halvings
-        let rest = age % limits.halfLifeMilliseconds
-        return atStart - (atStart - atStart / 2) * (rest / 1000) / max(1, limits.halfLifeMilliseconds / 1000)
+        Decay.weight(ageMilliseconds: age, halfLifeMilliseconds: limits.halfLifeMilliseconds)
     }
 
     /// As how many fulfilled receipts a bad one weighs.

@@ -6,8 +6,12 @@
 package struct ReputationChange: Hashable, Sendable {
     /// Which book.
     package let side: ReputationSide
-    /// What the book took in; in place of what it had of the assignment.
-    package let recorded: ReputationEvidence
-    /// What it has no room for any more; never what it took in itself.
+    /// What the book took in, in place of what it had of the assignment; nil if it only forgot something.
+    package let recorded: ReputationEvidence?
+    /// What it has no room for any more, or believes no more; never what it took in itself.
     package let dropped: [ReputationEvidence]
+
+    package init(side: ReputationSide, recorded: ReputationEvidence?, dropped: [ReputationEvidence]) {
+        (self.side, self.recorded, self.dropped) = (side, recorded, dropped)
+    }
 }

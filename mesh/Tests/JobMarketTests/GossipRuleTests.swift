@@ -101,6 +101,18 @@ import Testing
         #expect(isRejected(judge(&world, .jobAnnouncement(announcement), by: author), "another form"))
     }
 
+    private func rating(
+        by rater: Identity, of subject: Identity, at date: UnixMilliseconds,
+        _ change: (inout ReputationRecord) -> Void = { _ in }
+    ) throws -> MeshProtocolMessage {
+        var record = ReputationRecord(
+            raterDID: rater.did, subjectDID: subject.did, receiptCID: object(1), verdict: .fulfilled, weight: 3,
+            recordedAt: date, pay: RecordedPay(issuerDID: rater.did, settlementCID: object(2), proofCID: object(3)))
+        change(&record)
+        let signed = try SignedObject.sign(record, with: rater)
+        return .reputationRecordAvailable(ReputationRecordAvailableV1(record: signed.bytes))
+    }
+
     @Test func ratingsAreTheirRatersAndOfOthers() throws {
         let author = try #require(author)
         let other = try Identity(seed: Array(repeating: 8, count: 32))
@@ -108,20 +120,24 @@ import Testing
         let now = world.wallClock
         func rating(
             by rater: Identity, of subject: Identity, _ change: (inout ReputationRecord) -> Void = { _ in }
-        ) throws -> MeshProtocolMessage {
-            var record = ReputationRecord(
-                raterDID: rater.did, subjectDID: subject.did, receiptCID: object(1), verdict: .fulfilled, weight: 3,
-                recordedAt: now)
-            change(&record)
-            let signed = try SignedObject.sign(record, with: rater)
-            return .reputationRecordAvailable(ReputationRecordAvailableV1(record: signed.bytes))
-        }
+        ) throws -> MeshProtocolMessage { try self.rating(by: rater, of: subject, at: now, change) }
         #expect(judge(&world, try rating(by: author, of: other), by: author) == .accept)
         let repeated = judge(&world, try rating(by: author, of: other), by: other)
         #expect(isRejected(repeated, "the rating is not its author's"), "\(String(describing: repeated))")
         #expect(isRejected(judge(&world, try rating(by: author, of: author), by: author), "a rating of oneself"))
         let file = try rating(by: author, of: other) { $0.receiptCID = CID.hashing([1], codec: .raw) }
         #expect(isRejected(judge(&world, file, by: author), "another form"))
+        for verdict in ReputationVerdict.allCases where verdict != .fulfilled {
+            let word = try rating(by: author, of: other) { $0.verdict = verdict }
+            #expect(isRejected(judge(&world, word, by: author), "its word alone"))
+        }
+        for change: (inout ReputationRecord) -> Void in [
+            { $0.weight = 0 }, { $0.pay.proofCID = CID.hashing([1], codec: .raw) },
+            { $0.pay.settlementCID = CID.hashing([1], codec: .raw) },
+        ] {
+            let free = try rating(by: author, of: other, change)
+            #expect(isRejected(judge(&world, free, by: author), "pay of another form"))
+        }
         let future = try rating(by: author, of: other) { $0.recordedAt = now.advanced(milliseconds: 300_001) }
         #expect(judge(&world, future, by: author) == .ignore(reason: "of the future"))
         guard case .reputationRecordAvailable(var forged) = try rating(by: author, of: other) else { return }
@@ -167,6 +183,10 @@ import Testing
             (
                 try capability(of: author, at: world.wallClock), try capability(of: other, at: world.wallClock),
                 limits.capabilityBurstMax
+            ),
+            (
+                try rating(by: author, of: other, at: world.wallClock),
+                try rating(by: other, of: author, at: world.wallClock), limits.recordBurstMax
             ),
         ]
         for (message, others, burst) in kinds {

@@ -78,9 +78,11 @@ struct Party {
         var reputation = ReputationBook()
         var payers = ReputationBook(of: .originator, limits: .ofOriginators)
         for change in conduct {
+            guard let recorded = change.recorded else { continue }
             switch change.side {
-            case .executor: reputation.record(change.recorded)
-            case .originator: payers.record(change.recorded)
+            case .executor: reputation.record(recorded)
+            case .originator: payers.record(recorded)
+            case .elsewhere: _ = reputation.recordElsewhere(recorded)
             }
         }
         var fresh = JobMarket(

@@ -204,10 +204,10 @@ struct PayerTests {
 
         let future = world.wallClock.advanced(milliseconds: 86_400_000)
         world.give(fault(executor, by: originator, .invalid, 1, at: future), to: 0)
-        #expect(world.parties[0].conduct.last?.recorded.at == world.wallClock, "and never later than now")
+        #expect(world.parties[0].conduct.last?.recorded?.at == world.wallClock, "and never later than now")
         #expect(world.parties[0].market.reputation.score(of: executor, at: world.wallClock) == 0)
         #expect(!world.parties[0].market.reputation.isProven(executor))
-        #expect(world.parties[0].conduct.last?.recorded.verdict == .invalid, "it is written down")
+        #expect(world.parties[0].conduct.last?.recorded?.verdict == .invalid, "it is written down")
         world.give(fault(executor, by: executor, .equivocated, 1, at: found), to: 1)
         #expect(world.parties[1].market.reputation.evidence(about: executor).isEmpty, "nobody judges oneself")
     }

@@ -509,9 +509,24 @@ import Testing
         #expect(page.contains(/a +abandoned +1 min ago +-5,000/))
         #expect(page.contains(/c +fulfilled +1 min ago +0 +a later lie took it away/), "\(page)")
         let table = ReputationWords.table(ReputationView(at: 0, subjects: [subject])) ?? ""
-        #expect(table.contains(/…Xnearest +111 +1 +1 +0 +0 +3 +94.4 %/), "\(table)")
+        #expect(table.contains(/…Xnearest +111 +1 +1 +0 +0 +3 +94.4 % +0/), "\(table)")
         subject.reasons = []
-        #expect(ReputationWords.page(subject, now: 0).hasSuffix("There is no receipt of it here.\n"))
+        #expect(ReputationWords.page(subject, now: 0).hasSuffix("There is no receipt of a job of this node.\n"))
+        (subject.goodElsewhere, subject.confidence) = (750, 200)
+        subject.elsewhere = [
+            ReputationView.Payer(
+                did: subject.did, weight: 750, keptPermille: 750,
+                receipts: [
+                    ReputationView.Payer.Receipt(
+                        receiptCID: "r", issuer: subject.did, amount: 1_250, unit: "hours", decimals: 2, proofCID: "p",
+                        at: 1_000)
+                ])
+        ]
+        let others = ReputationWords.page(subject, now: 61_000)
+        #expect(others.contains("750 of that: others paid it") && others.contains("20 %"), "\(others)")
+        #expect(
+            others.contains(/…Xnearest +r +12\.50 hours +…Xnearest +1 min ago +750 +25 % of it went back/),
+            "\(others)")
     }
 
     @Test func whatAnOriginatorPaidIsToldLikeWhatAnExecutorDid() {

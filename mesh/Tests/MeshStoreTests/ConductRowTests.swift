@@ -27,6 +27,14 @@ import Testing
         try store.close()
         store = try folder.open()
         #expect(try await ConductRow.all(in: store) == [second, row("did:key:a", 1, "fulfilled")])
+        // What else is kept comes back with it.
+        var detailed = row("did:key:c", 4, "fulfilled", side: "elsewhere")
+        detailed.details = [1, 2, 3]
+        try await store.commit([.conduct(detailed)])
+        #expect(try await ConductRow.all(in: store).last == detailed)
+        try await store.commit([
+            .forgetConduct(side: "elsewhere", subject: detailed.subject, assignment: detailed.assignment)
+        ])
         // On the other side of a job it is another row.
         let other = row("did:key:a", 1, "unpaid", side: "originator")
         try await store.commit([

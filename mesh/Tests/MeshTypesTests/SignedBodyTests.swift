@@ -37,7 +37,8 @@ struct SignedBodyTests {
         let record = ReputationRecord(
             raterDID: originator.did, subjectDID: executor.did, receiptCID: Samples.input, verdict: .fulfilled,
             weight: 7,
-            recordedAt: Samples.date)
+            recordedAt: Samples.date,
+            pay: RecordedPay(issuerDID: executor.did, settlementCID: Samples.input, proofCID: Samples.module))
         #expect(try roundTrip(record, by: originator).contains("subject_did"))
         let anchor = AnchorEntry(
             nodeDID: executor.did, parents: [Samples.input], payload: [Samples.module], scope: "global", height: 1,

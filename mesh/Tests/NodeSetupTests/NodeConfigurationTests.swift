@@ -39,6 +39,7 @@ import Testing
         configuration.witness.authors = [identity.did.text]
         configuration.arbiter.issuers = [identity.did.text]
         configuration.holds.windowSeconds = 30
+        configuration.holds.tellsPaid = false
         #expect(configuration.witness.dids == [identity.did])
         #expect(
             configuration.log.addresses == [

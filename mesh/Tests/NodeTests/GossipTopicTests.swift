@@ -20,7 +20,7 @@ struct GossipTopicTests {
     ]
     private static let topics = [
         MeshTopics.jobAnnouncements, MeshTopics.capabilities, MeshTopics.receipts,
-        MeshTopics.anchorHeads(scope: "global"),
+        MeshTopics.anchorHeads(scope: "global"), MeshTopics.reputation,
     ]
 
     private func bytes(_ message: HostileMessage) throws -> [UInt8] {
@@ -82,7 +82,7 @@ struct GossipTopicTests {
                 }
             }
             #expect(await beyond.core.tallies["misbehaviours"] == nil, "a message on another topic was forwarded")
-            #expect(await node.core.tallies["misbehaviours"] == 20)
+            #expect(await node.core.tallies["misbehaviours"] == 25)
         }
     }
 

@@ -117,7 +117,8 @@ struct HostileScene {
         case .reputation:
             let record = ReputationRecord(
                 raterDID: identity.did, subjectDID: mesh.originator.identity.did, receiptCID: module,
-                verdict: .fulfilled, weight: 7, recordedAt: now)
+                verdict: .fulfilled, weight: 7, recordedAt: now,
+                pay: RecordedPay(issuerDID: identity.did, settlementCID: module, proofCID: module))
             let signed = try SignedObject.sign(record, with: identity)
             return try HostileMessage(
                 .reputationRecordAvailable(ReputationRecordAvailableV1(record: signed.bytes)),

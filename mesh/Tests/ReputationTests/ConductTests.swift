@@ -31,7 +31,7 @@ struct ConductTests {
         var rows: [ReputationEvidence] = []
 
         mutating func write(_ change: ReputationChange) {
-            let added = change.recorded
+            guard let added = change.recorded else { return }
             rows.removeAll { $0.subject == added.subject && $0.assignmentCID == added.assignmentCID }
             rows.append(added)
             for gone in change.dropped {

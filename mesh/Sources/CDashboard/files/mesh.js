@@ -4,7 +4,7 @@ import { h, s, show, panel, card, table, facts, tiles, action, field, note, fail
 import { get, post, session } from "./api.js";
 import { head, kept, jobTable } from "./pages.js";
 import { bars, parted } from "./charts.js";
-import { number, price, tokens, bytes, duration, tame, short, plural, brief, dayOf } from "./formats.js";
+import { amount, number, price, tokens, bytes, duration, tame, short, plural, brief, dayOf } from "./formats.js";
 import { node, at, cid, jobLink } from "./words.js";
 
 // MARK: The mesh
@@ -86,7 +86,7 @@ const topicWords = [
   [/^\/icn\/mesh\/capabilities\//, "what executors offer"],
   [/^\/icn\/mesh\/jobs\/announce\//, "new jobs"],
   [/^\/icn\/mesh\/receipts\//, "receipts that there are"],
-  [/^\/icn\/mesh\/reputation\//, "proofs of fraud"],
+  [/^\/icn\/mesh\/reputation\//, "receipts that others paid"],
   [/^\/icn\/mesh\/dag\/.*\/heads\//, "heads of logs"],
   [/^\/icn\/mesh\/dag\/.*\/checkpoints\//, "signed heads of logs, as trees"],
   [/^\/icn\/mesh\/dag\/.*\/forks\//, "proofs of two histories"],
@@ -353,6 +353,9 @@ function why(subject) {
   return card(`Why ${short(subject.did)} has ${number(subject.score)}`, [
     facts([
       ["Score", `${number(subject.score)} = 1,000 × ${sum}`],
+      ["Confidence", `${subject.confidence / 10} %`],
+      ...(subject.good_elsewhere > 0 ? [["By others", `${number(subject.good_elsewhere)} of the good: what others paid`]] :
+        []),
       ["Found right here", subject.right_results === 0 ?
         "no result since the last wrong one: at adaptive, all are checked" :
         `${plural(subject.right_results, "result")} in a row, paid with ${tokens(subject.right_worth)
@@ -365,6 +368,15 @@ function why(subject) {
       { title: "Taken", nowrap: true, cell: (each) => at(each.at) },
       { title: "Weighs", num: true, cell: (each) => (each.reset ? "0, taken by a later invalid one" :
           `${each.verdict === "fulfilled" || each.weight === 0 ? "" : "−"}${number(each.weight)}`) },
-    ], subject.reasons ?? [], "There is no receipt of it here."),
+    ], subject.reasons ?? [], "There is no receipt of a job of this node."),
+    ...(subject.elsewhere?.length ? [table("What others paid it", [
+      { title: "Paid by", nowrap: true, cell: (each) => node(each.payer.did) },
+      { title: "Receipt", nowrap: true, cell: (each) => cid(each.receipt_cid, "the receipt's CID") },
+      { title: "Amount", num: true, cell: (each) =>
+          `${amount(each.amount, { decimals: each.decimals })} ${tame(each.unit, 16)}` },
+      { title: "Booked by", nowrap: true, cell: (each) => node(each.issuer) },
+      { title: "Booked", nowrap: true, cell: (each) => at(each.at) },
+      { title: "The payer weighs", num: true, cell: (each) => number(each.payer.weight) },
+    ], subject.elsewhere.flatMap((payer) => payer.receipts.map((receipt) => ({ ...receipt, payer }))))] : []),
   ], { id: "why" });
 }

@@ -8,7 +8,8 @@ struct Reputation: AsyncParsableCommand {
         abstract: "Show what this node thinks of executors and originators, and why.",
         discussion: """
             It thinks so by receipts that it verified itself, by its own waiting for what an executor signed that it \
-            takes (undelivered), by whether an originator paid what it ran (unpaid), and by nobody's word. Without a \
+            takes (undelivered), by whether an originator paid what it ran (unpaid), by pay that issuers which it \
+            trusts booked for others' jobs, and by nobody's word. Without a \
             further word it lists all of whom it has any, as mesh reputation show does.
             """,
         subcommands: [ReputationShow.self, ReputationWhy.self], defaultSubcommand: ReputationShow.self)
@@ -21,7 +22,8 @@ struct ReputationShow: MeshCommand {
         discussion: """
             SCORE is from 0 to 1,000; --min-reputation of mesh run compares with it. RIGHT are results that this node \
             ran again and found right, since the last wrong one; CHECKED is how likely the next one is checked at \
-            --verify adaptive. ORIGINATOR are those whose jobs this node ran: executor.min_originator_reputation \
+            --verify adaptive. BY OTHERS is what pay for others' jobs adds that issuers proved: 1,000 for each payer \
+            at most, 5,000 in all. ORIGINATOR are those whose jobs this node ran: executor.min_originator_reputation \
             compares with their SCORE.
             """)
 
@@ -85,13 +87,17 @@ enum ReputationWords {
         var table = Table([
             ("NAME", .left), ("SCORE", .right), ("FULFILLED", .right), ("ABANDONED", .right),
             ("UNDELIVERED", .right), ("INVALID", .right), ("RIGHT", .right), ("CHECKED", .right),
+            ("BY OTHERS", .right),
         ])
         for subject in view.subjects {
             table.add(
                 [Readable.short(subject.did), Readable.count(subject.score)]
                     + ["fulfilled", "abandoned", "undelivered", "invalid"]
                     .map { Readable.count(subject.receipts[$0] ?? 0) }
-                    + [Readable.count(subject.rightResults), percent(subject.checkedPermille)])
+                    + [
+                        Readable.count(subject.rightResults), percent(subject.checkedPermille),
+                        Readable.count(subject.goodElsewhere),
+                    ])
         }
         return table.text
     }
@@ -152,7 +158,16 @@ enum ReputationWords {
             ("for it", "\(Readable.count(subject.good)): \(count(subject, "fulfilled")), each 1,000 when fresh"),
             ("against it", "\(Readable.count(subject.bad)): \(against(subject))"),
             ("to outweigh", "\(Readable.count(subject.prior)), as of everybody"),
+            ("confidence", percent(subject.confidence)),
         ]
+        if subject.goodElsewhere > 0 {
+            facts.insert(
+                (
+                    "by others",
+                    "\(Readable.count(subject.goodElsewhere)) of that: others paid it, each payer 1,000 at most and "
+                        + "all 5,000; less where it went back, was long ago, or less is at stake"
+                ), at: 3)
+        }
         let right = subject.rightResults
         facts.append(
             (
@@ -163,10 +178,35 @@ enum ReputationWords {
                         + "\(Readable.tokens(subject.rightWorth)) in all; the next is checked with a probability of "
                         + "\(percent(subject.checkedPermille)) at --verify adaptive"
             ))
-        guard subject.reasons?.isEmpty == false else {
-            return Table.facts(facts) + "There is no receipt of it here.\n"
+        var text = Table.facts(facts)
+        if subject.reasons?.isEmpty == false {
+            text += "\n" + Self.reasons(subject, now: now)
+        } else {
+            text += "There is no receipt of a job of this node.\n"
         }
-        return Table.facts(facts) + "\n" + Self.reasons(subject, now: now)
+        if let payers = subject.elsewhere, !payers.isEmpty { text += "\n" + Self.payers(payers, now: now) }
+        return text
+    }
+
+    /// What others paid it.
+    private static func payers(_ payers: [ReputationView.Payer], now: UInt64) -> String {
+        var table = Table([
+            ("PAID BY", .left), ("RECEIPT", .left), ("AMOUNT", .right), ("BOOKED BY", .left), ("BOOKED", .left),
+            ("PAYER WEIGHS", .right), ("NOTE", .left),
+        ])
+        for payer in payers {
+            for (index, receipt) in payer.receipts.enumerated() {
+                table.add([
+                    Readable.short(payer.did), receipt.receiptCID,
+                    "\(CreditAmount.text(receipt.amount, decimals: receipt.decimals)) \(receipt.unit)",
+                    Readable.short(receipt.issuer), Readable.ago(receipt.at, now: now),
+                    index == 0 ? Readable.count(payer.weight) : "",
+                    index == 0 && payer.keptPermille < 1_000
+                        ? "\(percent(1_000 - payer.keptPermille)) of it went back" : "",
+                ])
+            }
+        }
+        return table.text
     }
 
     private static func count(_ subject: ReputationView.Subject, _ verdict: String) -> String {

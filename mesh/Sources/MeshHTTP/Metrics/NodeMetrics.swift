@@ -237,6 +237,9 @@ struct NodeMetrics {
         Counted(
             counter: "proofs_not_put", metric: "mesh_proofs_not_put_total",
             help: "Proofs of fraud not put into the DHT."),
+        Counted(
+            counter: "records_heard", metric: "mesh_records_heard_total",
+            help: "Records of reputation that could show something new."),
         Counted(counter: "proofs_put", metric: "mesh_proofs_put_total", help: "Proofs of fraud put into the DHT."),
         Counted(
             counter: "receipts_not_put", metric: "mesh_receipts_not_put_total", help: "Receipts not put into the DHT."),
