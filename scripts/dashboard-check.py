@@ -451,7 +451,7 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
         found = re.search(r"status of (\d{3})", complaint)
         if not found:
             return "ERR_" in complaint
-        is_asked_for = re.search(r"/v1/(settings|credit/own)$", complaint.strip()) is not None
+        is_asked_for = re.search(r"/v1/(settings|credit/own|credit/tokens)$", complaint.strip()) is not None
         return found[1] in ("401", "404", "422", "502", "504") or (found[1] == "400" and is_asked_for)
 
     def run(self):
@@ -501,7 +501,7 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
             self.end()
         except Exception:
             try:
-                print("FAILED at this page:", browser.run("location.href"), browser.run("document.body.innerText")[:1000])
+                print("FAILED at this page:", browser.run("location.href"), browser.run("document.body.innerText")[:2500])
                 print("The console has:", browser.complaints[-5:])
             except Exception as error:
                 print("FAILED, and the page does not say where:", error)

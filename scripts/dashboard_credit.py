@@ -1,6 +1,9 @@
-"""A part of scripts/dashboard-check.py: an issuer, its member and its officers, by the pages of credit."""
+"""A part of scripts/dashboard-check.py: an issuer, its members, its officers and its tokens, by the pages of credit."""
 
 import json
+import subprocess
+
+from dashboard_jobs import guests
 
 
 class CreditParts:
@@ -8,8 +11,12 @@ class CreditParts:
         """A member asks an issuer, is given a line, pays, checks its statement; an officer proposes and approves."""
         browser, expect = self.browser, self.failures.expect
         own, self.issuer, second, third = (self.net.did(index) for index in range(4))
+        # Who decides disputes is nobody of these, and is not asked.
+        home = self.work / "arbiter"
+        made = subprocess.run([self.net.program, "init", "--json", "--home", str(home)], check=True, capture_output=True)
         self.net.mesh(
             "issuer", "found", "--unit", "hours", "--decimals", "2", "--approvals", "2",
+            "--arbiter", json.loads(made.stdout)["did"],
             *(word for did in (own, second, third) for word in ("--officer", did)), node=1,
         )
         self.go("#/credit")
@@ -25,6 +32,8 @@ class CreditParts:
             f"credit: its charter {self.facts('Charter')}",
         )
         self.ordered("limit", own, "--owed", "40.00", "--owing", "80.00")
+        # It asks its issuer every two seconds whether it has a line, and bids once it has (`paid_by_credit`).
+        self.ordered("limit", second, "--owed", "0", "--owing", "50", by=(0, 3))
         self.click("Ask again")
         self.becomes(lambda: self.tiles().get("It can pay", [""])[0] == "40.00", "credit: a line that officers opened")
 
@@ -66,7 +75,9 @@ class CreditParts:
         self.says("were replayed with every signature, and agree", "credit: the audit of an auditor")
         lines = {row[0][-8:]: row[1] for row in self.rows("Lines")}
         expect(
-            lines == {own[-8:]: "owes 2.50 hours", third[-8:]: "is owed 2.50 hours"}, f"credit: with all lines {lines}"
+            lines
+            == {own[-8:]: "owes 2.50 hours", second[-8:]: "is owed 0.00 hours", third[-8:]: "is owed 2.50 hours"},
+            f"credit: with all lines {lines}",
         )
         self.go("#/credit")
         row = self.rows("Issuers")[0]
@@ -74,12 +85,101 @@ class CreditParts:
             row[0].endswith(self.issuer[-8:]) and row[1] == "hours" and row[2] == "owes 2.50 hours",
             f"credit: the issuer in the list {row}",
         )
+        self.tokens(own, second, third)
+        self.paid_by_credit(own, second, third)
         self.refused()
 
-    def ordered(self, *words):
-        """Two officers order something by command."""
-        self.net.mesh("issuer", "order", *words, "--issuer", self.issuer, node=2)
-        self.net.mesh("issuer", "approve", self.waiting(3), "--issuer", self.issuer, node=3)
+    def tokens(self, own, second, third):
+        """This node gives a token, saves it for its holder, asks what is left of it and revokes it; it takes one, and
+        hands a part of that on."""
+        expect = self.failures.expect
+        self.says("This node holds no token, and gave none", "credit: that no token is here")
+        self.go(f"#/credit/{self.issuer}")
+        self.fill("Its holder", second)
+        self.fill("Worth, in hours", "3.00")
+        self.fill("Only jobs that keep to", "eu\nus")
+        self.click("Give it")
+        self.says("is given", "credit: a token is given", within="#notes")
+        given = self.told("/v1/credit/tokens")[0]
+        expect(
+            given["holder"] == second and given["amount"] == 300 and given["scope"] == {"regions": ["eu", "us"]}
+            and 0 <= given["expires_at"] - self.browser.run("Date.now()") - 86_000_000 <= 400_000,
+            f"credit: as its form says {given}",
+        )
+        self.go("#/credit")
+        row = self.rows("Tokens")[0]
+        expect(
+            given["token"][-8:] in row[0] and own[-8:] in row[1] and second[-8:] in row[2] and row[3] == "3.00 hours",
+            f"credit: the token in the list {row}",
+        )
+        self.click("What is left")
+        self.becomes(lambda: self.facts(f"Token …{given['token'][-8:]}").get("Left") == "3.00 hours", "credit: what is left of it")
+        script = "[...document.querySelectorAll('main button')].find((each) => each.textContent === 'Save').click()"
+        file = self.downloaded(script, f"token-{given['token'][-8:]}")
+        taken = self.net.mesh("token", "import", "-", node=2, data=file).strip()
+        expect(taken == given["token"], f"credit: its holder takes the file {taken}")
+        self.click("Revoke")
+        self.click("Revoke it", within="dialog")
+        self.says("Revoked, as entry", "credit: it is revoked", within="#notes")
+        shown = json.loads(self.net.mesh("token", "show", "--json", given["token"], node=2))
+        expect("revoked_by" in shown, f"credit: and its holder is told so {shown}")
+
+        theirs = self.net.mesh("token", "give", own, "1.50", "--issuer", self.issuer, node=3).strip()
+        path = self.work / "theirs.token"
+        self.net.mesh("token", "export", theirs, str(path), node=3)
+        self.browser.files("#f-its-file", [path])
+        self.browser.wait("document.getElementById('f-or-its-text').value !== ''", "the file's text")
+        self.click("Take it")
+        self.says("is here, up to 1.50 hours", "credit: a token is taken from its file", within="#notes")
+        held = [row for row in self.rows("Tokens") if theirs[-8:] in row[0]]
+        expect(len(held) == 1 and third[-8:] in held[0][1] and held[0][2] == "this node", f"credit: it is in the list {held}")
+        self.click("Hand on")
+        self.fill("Its holder", second)
+        self.fill("Worth, in hours", "2.00")
+        self.click("Give it")
+        self.says("allows no more than the one above it", "credit: more than a token has is refused", within="#notes")
+        self.fill("Worth, in hours", "0.40")
+        self.click("Give it")
+        self.becomes(lambda: len(self.rows("Tokens")) == 3, "credit: a part of it is handed on")
+        parts = [(each["holder"], each["amount"]) for each in self.told("/v1/credit/tokens") if each["givers"] == [third, own]]
+        expect(parts == [(second, 40)], f"credit: to whom it says {parts}")
+        self.lent = theirs
+        for theme, width, _ in self.shaped():
+            self.browser.run("document.getElementById('c-tokens').scrollIntoView(); scrollBy(0, -80)")
+            self.look("tokens", theme, width)
+
+    def paid_by_credit(self, own, second, third):
+        """Two jobs that an executor is paid for by an issuer: one on this node's line, one on another's by a token."""
+        expect = self.failures.expect
+        module = self.net.mesh("add", str(guests / "Sum.wasm")).split()[0]
+        for name, payer in (("its line", "Its line at"), ("a token", f"A token of …{third[-8:]}, up to 1.50 hours")):
+            self.go("#/submit")
+            self.fill("CID of the module", module)
+            number = self.browser.run(
+                f"""[...document.getElementById("f-paid-by").options].find((each) => each.text.startsWith({json.dumps(payer)}))?.value"""
+            )
+            self.fill("Paid by", number)
+            self.fill("Fuel", "20000000")
+            self.fill("Budget in hours", "0.75")
+            self.click("See who would run it")
+            self.says("Only bids tell what it costs in hours", f"submit: what {name} costs is not told beforehand")
+            self.click("Run the job")
+            self.browser.wait("location.hash.startsWith('#/job/')", "the job's page")
+            self.says("Succeeded", f"submit: a job is paid by {name}", seconds=60)
+            result = lambda: self.facts("Result")
+            address = self.browser.run("location.hash")
+            self.anew(address, lambda: "paid by the issuer" in result().get("Holds", ""), f"job: what was held by {name} is paid")
+            expect(
+                result()["Due by credit"].endswith("hours") and second[-8:] in result()["Executor"],
+                f"job: by credit, and to whom {result()}",
+            )
+        left = json.loads(self.net.mesh("token", "show", "--json", self.lent))["left"]
+        expect(left < 150, f"credit: the token has {left} of 150 left")
+
+    def ordered(self, *words, by=(2, 3)):
+        """Two officers order something by command; one that an order is about does not count."""
+        self.net.mesh("issuer", "order", *words, "--issuer", self.issuer, node=by[0])
+        self.net.mesh("issuer", "approve", self.waiting(by[1]), "--issuer", self.issuer, node=by[1])
 
     def waiting(self, node):
         """The order that waits for an officer."""
@@ -89,7 +189,8 @@ class CreditParts:
     def refused(self):
         """A node cannot be an issuer of which it is an officer; with others it can."""
         dids = [self.net.did(index) for index in range(4)]
-        self.browser.run("document.querySelector('details.further').open = true")
+        self.go("#/credit")
+        self.browser.run("document.querySelector('details[data-key=found]').open = true")
         self.fill("Name of the unit", "meals")
         for officers, verdict in (([dids[0], dids[2]], None), ([dids[2], dids[3]], "This node is an issuer")):
             self.fill("DIDs of the officers", "\n".join(officers))

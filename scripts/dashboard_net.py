@@ -28,18 +28,19 @@ class Net:
     """A devnet whose first two nodes listen for browsers: one that only asks, and an executor."""
 
     def __init__(self, program, settings=None):
-        """`settings` are further ones, by the number of the node and the part of its file."""
+        """`settings` are further ones, by the number of the node and the part of its file, of a function of all DIDs."""
         self.program = program
         self.folder = tempfile.TemporaryDirectory(prefix="dashboard-net-")
         self.base = pathlib.Path(self.folder.name)
         self.start()
+        further = settings([self.did(index) for index in range(4)]) if settings else {}
         self.stop()
         for index in range(4):
             path = self.base / f"node-{index}" / "config.json"
             config = json.loads(path.read_text())
             if index < 2:
                 config["api"] = {"listen": "127.0.0.1:0"}
-            for part, values in (settings or {}).get(index, {}).items():
+            for part, values in further.get(index, {}).items():
                 config[part] = {**(config.get(part) or {}), **values}
             path.write_text(json.dumps(config))
         self.start()

@@ -26,9 +26,13 @@ class Failures(list):
 class Steps:
     def __init__(self, options):
         self.options, self.failures = options, Failures()
-        special = {"executor": {"features": ["special"]}}
         gateway = {"gateway": {"listen": "/ip4/127.0.0.1/tcp/0"}}
-        self.net = Net(options.mesh, {0: gateway, 2: special, 3: special})
+        # The second node becomes an issuer, by whose credit the third is paid.
+        self.net = Net(options.mesh, lambda dids: {
+            0: gateway,
+            2: {"executor": {"features": ["special"], "issuers": [f"{dids[1]} hours/2 0.10 0.02"]}},
+            3: {"executor": {"features": ["special"]}},
+        })
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="dashboard-files-"))
         self.browser = Browser(options.chromium)
         self.browser.size(1440, 900)

@@ -52,6 +52,9 @@ static const uint8_t submit_js[] = {
 static const uint8_t theme_js[] = {
 #embed "files/theme.js"
 };
+static const uint8_t tokens_js[] = {
+#embed "files/tokens.js"
+};
 static const uint8_t words_js[] = {
 #embed "files/words.js"
 };
@@ -77,6 +80,7 @@ static const dashboard_file files[] = {
     FILE_NAMED("style.css", style_css),
     FILE_NAMED("submit.js", submit_js),
     FILE_NAMED("theme.js", theme_js),
+    FILE_NAMED("tokens.js", tokens_js),
     FILE_NAMED("words.js", words_js),
     FILE_NAMED("workflows.js", workflows_js),
 };

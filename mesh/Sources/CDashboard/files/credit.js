@@ -3,20 +3,12 @@ import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, 
 from "./dom.js";
 import { ask, get, post, session } from "./api.js";
 import { head } from "./pages.js";
-import { amount, number, tame, plural, short } from "./formats.js";
+import { amount, number, parsed, tame, plural, short } from "./formats.js";
+import { giving, tokens } from "./tokens.js";
 import { node, at } from "./words.js";
 
 const about = "Among the members of a cooperative one owes what another is owed. An issuer keeps that book, its " +
   "officers set the limits, and this node checks what it says.";
-
-/** The smallest parts of what somebody wrote; it says so where that is no amount. */
-function parsed(text, decimals) {
-  const found = /^(\d+)(?:\.(\d+))?$/.exec(text.trim());
-  const rest = found?.[2] ?? "";
-  const parts = found && rest.length <= decimals ? Number(found[1] + rest.padEnd(decimals, "0")) : NaN;
-  if (Number.isSafeInteger(parts)) return parts;
-  throw Error(`“${tame(text, 40)}” is no amount: digits, with at most ${plural(decimals, "decimal")}.`);
-}
 
 const owed = (line) => (line.balance < 0 ? "owes " : "is owed ") + amount(Math.abs(line.balance), line);
 
@@ -36,7 +28,7 @@ const faulty = (it) => (it.fault ? h("div", { class: "box bad" }, h("strong", {}
 
 export async function credit({ container, rest: [did], signal }) {
   if (did) return issuer({ container, did, signal });
-  const [known, own] = await Promise.all([get("/v1/credit/issuers", signal), ownBook(signal)]);
+  const [known, own, held] = await Promise.all([get("/v1/credit/issuers", signal), ownBook(signal), tokens(signal)]);
   const others = known.filter((each) => each.did !== own?.did);
   const wanted = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…", size: 40 });
   show(container, head("Credit", about), h("div", { class: "stack" },
@@ -50,6 +42,7 @@ export async function credit({ container, rest: [did], signal }) {
       { title: "Entries", num: true, cell: (each) => number(each.entries) },
       { title: "Fault", cell: (each) => (each.fault ? h("span", { class: "pill bad" }, "two histories") : "") },
     ], others, "This node has asked no issuer yet."), { flush: true }),
+    held,
     session.mayChange ? card("Ask an issuer", h("form", {
       class: "row",
       submit: (event) => {
@@ -150,8 +143,8 @@ async function issuer({ container, did, signal }) {
       h("div", { class: "stack" }, isMember ? statement(parts.statement, asked, signal) : h("div", { class: "box" },
         "This node has no line there. An officer opens one: mesh issuer order limit."), session.mayChange ?
         orders(parts.orders, () => told, did, asked, refresh, signal) : null),
-      h("div", { class: "stack" }, isMember && session.mayChange ? payment(() => told, did, refresh) : null,
-        parts.charter, parts.sums, audit(parts.audit, asked, signal))));
+      h("div", { class: "stack" }, isMember && session.mayChange ? [payment(() => told, did, refresh), giving({
+        issuer: did, unit: { unit: told.unit, decimals: told.decimals } })] : null, parts.charter, parts.sums, audit(parts.audit, asked, signal))));
 }
 
 function payment(told, did, refresh) {
@@ -194,6 +187,8 @@ function payment(told, did, refresh) {
 const bookings = {
   transferred: "Paid",
   hold_granted: "Held for a job",
+  hold_granted_by_token: "Held by a token",
+  token_revoked: "A token was revoked",
   hold_settled: "A hold was settled",
   hold_released: "A hold was released",
   hold_expired: "A hold expired",

@@ -15,6 +15,15 @@ export function amount(parts, { unit, decimals }) {
   return `${parts < 0 ? "−" : ""}${whole}${rest}${unit === undefined ? "" : ` ${tame(unit, 16)}`}`;
 }
 
+/** The smallest parts of what somebody wrote; it says so where that is no amount. */
+export function parsed(text, decimals) {
+  const found = /^(\d+)(?:\.(\d+))?$/.exec(text.trim());
+  const rest = found?.[2] ?? "";
+  const parts = found && rest.length <= decimals ? Number(found[1] + rest.padEnd(decimals, "0")) : NaN;
+  if (Number.isSafeInteger(parts)) return parts;
+  throw Error(`“${tame(text, 40)}” is no amount: digits, with at most ${plural(decimals, "decimal")}.`);
+}
+
 /** What a job costs: in the unit of the issuer that pays for it, else in tokens. */
 export const price = (value, job) => (job?.unit === undefined || value === undefined ? tokens(value) :
   amount(value, job));

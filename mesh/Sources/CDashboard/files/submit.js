@@ -2,7 +2,8 @@
 import { h, show, card, table, facts, failure, field, choice, waiting, note } from "./dom.js";
 import { get, post, upload, session } from "./api.js";
 import { head } from "./pages.js";
-import { number, tokens, bytes, tame, short, plural } from "./formats.js";
+import { amount as sum, number, tokens, bytes, tame, short, plural } from "./formats.js";
+import { isUsable } from "./tokens.js";
 import { node, cid } from "./words.js";
 
 const maxima = { named: 64 };
@@ -13,7 +14,7 @@ export async function submit({ container, signal }) {
       "This session only looks. mesh dashboard without --read-only prints a link for one that may submit."));
     return;
   }
-  const limits = await get("/v1/limits", signal);
+  const [limits, payers] = await Promise.all([get("/v1/limits", signal), knownPayers(signal)]);
   const state = { module: null, inputs: [], key: crypto.randomUUID(), begun: null };
   const aboutModule = h("div", { "aria-live": "polite" });
   const listed = h("div", { "aria-live": "polite" });
@@ -27,7 +28,7 @@ export async function submit({ container, signal }) {
     timeout: text({ type: "number", min: 1, max: 3600, placeholder: "30" }),
     memory: text({ type: "number", min: 1, max: 4096, placeholder: "256" }),
     fuel: text({ type: "number", min: 1, placeholder: "10000000000" }),
-    budget: text({ type: "number", min: 0, placeholder: "none" }),
+    budget: text({ type: "number", min: 0, step: "any", placeholder: "none" }),
     regions: text({ placeholder: "any" }),
     features: text({ placeholder: "none" }),
     allowed: h("textarea", { rows: 2, spellcheck: "false", placeholder: "any" }),
@@ -47,6 +48,12 @@ export async function submit({ container, signal }) {
     ["adaptive", "By the executor's record"]
   ];
   const verification = choice(levels, "");
+  const budget = field("Budget in tokens", inputs.budget);
+  let payer = payers[0];
+  const paying = choice(payers.map(({ title }, index) => [index, title]), 0, (index) => {
+    payer = payers[index];
+    budget.querySelector("label").textContent = `Budget in ${tame(payer.unit, 16)}`;
+  });
 
   const changed = () => {
     state.key = crypto.randomUUID();
@@ -163,7 +170,7 @@ export async function submit({ container, signal }) {
       inputs: state.inputs.map((entry) => ({ name: entry.name, text: entry.cid })),
       limits: { timeout_seconds: amount(inputs.timeout), max_fuel: amount(inputs.fuel), max_memory_bytes: amount(
           inputs.memory, 2 ** 20) },
-      budget: amount(inputs.budget),
+      budget: amount(inputs.budget, 10 ** payer.decimals),
       verification: verification.value || undefined,
       policy: {
         regions: parts(inputs.regions),
@@ -173,6 +180,7 @@ export async function submit({ container, signal }) {
         denied_dids: parts(inputs.denied),
         max_attempts: amount(inputs.attempts),
         deadline: minutes === undefined ? undefined : begun + minutes,
+        ...payer.policy,
       },
     };
   }
@@ -193,7 +201,7 @@ export async function submit({ container, signal }) {
     click: (event) => guarded(event.currentTarget, async () => {
       const wanted = submission(state.begun ?? Date.now());
       show(offers, card("Who would run it", waiting(), { flush: true }));
-      show(offers, whoWould(await post("/v1/offers", wanted, signal)));
+      show(offers, whoWould(await post("/v1/offers", wanted, signal), payer));
     })
   }, "See who would run it");
   const run = h("button", {
@@ -224,9 +232,9 @@ export async function submit({ container, signal }) {
         field("Function", inputs.entry, "Where the module starts; a program's is _start."),
         h("div", { class: "halves" }, field("Arguments", inputs.args, "One on each line."), field(
           "Environment", inputs.env, "NAME=VALUE on each line; executors see it.")))),
-      card("Limits and policy", [h("div", { class: "fields" },
-        field("Seconds", inputs.timeout), field("Memory in MiB", inputs.memory), field("Fuel", inputs.fuel),
-        field("Budget in tokens", inputs.budget),
+      card("Limits and policy", [payers.length > 1 ? h("div", { class: "payer" }, field("Paid by", paying)) : null, h(
+        "div", { class: "fields" },
+        field("Seconds", inputs.timeout), field("Memory in MiB", inputs.memory), field("Fuel", inputs.fuel), budget,
         field("Regions", inputs.regions), field("Least reputation", inputs.reputation), field(
           "Check of the result", verification)), h("details", { class: "further", "data-key": "policy" }, h(
         "summary", {}, "Who else may or may not run it"), h("div", { class: "stack" },
@@ -267,7 +275,19 @@ function dropping(words, isMany, take) {
   return area;
 }
 
-function whoWould({ offers, job }) {
+/** By what a job may be paid: this node's tokens, its lines at issuers, and tokens that it was given. */
+async function knownPayers(signal) {
+  const [issuers, given] = await Promise.all([get("/v1/credit/issuers", signal), get("/v1/credit/tokens", signal)]);
+  const lines = issuers.filter((each) => each.lines.some((line) => !line.is_issuer));
+  return [{ title: "This node's own tokens", unit: "tokens", decimals: 0, policy: {} },
+    ...lines.map((each) => ({ title: `Its line at ${short(each.did)}, in ${tame(each.unit, 16)}`, unit: each.unit,
+      decimals: each.decimals, policy: { pay_by: [each.did] }, isCredit: true })),
+    ...given.filter(isUsable).map((each) => ({ title: `A token of ${short(each.givers[0])}, up to ${sum(each.amount,
+      each)} (${short(each.token)})`, unit: each.unit, decimals: each.decimals, policy: { token: each.token },
+      isCredit: true }))];
+}
+
+function whoWould({ offers, job }, payer) {
   const able = offers.filter((offer) => offer.able).length;
   const usual = job?.usual_fuel !== undefined ?
     ` The module usually uses ${number(job.usual_fuel)} fuel (${plural(job.past_runs, "run")}).` : "";
@@ -277,6 +297,8 @@ function whoWould({ offers, job }) {
     ` Up to ${plural(checks.executors_max, "executor")} are paid for it${most}.` : "";
   const checked = checks ? ` The result is checked (${tame(checks.verification, 40)}): this node may run the job again, with ${
     number(checks.own_fuel_max)} fuel and ${number(checks.own_seconds_max)} s at most.${paid}` : "";
+  const foot = payer.isCredit ? ` Only bids tell what it costs in ${tame(payer.unit, 16)}: at most the budget, which ` +
+    "the issuer holds." : ` You have ${tokens(job?.balance)}.${usual}${checked}`;
   return card("Who would run it", [
     table("Offers for this job", [
       { title: "Executor", nowrap: true, cell: (offer) => node(offer.did, offer.here ? "here" : null) },
@@ -294,7 +316,7 @@ function whoWould({ offers, job }) {
       },
     ], offers, "This node knows no executor yet."),
     h("p", { class: "foot small muted" },
-      `${able} of ${offers.length} would take it. You have ${tokens(job?.balance)}.${usual}${checked}`),
+      `${able} of ${offers.length} would take it.${foot}`),
   ], { flush: true });
 }
 
