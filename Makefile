@@ -20,7 +20,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build build-tests release package test corpus crash-matrix doc tidy api cheat demo demo-credit picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
+.PHONY: help setup build build-tests release package package-again test corpus crash-matrix doc tidy api cheat demo demo-credit picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -38,6 +38,12 @@ release: setup ## the mesh binary (optimised), in .build/release/mesh
 package: release guests ## a tarball and a .deb of the optimised build, in .build/package (docs/installing.md)
 	@scripts/setup.sh package
 	@scripts/package.sh
+
+package-again: ## after make package: the same commit once more, built from nothing, has to give the same bytes
+	@cp .build/package/SHA256SUMS .build/SHA256SUMS.first
+	@rm -rf .build/*/release
+	@$(MAKE) package
+	@cmp .build/SHA256SUMS.first .build/package/SHA256SUMS
 
 build-tests: setup guests ## everything, the tests too (debug)
 	@$(QUIETLY) "Building the tests" build-tests.log $(SWIFT_BUILD) --build-tests

@@ -6,7 +6,8 @@
 # Both have man pages, completions, licences and a list of what is in them (SPDX), made here from what is shipped.
 #   RELEASE=DIR    where the build is, if not in .build/release
 #   REVISION=2     the revision of the .deb, 1 by default
-# Two runs over one build give the same bytes: names in order, one owner, and the commit's date (or SOURCE_DATE_EPOCH).
+# Two runs give the same bytes, over one build or over two of one commit in one folder (docs/installing.md, "The same
+# bytes"): names in order, one owner, and the commit's date (or SOURCE_DATE_EPOCH).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 release=$(readlink -f "${RELEASE:-.build/release}")
@@ -43,7 +44,9 @@ mkdir -p "$work"
 # 1. The program and the libraries that it loads, except those that every Debian 12 has.
 stage=$work/$name
 mkdir -p "$stage/bin" "$stage/lib"
-strip -o "$stage/bin/mesh" "$release/mesh"
+# Two builds of one commit in one folder differ in these two sections and in what a debugger reads, and in nothing else:
+# hashes of the compiler's own inputs, for the compiler, and a hash of the whole program.
+strip --remove-section=.swift_modhash --remove-section=.note.gnu.build-id -o "$stage/bin/mesh" "$release/mesh"
 # Nothing of this machine: the library folder beside it, and no other.
 chrpath --replace "\$ORIGIN/../lib" "$stage/bin/mesh" >/dev/null
 ldd "$release/mesh" | while read -r library _ path _; do
