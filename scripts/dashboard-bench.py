@@ -8,7 +8,7 @@
 - live: a job is sent to the API; from its answer until the open page heard of it, and until its row stood in the list of
   jobs, 100 times, one a second.
 - reads: requests over 16 connections that wait for their answers, and the node's processor time for them: of the status,
-  a list of 20 jobs, one of them, and its receipt. How long each took is said too, with the client on the same cores.
+  a list of 20 jobs, one of them, its receipt, and of another list each time. How long each took is said too, with the client on the same cores.
 - dashboards: the processor time of a node that 50 signed-in pages look at, each in a browser context of its own, and
   of the same node before: while nothing happens, and with a job every 5 s.
 
@@ -19,6 +19,7 @@ said to be so, and the exit code is 1: on a machine that is busy with something 
 import argparse
 import concurrent.futures
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -172,10 +173,13 @@ class Bench:
                 break
             time.sleep(0.1)
         job, receipt = jobs[0]["job_id"], jobs[0]["receipt_cid"]
-        for path in ("/v1/status", "/v1/jobs?limit=20", f"/v1/jobs/{job}", f"/v1/receipts/{receipt}"):
+        # The last asks for another page of the same jobs each time (COUNT), which the node makes anew: a figure without a goal.
+        fresh = "/v1/jobs?limit=20&since=COUNT"
+        for path in ("/v1/status", "/v1/jobs?limit=20", f"/v1/jobs/{job}", f"/v1/receipts/{receipt}", fresh):
             question = (
                 f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\nauthorization: Bearer {self.token}\r\n\r\n"
             ).encode()
+            numbers = itertools.count(1)
             counts, times, lock, end = [], [], threading.Lock(), time.monotonic() + seconds
 
             def read():
@@ -184,7 +188,7 @@ class Bench:
                     count, buffer, took = 0, b"", []
                     while time.monotonic() < end:
                         asked = time.perf_counter()
-                        link.sendall(question)
+                        link.sendall(question.replace(b"COUNT", b"%d" % next(numbers)))
                         while b"\r\n\r\n" not in buffer:
                             buffer += self.some(link)
                         head, buffer = buffer.split(b"\r\n\r\n", 1)
@@ -217,7 +221,8 @@ class Bench:
                 f"same machine; {sum(counts) / used:.0f} for each second of a core of the node; "
                 + percentiles(times, "ms")
             )
-            self.hold(f"3,000 reads of {what} a second on one core", sum(counts) / used >= 3_000)
+            if path != fresh:
+                self.hold(f"3,000 reads of {what} a second on one core", sum(counts) / used >= 3_000)
 
     @staticmethod
     def some(link):
