@@ -38,6 +38,19 @@ package struct BookAccounts: Hashable, Sendable {
         own[OwnID(account: account, unit: unit)] ?? 0
     }
 
+    /// Whether a line is that of another issuer, whose book has it, too: only holds across move it here, and officers.
+    func isIssuer(_ line: LineID) -> Bool { lines[line]?.isIssuer ?? false }
+
+    func check(_ amount: UInt64, leaves line: LineID) throws(BookRefusal) {
+        guard let found = lines[line] else { throw .noLine }
+        if amount > found.spendable { throw .insufficient(spendable: found.spendable) }
+    }
+
+    func check(_ amount: UInt64, comesTo line: LineID) throws(BookRefusal) {
+        guard let found = lines[line] else { throw .noLine }
+        if amount > found.room { throw .noRoom(room: found.room) }
+    }
+
     mutating func limit(_ id: LineID, owedMax: TokenAmount, owingMax: TokenAmount) -> Bool {
         guard lines[id] != nil else {
             lines[id] = CreditLine(owedMax: owedMax, owingMax: owingMax)

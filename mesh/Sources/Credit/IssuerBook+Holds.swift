@@ -59,7 +59,7 @@ extension IssuerBook {
         guard let debtor = accounts[line] else { throw .noLine }
         if debtor.isFrozen { throw .frozen }
         if let rate = order.body.rate {
-            let least = rates[UnitPair(debtor: rate.unit, creditor: order.body.unit)]
+            let least = rules.rate(of: rate.unit, for: order.body.unit)
             guard let least, rate.costsAsMuch(as: least) else { throw .rateTooLow(least: least) }
         }
         let day = usage.day(of: line, at: at)
@@ -70,9 +70,9 @@ extension IssuerBook {
     mutating func transfer(_ order: SignedObject<PaymentOrder>, _ at: UnixMilliseconds) throws(BookRefusal) -> UInt64? {
         if let known = try check(order, of: order.body.debtorLine, at) { return known }
         guard order.body.hold == nil, let debit = order.body.debit else { throw .notThisKind }
-        if [order.body.debtorLine, order.body.creditorLine].contains(where: isIssuer) { throw .notThisKind }
-        try check(debit, leaves: order.body.debtorLine)
-        try check(order.body.amount.units, comesTo: order.body.creditorLine)
+        if [order.body.debtorLine, order.body.creditorLine].contains(where: accounts.isIssuer) { throw .notThisKind }
+        try accounts.check(debit, leaves: order.body.debtorLine)
+        try accounts.check(order.body.amount.units, comesTo: order.body.creditorLine)
         pay(debit, from: order.body.debtorLine, order.body.amount.units, to: order.body.creditorLine, at)
         usage.ordered(order.body.debtorLine, isHold: false, at: at)
         orders[order.bodyCID] = count
@@ -96,11 +96,11 @@ extension IssuerBook {
             throw chain == nil ? .notThisKind : .token(.otherOrder)
         }
         if let refusal = chain?.refusal(of: order.body, manifest, at: at) { throw refusal }
-        if isIssuer(hold.debtorLine), isIssuer(hold.creditorLine) { throw .twoHops }
+        if accounts.isIssuer(hold.debtorLine), accounts.isIssuer(hold.creditorLine) { throw .twoHops }
         // Only issuers stand for others: whoever did would have neither quota nor fee.
-        guard isIssuer(hold.debtorLine) != hold.isOfOriginator, isIssuer(hold.creditorLine) != hold.isForExecutor else {
-            throw .notItsOwn
-        }
+        guard accounts.isIssuer(hold.debtorLine) != hold.isOfOriginator,
+            accounts.isIssuer(hold.creditorLine) != hold.isForExecutor
+        else { throw .notItsOwn }
         guard at < hold.terms.claimBy,
             hold.terms.claimBy.milliseconds(since: at) <= HoldTerms.Limits.claimMillisecondsMax
         else { throw .outOfDate }
@@ -115,8 +115,8 @@ extension IssuerBook {
         if let refusal = chain.flatMap({ tokens.refusal(of: $0, cost: hold.reserved + fee, limits, at: at) }) {
             throw refusal
         }
-        try check(hold.reserved + fee, leaves: hold.debtorLine)
-        try check(hold.amount, comesTo: hold.creditorLine)
+        try accounts.check(hold.reserved + fee, leaves: hold.debtorLine)
+        try accounts.check(hold.amount, comesTo: hold.creditorLine)
         if let chain { tokens.take(hold.reserved + fee, by: chain) }
         if fee > 0 { accounts.charge(fee, from: hold.debtorLine, to: .fees) }
         accounts.reserve(hold)

@@ -104,12 +104,6 @@ package struct IssuerBook: Hashable, Sendable {
         let entry: UInt64
     }
 
-    /// From which unit to which a rate is.
-    struct UnitPair: Hashable, Sendable {
-        let debtor: CreditUnit
-        let creditor: CreditUnit
-    }
-
     /// A payment that officers can undo.
     struct Payment: Hashable, Sendable {
         let debtor: LineID
@@ -152,15 +146,11 @@ package struct IssuerBook: Hashable, Sendable {
     var payments: [UInt64: Payment] = [:]
     /// Claims, disputes and decisions, by the CIDs of their blocks and of their bodies.
     var objects: [CID: Taken] = [:]
-    /// What debtors of a unit pay at least for another, by officers' orders.
-    var rates: [UnitPair: CreditRate] = [:]
     var usage = HoldUsage()
     var tokens = TokenTable()
     var dueDates = DueDates()
-    /// Who is shown all entries, by officers' orders.
-    package private(set) var auditors: Set<DID> = []
-    /// The highest number of an officers' order.
-    package private(set) var lastOrder: UInt64 = 0
+    /// What the officers ordered, beside what lines have.
+    package private(set) var rules = BookRules()
     private var forgotten = Deque<Forgotten>()
 
     /// A book, opened by its charter: entry 0.
@@ -311,22 +301,12 @@ package struct IssuerBook: Hashable, Sendable {
         guard order.issuerDID == issuer, order.charterCID == charterCID else { throw .otherBook }
         guard order.isPossible, let cid = order.cid else { throw .malformed(.outOfBounds(field: "action")) }
         if let known = orders[cid] { return known }
-        guard order.number > lastOrder, order.number - lastOrder <= OfficerOrder.numberStepMax else {
-            throw .orderNumber(last: lastOrder)
+        try rules.check(order, approvals, owners: owners(of: order), charter, at, origin)
+        switch order.action {
+        case .reverse(let entry, _): try reverse(entry)
+        default: try rules.perform(order.action, on: &accounts, issuer, limits)
         }
-        guard approvals.count <= OfficerOrder.approvalsMax else { throw .tooMany(.approvals) }
-        var approvers: Set<DID> = []
-        for block in approvals {
-            let approval: SignedObject<Approval> = try read(block, origin)
-            guard approval.body.orderCID == cid, at <= approval.body.validUntil else { continue }
-            approvers.insert(approval.did)
-        }
-        let owners = owners(of: order)
-        let given = charter.officers.count { approvers.contains($0) && !owners.contains($0) }
-        guard given >= charter.approvals else { throw .notApproved(given: UInt64(given)) }
-        if let owner = order.countersigner, !approvers.contains(owner) { throw .notCountersigned }
-        try perform(order.action, at)
-        lastOrder = order.number
+        rules.carriedOut(order)
         orders[cid] = count
         remember(.order(cid), at)
         return nil
@@ -341,62 +321,13 @@ package struct IssuerBook: Hashable, Sendable {
         }
     }
 
-    private mutating func perform(_ action: OfficerOrder.Action, _ at: UnixMilliseconds) throws(BookRefusal) {
-        switch action {
-        case .limit(let line, let owed, let owing, let isIssuer):
-            guard line.did != issuer else { throw .otherBook }
-            guard accounts[line] != nil || accounts.count < limits.linesMax else { throw .tooMany(.lines) }
-            guard accounts.limit(line, owedMax: owed, owingMax: owing) else { throw .exposed }
-            accounts.mark(line, isIssuer: isIssuer)
-        case .freeze(let line, let isFrozen):
-            guard accounts[line] != nil else { throw .noLine }
-            accounts.freeze(line, isFrozen)
-        case .rate(let unit, let rate):
-            let pair = UnitPair(debtor: rate.unit, creditor: unit)
-            if let back = rates[UnitPair(debtor: unit, creditor: rate.unit)], !rate.gainsNothing(with: back) {
-                throw .rateGains(back)
-            }
-            guard rates[pair] != nil || rates.count < limits.ratesMax else { throw .tooMany(.rates) }
-            rates[pair] = rate
-        case .auditor(let did, let isAppointed):
-            guard !isAppointed || auditors.contains(did) || auditors.count < limits.auditorsMax else {
-                throw .tooMany(.auditors)
-            }
-            if isAppointed { auditors.insert(did) } else { auditors.remove(did) }
-        case .reverse(let entry, _):
-            guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: isIssuer) else {
-                throw .notReversible
-            }
-            try check(payment.credit, leaves: payment.creditor)
-            try check(payment.debit, comesTo: payment.debtor)
-            accounts.pay(payment.credit, from: payment.creditor, payment.debit, to: payment.debtor)
-            payments[entry] = nil
-        case .writeOff(let line, let amount, _):
-            guard let found = accounts[line] else { throw .noLine }
-            let debt = UInt64(max(0, -found.balance))
-            guard amount.units <= debt else { throw .debtSmaller(debt: debt) }
-            try check(amount.units, comesTo: line)
-            accounts.give(amount.units, to: line, from: .losses)
-        case .deposit(let line, let amount, _):
-            try check(amount.units, comesTo: line)
-            accounts.give(amount.units, to: line, from: .cash)
-        case .withdraw(let line, let amount, _):
-            try check(amount.units, leaves: line)
-            accounts.charge(amount.units, from: line, to: .cash)
-        }
-    }
-
-    /// Whether a line is that of another issuer, whose book has it, too: only holds across move it here, and officers.
-    func isIssuer(_ line: LineID) -> Bool { accounts[line]?.isIssuer ?? false }
-
-    func check(_ amount: UInt64, leaves line: LineID) throws(BookRefusal) {
-        guard let found = accounts[line] else { throw .noLine }
-        if amount > found.spendable { throw .insufficient(spendable: found.spendable) }
-    }
-
-    func check(_ amount: UInt64, comesTo line: LineID) throws(BookRefusal) {
-        guard let found = accounts[line] else { throw .noLine }
-        if amount > found.room { throw .noRoom(room: found.room) }
+    private mutating func reverse(_ entry: UInt64) throws(BookRefusal) {
+        guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: accounts.isIssuer)
+        else { throw .notReversible }
+        try accounts.check(payment.credit, leaves: payment.creditor)
+        try accounts.check(payment.debit, comesTo: payment.debtor)
+        accounts.pay(payment.credit, from: payment.creditor, payment.debit, to: payment.debtor)
+        payments[entry] = nil
     }
 
     // MARK: Memory

@@ -24,7 +24,7 @@ extension IssuerDesk {
             case .statement(let from, let size):
                 return try await opened(from: from, size: size, of: asker, limit: nil, proofs: true)
             case .openings(let from, let size):
-                guard issuer?.book.auditors.contains(asker) == true || asker == identity.did else {
+                guard issuer?.book.rules.auditors.contains(asker) == true || asker == identity.did else {
                     return .refused(
                         reason: .notForYou, text: "Only auditors whom the officers appointed see all entries.")
                 }

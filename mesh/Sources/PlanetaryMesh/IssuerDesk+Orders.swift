@@ -19,7 +19,7 @@ extension IssuerDesk {
 
     /// The number for the next order: the lowest that no waiting one has, so that nobody can drive it up.
     func number(for asker: DID) -> CreditAnswer {
-        guard let last = issuer?.book.lastOrder, isOfficer(asker) else { return Self.notAnOfficer }
+        guard let last = issuer?.book.rules.lastOrder, isOfficer(asker) else { return Self.notAnOfficer }
         let taken = Set(waiting.values.map(\.order.number))
         var next = last + 1
         while taken.contains(next) { next += 1 }
@@ -27,7 +27,7 @@ extension IssuerDesk {
     }
 
     func propose(_ order: OfficerOrder, _ approval: [UInt8], by asker: DID) async -> CreditAnswer {
-        guard let charter = issuer?.book.charterCID, let last = issuer?.book.lastOrder, obstacle == nil else {
+        guard let charter = issuer?.book.charterCID, let last = issuer?.book.rules.lastOrder, obstacle == nil else {
             return closed
         }
         guard isOfficer(asker) else { return Self.notAnOfficer }
@@ -112,7 +112,7 @@ extension IssuerDesk {
 
     /// Forgets the orders that can be carried out no more: a later one was, or their proposers' word is over.
     private func forgetOutdated() async {
-        guard let last = issuer?.book.lastOrder else { return }
+        guard let last = issuer?.book.rules.lastOrder else { return }
         let now = clock()
         let gone = waiting.filter { _, order in
             let first = order.approvals.first.flatMap { try? SignedObject<Approval>(reading: $0, .stored) }

@@ -441,7 +441,7 @@ package actor IssuerDesk {
     /// Whether a peer has a part in the book.
     private func isKnown(_ did: DID) -> Bool {
         guard let book = issuer?.book else { return false }
-        return lines[did] != nil || book.charter.officers.contains(did) || book.auditors.contains(did)
+        return lines[did] != nil || book.charter.officers.contains(did) || book.rules.auditors.contains(did)
             || book.charter.arbiters.contains(did) || book.hasHolds(of: did)
     }
 

@@ -16,14 +16,14 @@ import Testing
         for auditor in auditors.prefix(2) {
             try world.enter(try world.order(.auditor(did: auditor, appointed: true)))
         }
-        #expect(world.book.auditors == Set(auditors.prefix(2)))
+        #expect(world.book.rules.auditors == Set(auditors.prefix(2)))
         let third = OfficerOrder.Action.auditor(did: auditors[2], appointed: true)
         #expect(world.refusal(try world.order(third)) == .tooMany(.auditors))
         // One that is there is none more, and one that goes makes room.
         try world.enter(try world.order(.auditor(did: auditors[0], appointed: true)))
         try world.enter(try world.order(.auditor(did: auditors[0], appointed: false)))
         try world.enter(try world.order(third))
-        #expect(world.book.auditors == [auditors[1], auditors[2]])
+        #expect(world.book.rules.auditors == [auditors[1], auditors[2]])
         // An officer's own word does not appoint it.
         let own = OfficerOrder.Action.auditor(did: world.officers[0].did, appointed: true)
         #expect(world.refusal(try world.order(own)) == .notApproved(given: 1))
