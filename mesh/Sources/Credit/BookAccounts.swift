@@ -41,9 +41,10 @@ package struct BookAccounts: Hashable, Sendable {
     /// Whether a line is that of another issuer, whose book has it, too: only holds across move it here, and officers.
     func isIssuer(_ line: LineID) -> Bool { lines[line]?.isIssuer ?? false }
 
-    func check(_ amount: UInt64, leaves line: LineID) throws(BookRefusal) {
+    func check(_ amount: UInt64, leaves line: LineID, onCredit: Bool = true) throws(BookRefusal) {
         guard let found = lines[line] else { throw .noLine }
-        if amount > found.spendable { throw .insufficient(spendable: found.spendable) }
+        let most = onCredit ? found.spendable : min(found.owed, found.spendable)
+        if amount > most { throw .insufficient(spendable: most) }
     }
 
     func check(_ amount: UInt64, comesTo line: LineID) throws(BookRefusal) {
@@ -60,6 +61,24 @@ package struct BookAccounts: Hashable, Sendable {
     }
 
     mutating func freeze(_ id: LineID, _ isFrozen: Bool) { lines[id]?.isFrozen = isFrozen }
+
+    /// Gives all that a line has, and what is reserved on it, to a new one; the old one takes and gives nothing.
+    mutating func move(_ id: LineID, to new: LineID) {
+        precondition(lines[new] == nil, "\(new) has a line")
+        lines[new] = lines[id]
+        lines[new]?.isFrozen = false
+        lines[id] = CreditLine(owedMax: .zero, owingMax: .zero)
+        lines[id]?.isFrozen = true
+    }
+
+    /// Whether no line owes or is owed anything.
+    var areSettled: Bool { lines.values.allSatisfy { $0.balance == 0 } }
+
+    /// The issuer's own accounts that are not at zero, sorted.
+    var ownSorted: [(account: Own, unit: CreditUnit, balance: Int128)] {
+        own.map { ($0.key.account, $0.key.unit, $0.value) }
+            .sorted { ($0.account.rawValue, $0.unit) < ($1.account.rawValue, $1.unit) }
+    }
 
     mutating func mark(_ id: LineID, isIssuer: Bool) { lines[id]?.isIssuer = isIssuer }
 

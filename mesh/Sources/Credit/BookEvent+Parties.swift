@@ -1,6 +1,25 @@
 package import SignedObjects
 
 extension BookEvent {
+    /// Whether everybody is shown its entry.
+    package var isPublic: Bool { if case .ordered(let order, _) = self { order.isPublic } else { false } }
+
+    /// The key from which an account comes, and the one to which it goes; nil if none is moved.
+    package var move: (from: DID, to: DID)? {
+        guard case .ordered(let order, _) = self, case .move(let line, let did, _) = order.action else { return nil }
+        return (line.did, did)
+    }
+
+    /// The line that it may open; nil if it opens none.
+    package var openedLine: LineID? {
+        guard case .ordered(let order, _) = self else { return nil }
+        return switch order.action {
+        case .limit(let line, _, _, _): line
+        case .move(let line, let did, _): LineID(did, line.unit)
+        default: nil
+        }
+    }
+
     /// Whose bookings it makes: who is shown its entry. Asked before the book takes it, since what it undoes or ends is
     /// known until then. What its blocks say is not checked here.
     package func parties(in book: IssuerBook) -> Set<DID> {
@@ -17,7 +36,8 @@ extension BookEvent {
             guard let found = book.holds[hold] else { return [] }
             let terms = found.terms
             let parties = [
-                found.debtorDID, found.creditorLine.did, terms.originatorDID, terms.executorDID, terms.arbiterDID,
+                found.debtorDID, found.creditorDID, found.debtorLine.did, found.creditorLine.did, terms.originatorDID,
+                terms.executorDID, terms.arbiterDID,
             ]
             return Set(parties + found.givers)
         }

@@ -54,9 +54,7 @@ package struct BookJournal: Sendable {
     /// Takes the next entry, and returns its postings; those of an entry that moves nothing are none.
     package mutating func take(_ entry: BookEntry) throws(ReplayFault) -> [Posting] {
         let parties = entry.event.parties(in: book)
-        if case .ordered(let order, _) = entry.event, case .limit(let line, _, _, _) = order.action {
-            lines[line.did, default: []].insert(line)
-        }
+        if let line = entry.event.openedLine { lines[line.did, default: []].insert(line) }
         let touched = accounts(of: parties)
         let before = touched.map(balance)
         try book.replay(entry, .stored)

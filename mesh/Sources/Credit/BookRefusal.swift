@@ -84,6 +84,28 @@ package enum BookRefusal: Error, Hashable, Sendable {
     case debtSmaller(debt: UInt64)
     /// The entry is no payment that could be undone, or was undone.
     case notReversible
+    /// The account was moved to another key.
+    case moved
+    /// The key has a line there, so no account is moved to it.
+    case hasLine
+    /// The line is that of another issuer, which is known there by its key.
+    case issuersLine
+    /// The key has a part in a hold of the account that is moved to it.
+    case partyToHold
+    /// The time is closed already, or longer ago than the book remembers.
+    case periodOver
+    /// The accounts had other balances at that date.
+    case otherBalance
+    /// The book winds down: it holds nothing more, opens no line and raises no limit.
+    case windsDown
+    /// The book winds down first, and then ends.
+    case windsDownFirst
+    /// So many holds are not over, and the book does not end before.
+    case holdsLeft(Int)
+    /// Lines are not at zero, and the time for that is not over.
+    case balancesLeft
+    /// The book has ended.
+    case ended
     /// The reports show nothing new.
     case nothingNew
     /// A report names an object that is neither in the book nor refused by it.
@@ -98,7 +120,7 @@ extension BookRefusal {
     /// Whether the same may be taken later, as other holds end, days pass and the issuer catches up.
     package var isPassing: Bool {
         switch self {
-        case .insufficient, .noRoom, .tooMany, .notCaughtUp, .notYet, .token(.spent): true
+        case .insufficient, .noRoom, .tooMany, .notCaughtUp, .notYet, .token(.spent), .holdsLeft, .balancesLeft: true
         default: false
         }
     }
@@ -155,6 +177,17 @@ extension BookRefusal: CustomStringConvertible {
         case .exposed: "the line owes or reserves more than that"
         case .debtSmaller(let debt): "the line owes \(amount(debt)), and no more is written off"
         case .notReversible: "that entry is no payment that can be undone"
+        case .moved: "the account was moved to another key"
+        case .hasLine: "the key has a credit line already"
+        case .issuersLine: "the credit line is another issuer's"
+        case .partyToHold: "the key has a part in a hold of that account"
+        case .periodOver: "that time is closed, or longer ago than the book remembers"
+        case .otherBalance: "the accounts had other balances at that date"
+        case .windsDown: "the book winds down, and takes on nothing new"
+        case .windsDownFirst: "the book winds down before it ends"
+        case .holdsLeft(let count): "\(count) holds are not over"
+        case .balancesLeft: "lines are not at zero, and the time for that is not over"
+        case .ended: "the book has ended"
         case .nothingNew: "the reports show nothing new"
         case .bookedBefore: "its order was booked before"
         case .entryOfNobody: "it is shown as this node's, and concerns nobody's line"

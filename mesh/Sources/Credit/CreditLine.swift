@@ -63,6 +63,9 @@ package struct CreditLine: Hashable, Sendable {
         return true
     }
 
+    /// What the other can give of what it is owed.
+    var owed: UInt64 { UInt64(clamping: balance - Int64(leaving)) }
+
     // The book asks `spendable` and `room` first.
     mutating func give(_ amount: UInt64) { balance -= Int64(amount) }
     mutating func take(_ amount: UInt64) { balance += Int64(amount) }

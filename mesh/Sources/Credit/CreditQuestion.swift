@@ -1,5 +1,6 @@
 package import MeshTypes
 package import Multiformats
+package import SignedObjects
 
 /// What a node asks an issuer, over `/icn/mesh/credit/1.0.0`. Whoever asks is known by its key. Source: PROTOCOL.md,
 /// "Questions to an issuer".
@@ -25,6 +26,8 @@ package enum CreditQuestion: Hashable, Sendable, Codable {
     case token(chain: [[UInt8]])
     /// The sums of the book, as the issuer says.
     case totals
+    /// Which time is closed, and whether the book ends, as the issuer says; the entries that say so are everybody's.
+    case standing
     /// The officers' orders that wait for approvals; those that concern the asker.
     case orders
     /// The number for an order that the asker, an officer, proposes.
@@ -60,6 +63,8 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
     case token(state: TokenState)
     /// Sums.
     case totals(totals: [UnitTotal])
+    /// What the officers ordered about the book itself.
+    case standing(state: BookStanding)
     /// Orders that wait.
     case orders(orders: [WaitingOrder])
     /// The number for an order.
@@ -85,6 +90,34 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
         case tooMany = "too_many"
         /// The issuer takes nothing now: its disk failed, or its book is from a backup.
         case closed
+    }
+}
+
+/// What the officers of a book ordered about the book itself, as its issuer tells it.
+package struct BookStanding: Hashable, Sendable, Codable {
+    /// The midnight before which all is closed; nil while nothing is.
+    package var closedUntil: UnixMilliseconds?
+    /// The CID of the trial balance at that midnight.
+    package var balance: CID?
+    /// Since when the book winds down; nil while it goes on.
+    package var windsDownSince: UnixMilliseconds?
+    /// Whose book may take over what is left.
+    package var successor: DID?
+    /// When the book ended.
+    package var endedAt: UnixMilliseconds?
+
+    package init(_ rules: BookRules) {
+        (closedUntil, balance) = (rules.closed?.until, rules.closed?.balance)
+        (windsDownSince, successor) = (rules.winding?.since, rules.winding?.successor)
+        endedAt = rules.winding?.endedAt
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case closedUntil = "closed_until"
+        case balance
+        case windsDownSince = "winds_down_since"
+        case successor
+        case endedAt = "ended_at"
     }
 }
 

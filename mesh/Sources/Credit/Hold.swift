@@ -56,10 +56,13 @@ package struct Hold: Hashable, Sendable {
     package let grantedAt: UnixMilliseconds
     /// Whose order it is: the originator, or its issuer.
     package let debtorDID: DID
-    /// The line that gives: the debtor's, or that of the first giver of the tokens.
-    package let debtorLine: LineID
-    /// The line that gets.
-    package let creditorLine: LineID
+    /// Who is paid, as it was ordered.
+    package let creditorDID: DID
+    /// The line that gives: the debtor's, or that of the first giver of the tokens; where its account was moved, the
+    /// new one.
+    package private(set) var debtorLine: LineID
+    /// The line that gets; where its account was moved, the new one.
+    package private(set) var creditorLine: LineID
     /// The most that the creditor gets.
     package let amount: UInt64
     /// What that costs the debtor, and the budget of a dispute: what is reserved on its line.
@@ -85,7 +88,7 @@ package struct Hold: Hashable, Sendable {
         debtorDID = order.debtorDID
         debtorLine = chain?.line ?? order.debtorLine
         (tokens, givers) = (chain?.cids ?? [], chain?.givers ?? [])
-        creditorLine = order.creditorLine
+        (creditorLine, creditorDID) = (order.creditorLine, order.creditorDID)
         amount = order.amount.units
         budget = order.debtorDID == terms.originatorDID ? terms.disputeBudget.units : 0
         reserved = debit + budget
@@ -107,7 +110,15 @@ package struct Hold: Hashable, Sendable {
     /// Whether the debtor is the originator, and not its issuer.
     var isOfOriginator: Bool { debtorDID == terms.originatorDID }
     /// Whether the creditor is the executor, and not its issuer.
-    package var isForExecutor: Bool { creditorLine.did == terms.executorDID }
+    package var isForExecutor: Bool { creditorDID == terms.executorDID }
+
+    /// The same where the account of a line was moved to another one.
+    func moved(_ line: LineID, to new: LineID) -> Hold {
+        var hold = self
+        if hold.debtorLine == line { hold.debtorLine = new }
+        if hold.creditorLine == line { hold.creditorLine = new }
+        return hold
+    }
 
     /// In whose quota it counts: who gave the first token, else the originator.
     var payer: DID { givers.first ?? terms.originatorDID }
@@ -119,7 +130,8 @@ package struct Hold: Hashable, Sendable {
 
     /// Whether somebody gives, gets, ordered or did what it is for: nobody who says when its objects came.
     func isParty(_ did: DID) -> Bool {
-        [terms.originatorDID, terms.executorDID, debtorDID, creditorLine.did].contains(did) || givers.contains(did)
+        [terms.originatorDID, terms.executorDID, debtorDID, creditorDID, debtorLine.did, creditorLine.did].contains(did)
+            || givers.contains(did)
     }
 
     /// Whether a claim to it is disputed.

@@ -99,7 +99,7 @@ package struct Issuer: Sendable {
         guard let hold = book.holds[order.bodyCID], hold.entry == entry.number, hold.isLive else { return nil }
         return HoldCertificate(
             issuerDID: book.issuer, charterCID: book.charterCID, holdCID: hold.id, debtorDID: hold.debtorDID,
-            creditorDID: hold.creditorLine.did,
+            creditorDID: hold.creditorDID,
             amount: TokenAmount(hold.amount), unit: hold.creditorLine.unit, rate: hold.rate, terms: hold.terms,
             entry: hold.entry,
             commitment: try salts.opening(of: entry).commitment,

@@ -56,7 +56,9 @@ extension IssuerBook {
         guard at <= order.body.validUntil,
             order.body.validUntil.milliseconds(since: at) <= limits.validMillisecondsMax
         else { throw .outOfDate }
+        try rules.checkNotEnded()
         guard let debtor = accounts[line] else { throw .noLine }
+        if rules.isMoved(line) || rules.isMoved(order.body.creditorLine) { throw .moved }
         if debtor.isFrozen { throw .frozen }
         if let rate = order.body.rate {
             let least = rules.rate(of: rate.unit, for: order.body.unit)
@@ -71,7 +73,8 @@ extension IssuerBook {
         if let known = try check(order, of: order.body.debtorLine, at) { return known }
         guard order.body.hold == nil, let debit = order.body.debit else { throw .notThisKind }
         if [order.body.debtorLine, order.body.creditorLine].contains(where: accounts.isIssuer) { throw .notThisKind }
-        try accounts.check(debit, leaves: order.body.debtorLine)
+        // Whoever owes owes no more once the book winds down.
+        try accounts.check(debit, leaves: order.body.debtorLine, onCredit: rules.winding == nil)
         try accounts.check(order.body.amount.units, comesTo: order.body.creditorLine)
         pay(debit, from: order.body.debtorLine, order.body.amount.units, to: order.body.creditorLine, at)
         usage.ordered(order.body.debtorLine, isHold: false, at: at)
@@ -92,6 +95,7 @@ extension IssuerBook {
         _ order: SignedObject<PaymentOrder>, by chain: TokenChain?, _ at: UnixMilliseconds, manifest: [UInt8]? = nil
     ) throws(BookRefusal) -> UInt64? {
         if let known = try check(order, of: chain?.line ?? order.body.debtorLine, at) { return known }
+        if rules.winding != nil { throw .windsDown }
         guard let hold = Hold(order.body, by: chain, id: order.bodyCID, entry: count, at: at) else {
             throw chain == nil ? .notThisKind : .token(.otherOrder)
         }
@@ -152,6 +156,7 @@ extension IssuerBook {
         try chain.checkRevocation(block, origin)
         guard chain.last.body.issuerDID == issuer, chain.last.body.charterCID == charterCID else { throw .otherBook }
         if let known = tokens.revokedBy(chain) { return known }
+        try rules.checkNotEnded()
         guard accounts[chain.line] != nil else { throw .noLine }
         let expiresAt = chain.last.body.expiresAt
         guard at <= expiresAt, expiresAt.milliseconds(since: at) <= ScopedResourceToken.Limits.lifeMilliseconds else {

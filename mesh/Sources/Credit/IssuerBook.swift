@@ -46,6 +46,10 @@ package struct IssuerBook: Hashable, Sendable {
         /// How long what is over is remembered, to be undone or asked for again, in milliseconds; orders are valid for
         /// less.
         package var rememberedMilliseconds: UInt64 = 7 * 86_400_000
+        /// Days without a close of which it remembers what the accounts had.
+        package var daysMax = 400
+        /// How long a book winds down before it ends with lines that are not at zero, in milliseconds: 30 days.
+        package var windDownMilliseconds: UInt64 = 30 * 86_400_000
         /// How long after it caught up with its witnesses an issuer grants holds, in milliseconds.
         package var caughtUpMillisecondsMax: UInt64 = 600_000
 
@@ -151,6 +155,8 @@ package struct IssuerBook: Hashable, Sendable {
     var dueDates = DueDates()
     /// What the officers ordered, beside what lines have.
     package private(set) var rules = BookRules()
+    /// What the accounts had at the ends of days.
+    private var days: DayBalances
     private var forgotten = Deque<Forgotten>()
 
     /// A book, opened by its charter: entry 0.
@@ -165,6 +171,7 @@ package struct IssuerBook: Hashable, Sendable {
         }
         self.limits = limits
         (lastAt, caughtUpUntil) = (self.charter.openedAt, self.charter.openedAt)
+        days = DayBalances(from: self.charter.openedAt)
     }
 
     /// Whose book it is.
@@ -183,11 +190,15 @@ package struct IssuerBook: Hashable, Sendable {
     ) -> Result<BookRecord, BookRefusal> {
         let at = max(now, lastAt)
         if event.entryBytesMost > BookEntry.bytesMax { return .failure(.tooLarge(bytesMax: BookEntry.bytesMax)) }
+        // The copy is made only once the event changes something.
+        let before = DayBalances.day(of: at) > DayBalances.day(of: lastAt) ? accounts : nil
         do {
             if let number = try apply(event, at: at, origin) { return .success(.known(number)) }
         } catch {
             return .failure(error)
         }
+        if let before { days.note(balance(of: before), until: at, daysMax: limits.daysMax) }
+        if let closed = rules.closed, closed.entry == count { days.close(closed.until) }
         let entry = BookEntry(number: count, at: at, event: event)
         (count, lastAt) = (count + 1, at)
         while let first = forgotten.first, first.at < at {
@@ -262,7 +273,9 @@ package struct IssuerBook: Hashable, Sendable {
             return try self.dispute(hold, dispute, lodging, at, origin)
         case .claimDecided(let hold, let decision, let lodging): return try decide(hold, decision, lodging, at, origin)
         case .claimPaid(let hold): return try payClaim(hold, at)
-        case .caughtUp(let reports, let refused): return try catchUp(reports, refused, at, origin)
+        case .caughtUp(let reports, let refused):
+            try rules.checkNotEnded()
+            return try catchUp(reports, refused, at, origin)
         }
     }
 
@@ -301,9 +314,17 @@ package struct IssuerBook: Hashable, Sendable {
         guard order.issuerDID == issuer, order.charterCID == charterCID else { throw .otherBook }
         guard order.isPossible, let cid = order.cid else { throw .malformed(.outOfBounds(field: "action")) }
         if let known = orders[cid] { return known }
+        try rules.checkNotEnded()
         try rules.check(order, approvals, owners: owners(of: order), charter, at, origin)
+        if let line = order.line, rules.isMoved(line) { throw .moved }
         switch order.action {
         case .reverse(let entry, _): try reverse(entry)
+        case .move(let line, let did, _): try move(line, to: LineID(did, line.unit))
+        case .close(let until, let balance):
+            let had = days.balance(at: until, lastAt: lastAt) { self.balance(of: accounts) }
+            try rules.close(until, balance, had: had, entry: count, at: at)
+        case .windDown(let successor, _): try rules.windDown(successor, issuer, at: at)
+        case .end: try rules.end(holds: usage.all, accounts, limits, at: at)
         default: try rules.perform(order.action, on: &accounts, issuer, limits)
         }
         rules.carriedOut(order)
@@ -315,19 +336,44 @@ package struct IssuerBook: Hashable, Sendable {
     /// Whose lines an order moves: they do not decide about it as officers.
     func owners(of order: OfficerOrder) -> [DID] {
         switch order.action {
-        case .reverse(let entry, _): payments[entry].map { [$0.debtor.did, $0.creditor.did] } ?? []
-        case .auditor(let did, _): [did]
-        default: order.line.map { [$0.did] } ?? []
+        case .reverse(let entry, _):
+            payments[entry].map { payment in
+                let lines = [payment.debtor, payment.creditor]
+                return (lines + lines.map(rules.current)).map(\.did)
+            } ?? []
+        default: order.subjects
         }
+    }
+
+    private func balance(of accounts: BookAccounts) -> CID {
+        TrialBalance(accounts, issuer: issuer, charter: charterCID).cid
     }
 
     private mutating func reverse(_ entry: UInt64) throws(BookRefusal) {
         guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: accounts.isIssuer)
         else { throw .notReversible }
-        try accounts.check(payment.credit, leaves: payment.creditor)
-        try accounts.check(payment.debit, comesTo: payment.debtor)
-        accounts.pay(payment.credit, from: payment.creditor, payment.debit, to: payment.debtor)
+        let (debtor, creditor) = (rules.current(payment.debtor), rules.current(payment.creditor))
+        try accounts.check(payment.credit, leaves: creditor)
+        try accounts.check(payment.debit, comesTo: debtor)
+        accounts.pay(payment.credit, from: creditor, payment.debit, to: debtor)
         payments[entry] = nil
+    }
+
+    /// Gives the account of a line to another key, with its holds: what they pay is the new key's.
+    private mutating func move(_ line: LineID, to new: LineID) throws(BookRefusal) {
+        let own = holds.values.filter { [$0.debtorLine, $0.creditorLine].contains(line) }
+        if own.contains(where: { $0.isLive && ($0.isParty(new.did) || $0.terms.arbiterDID == new.did) }) {
+            throw .partyToHold
+        }
+        try rules.move(line, to: new, on: &accounts, issuer, limits)
+        for hold in own {
+            usage.remember(hold, by: -1)
+            if hold.isLive { usage.change(hold, by: -1) }
+            let moved = hold.moved(line, to: new)
+            usage.remember(moved, by: 1)
+            if moved.isLive { usage.change(moved, by: 1) }
+            holds[hold.id] = moved
+        }
     }
 
     // MARK: Memory
@@ -373,6 +419,7 @@ package struct IssuerBook: Hashable, Sendable {
         precondition(dueDates.count >= live, "\(live) holds have \(dueDates.count) dates, so one is held for ever")
         precondition(live == usage.all && live <= limits.holdsMax, "\(live) holds")
         precondition(dueDates.first.map { holds[$0.hold]?.dueAt == $0.at } ?? true, "the first date is outlived")
+        precondition(rules.closed?.until ?? .epoch <= lastAt, "the book is in a time that is closed")
         precondition(caughtUpUntil <= lastAt, "the book caught up with the future")
     }
 }

@@ -18,7 +18,8 @@ package struct MemberBook: Sendable {
         package var description: String { "entry \(number): \(reason)" }
     }
 
-    private let did: DID
+    /// The member's keys: that whose account others moved to it, too.
+    private let keys: Set<DID>
     private let charter: IssuerCharter
     private let charterCID: CID
     // BOUNDED: all of it by the entries that are taken.
@@ -26,6 +27,10 @@ package struct MemberBook: Sendable {
     /// The orders that were booked: each is booked once.
     private var booked: Set<CID> = []
     private var holds: [CID: Hold] = [:]
+    /// What the member's lines come to.
+    private var balances: [LineID: Int128] = [:]
+    /// Where accounts are now.
+    private var moved: [LineID: LineID] = [:]
     /// How many holds a day had: those beyond a free number cost a fee.
     private var usage = HoldUsage()
     /// What was taken by the tokens whose holds are shown.
@@ -36,8 +41,19 @@ package struct MemberBook: Sendable {
     package private(set) var isUncertain = false
 
     /// A book before its first entry.
-    package init(of did: DID, at charter: SignedObject<IssuerCharter>) {
-        (self.did, self.charter, charterCID) = (did, charter.body, charter.bodyCID)
+    ///
+    /// - Parameter before: the keys whose accounts the entries move to this member's (`keys`).
+    package init(of did: DID, at charter: SignedObject<IssuerCharter>, before: Set<DID> = []) {
+        (keys, self.charter, charterCID) = (before.union([did]), charter.body, charter.bodyCID)
+    }
+
+    /// The keys whose accounts entries move to a member's, if they are justified.
+    package static func keys(before did: DID, in entries: [BookEntry]) -> Set<DID> {
+        var keys: Set<DID> = [did]
+        for entry in entries.reversed() {
+            if let move = entry.event.move, keys.contains(move.to) { keys.insert(move.from) }
+        }
+        return keys.subtracting([did])
     }
 
     /// The hold that an event is about, as it is now; nil if it is about none that this member was shown.
@@ -46,19 +62,25 @@ package struct MemberBook: Sendable {
     /// Takes the next entry, and returns what it changes on this member's lines.
     package mutating func take(_ entry: BookEntry) throws(Unjustified) -> [LineID: Int128] {
         do throws(BookRefusal) {
-            return switch entry.event {
-            case .transferred(let block): try transfer(block, entry)
-            case .ordered(let order, let approvals): try carryOut(order, approvals, entry)
-            case .holdGranted(let block): try grant(block, by: nil, entry)
-            case .holdGrantedByToken(let block, let tokens, let manifest):
-                try grant(block, by: try TokenChain(reading: tokens), entry, manifest: manifest)
-            case .tokenRevoked(let block, let tokens): try revoke(try TokenChain(reading: tokens), block, entry)
-            case .holdSettled, .holdReleased, .holdExpired, .claimLodged, .claimDisputed, .claimDecided, .claimPaid:
-                try changeHold(entry)
-            case .opened, .caughtUp: throw .entryOfNobody
-            }
+            let changes = try changes(by: entry)
+            for (line, amount) in changes { balances[line, default: 0] += amount }
+            return changes
         } catch {
             throw Unjustified(number: entry.number, reason: error.description)
+        }
+    }
+
+    private mutating func changes(by entry: BookEntry) throws(BookRefusal) -> [LineID: Int128] {
+        switch entry.event {
+        case .transferred(let block): return try transfer(block, entry)
+        case .ordered(let order, let approvals): return try carryOut(order, approvals, entry)
+        case .holdGranted(let block): return try grant(block, by: nil, entry)
+        case .holdGrantedByToken(let block, let tokens, let manifest):
+            return try grant(block, by: try TokenChain(reading: tokens), entry, manifest: manifest)
+        case .tokenRevoked(let block, let tokens): return try revoke(try TokenChain(reading: tokens), block, entry)
+        case .holdSettled, .holdReleased, .holdExpired, .claimLodged, .claimDisputed, .claimDecided, .claimPaid:
+            return try changeHold(entry)
+        case .opened, .caughtUp: throw .entryOfNobody
         }
     }
 
@@ -91,7 +113,7 @@ package struct MemberBook: Sendable {
     private mutating func pay(
         _ debit: UInt64, from debtor: LineID, _ credit: UInt64, to creditor: LineID, _ entry: BookEntry
     ) -> [LineID: Int128] {
-        let changes = [debtor: -Int128(debit), creditor: Int128(credit)].filter { $0.key.did == did }
+        let changes = [debtor: -Int128(debit), creditor: Int128(credit)].filter { keys.contains($0.key.did) }
         payments[entry.number] = changes
         return changes
     }
@@ -107,7 +129,7 @@ package struct MemberBook: Sendable {
             approvers.insert(approval.did)
         }
         // About its own line an officer has no say.
-        let officers = charter.officers.count { approvers.contains($0) && $0 != order.subject }
+        let officers = charter.officers.count { approvers.contains($0) && !order.subjects.contains($0) }
         guard order.issuerDID == charter.issuerDID, order.charterCID == charterCID, order.isPossible else {
             throw .otherBook
         }
@@ -117,12 +139,34 @@ package struct MemberBook: Sendable {
         lastOrder = order.number
         let changes: [LineID: Int128] =
             switch order.action {
-            case .reverse(let entry, _): (payments.removeValue(forKey: entry) ?? [:]).mapValues { -$0 }
+            case .reverse(let entry, _): reverse(entry)
+            case .move(let line, let did, _): try move(line, to: LineID(did, line.unit))
             case .writeOff(let line, let amount, _), .deposit(let line, let amount, _): [line: Int128(amount.units)]
             case .withdraw(let line, let amount, _): [line: -Int128(amount.units)]
-            case .limit, .freeze, .rate, .auditor: [:]
+            case .limit, .freeze, .rate, .auditor, .close, .windDown, .end: [:]
             }
-        return changes.filter { $0.key.did == did }
+        return changes.filter { keys.contains($0.key.did) }
+    }
+
+    private mutating func reverse(_ entry: UInt64) -> [LineID: Int128] {
+        var changes: [LineID: Int128] = [:]
+        for (line, amount) in payments.removeValue(forKey: entry) ?? [:] {
+            var line = line
+            while let next = moved[line] { line = next }
+            changes[line, default: 0] -= amount
+        }
+        return changes
+    }
+
+    /// What a line has is the new one's, and what its holds pay. Whoever has the new key was shown all of the old one.
+    private mutating func move(_ line: LineID, to new: LineID) throws(BookRefusal) -> [LineID: Int128] {
+        // A key whose account was moved has a line still, so no account comes back to it, and moves have an end.
+        guard moved[line] == nil else { throw .moved }
+        guard moved[new] == nil else { throw .hasLine }
+        moved[line] = new
+        for hold in holds.values { holds[hold.id] = hold.moved(line, to: new) }
+        let balance = balances[line] ?? 0
+        return [line: -balance, new: balance]
     }
 
     // MARK: Holds
@@ -135,7 +179,7 @@ package struct MemberBook: Sendable {
             throw .notThisKind
         }
         if let refusal = chain?.refusal(of: order.body, manifest, at: entry.at) { throw refusal }
-        let isOwn = hold.debtorLine.did == did
+        let isOwn = keys.contains(hold.debtorLine.did)
         let isFree = !isOwn || usage.day(of: hold.debtorLine, at: entry.at).holds < charter.holdsFreePerDay
         let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
@@ -222,10 +266,10 @@ package struct MemberBook: Sendable {
         if end.paid > 0 {
             changes = pay(hold.debit(for: end.paid), from: hold.debtorLine, end.paid, to: hold.creditorLine, entry)
         }
-        if loserIsDebtor == true, hold.debtorLine.did == did {
+        if loserIsDebtor == true, keys.contains(hold.debtorLine.did) {
             changes[hold.debtorLine, default: 0] -= Int128(hold.budget)
         }
-        if loserIsDebtor == false, hold.creditorLine.did == did, hold.isForExecutor { isUncertain = true }
+        if loserIsDebtor == false, keys.contains(hold.creditorLine.did), hold.isForExecutor { isUncertain = true }
         return changes
     }
 }

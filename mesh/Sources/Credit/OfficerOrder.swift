@@ -31,6 +31,14 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case withdraw(line: LineID, amount: TokenAmount, reference: String)
         /// Shows somebody all entries from now on, or no more.
         case auditor(did: DID, appointed: Bool)
+        /// Gives the account of a line whose key is lost or stolen to another key, which approves it, too.
+        case move(line: LineID, to: DID, reason: String)
+        /// Closes the time before a midnight in UTC, by the CID of its `TrialBalance`.
+        case close(until: UnixMilliseconds, balance: CID)
+        /// Begins the end of the book; a successor's book may take over what is left.
+        case windDown(successor: DID?, reason: String)
+        /// Ends the book.
+        case end(reason: String)
 
         enum CodingKeys: String, CodingKey {
             case limit
@@ -41,6 +49,10 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
             case deposit
             case withdraw
             case auditor
+            case move
+            case close
+            case windDown = "wind_down"
+            case end
         }
     }
 
@@ -64,21 +76,32 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
     package var cid: CID? { (try? DAGCBOREncoder().encode(self)).map { CID.hashing($0, codec: .dagCBOR) } }
 
     /// Whose line, or who, it is about.
-    package var subject: DID? {
+    package var subjects: [DID] {
         switch action {
         case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
             .withdraw(let line, _, _):
-            line.did
-        case .auditor(let did, _): did
-        case .rate, .reverse: nil
+            [line.did]
+        case .auditor(let did, _): [did]
+        case .move(let line, let did, _): [line.did, did]
+        case .rate, .reverse, .close, .windDown, .end: []
         }
     }
 
-    /// The line's owner, where it has to approve as well.
+    /// The line's owner, where it has to approve as well; where an account moves, its new one, which shows that it has
+    /// that key and takes what the account owes.
     package var countersigner: DID? {
         switch action {
         case .deposit(let line, _, _), .withdraw(let line, _, _): line.did
-        case .limit, .freeze, .rate, .reverse, .writeOff, .auditor: nil
+        case .move(_, let did, _): did
+        case .limit, .freeze, .rate, .reverse, .writeOff, .auditor, .close, .windDown, .end: nil
+        }
+    }
+
+    /// Whether everybody may read it: what the book itself does.
+    package var isPublic: Bool {
+        switch action {
+        case .close, .windDown, .end: true
+        default: false
         }
     }
 
@@ -87,9 +110,10 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         switch action {
         case .limit(let line, _, _, _), .freeze(let line, _): line.unit.name.utf8.count
         case .rate(let unit, let rate): unit.name.utf8.count + rate.unit.name.utf8.count
-        case .reverse(_, let text): text.utf8.count
-        case .auditor: 0
-        case .writeOff(let line, _, let text), .deposit(let line, _, let text), .withdraw(let line, _, let text):
+        case .reverse(_, let text), .windDown(_, let text), .end(let text): text.utf8.count
+        case .auditor, .close: 0
+        case .move(let line, _, let text), .writeOff(let line, _, let text), .deposit(let line, _, let text),
+            .withdraw(let line, _, let text):
             line.unit.name.utf8.count + text.utf8.count
         }
     }
@@ -98,9 +122,9 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
     var line: LineID? {
         switch action {
         case .limit(let line, _, _, _), .freeze(let line, _), .writeOff(let line, _, _), .deposit(let line, _, _),
-            .withdraw(let line, _, _):
+            .withdraw(let line, _, _), .move(let line, _, _):
             line
-        case .rate, .reverse, .auditor: nil
+        case .rate, .reverse, .auditor, .close, .windDown, .end: nil
         }
     }
 
@@ -114,7 +138,9 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case .freeze(let line, _): line.unit.isPossible
         case .auditor: true
         case .rate(let unit, let rate): unit.isPossible && rate.isPossible && rate.unit != unit
-        case .reverse(_, let reason): isText(reason)
+        case .reverse(_, let reason), .windDown(_, let reason), .end(let reason): isText(reason)
+        case .move(let line, let did, let reason): line.unit.isPossible && line.did != did && isText(reason)
+        case .close(let until, _): until.value % HoldUsage.dayMilliseconds == 0
         case .writeOff(let line, let amount, let text), .deposit(let line, let amount, let text),
             .withdraw(let line, let amount, let text):
             line.unit.isPossible && isAmount(amount) && isText(text)

@@ -61,6 +61,9 @@ package struct IssuerEntryRow: Hashable, Sendable {
     /// The leaf of the log.
     package var commitment: [UInt8]
 
+    /// The party of entries that everybody is shown.
+    package static let everybody = "*"
+
     package init(number: UInt64, entry: [UInt8], commitment: [UInt8]) {
         self.number = number
         self.entry = entry
@@ -74,13 +77,13 @@ package struct IssuerEntryRow: Hashable, Sendable {
     }
 
     /// Entries from a number on, in their order: at most `limit`, and no more bytes than `bytesMax`, but one at least.
-    /// With a DID, those alone whose bookings they are.
+    /// With a DID, those alone whose bookings they are, and those that everybody is shown.
     package static func entries(
         from number: UInt64, of party: String? = nil, below end: UInt64 = .max, limit: Int, bytesMax: Int,
         in store: MeshStore
     ) async throws(MeshStoreError) -> [IssuerEntryRow] {
         try await store.read { db in
-            let parties = "JOIN issuer_parties p ON p.number = e.number AND p.did = ?"
+            let parties = "JOIN issuer_parties p ON p.number = e.number AND p.did IN (?, '\(everybody)')"
             let cursor = try Row.fetchCursor(
                 db,
                 sql: """
@@ -136,6 +139,8 @@ package enum IssuerWrite: Sendable {
     /// An entry, whose bookings it makes, the hashes of the subtrees that it completes, and the root of the tree with
     /// it; refused with `logTaken` unless it is the next.
     case entered(IssuerEntryRow, parties: [String], hashes: [[UInt8]], root: [UInt8])
+    /// All entries so far of one party are those of another, too.
+    case inherited(by: String, from: String)
     /// An officers' order that waits, in the place of what was kept of it; nil: it waits no more.
     case order(CID, [UInt8]?)
     /// A chain of tokens, by the CID of its last one; nil: it is forgotten.
@@ -156,7 +161,7 @@ package enum IssuerWrite: Sendable {
     /// The bytes that go to the disk.
     var byteCount: Int {
         switch self {
-        case .founded: 512
+        case .founded, .inherited: 512
         case .entered(let row, let parties, let hashes, _):
             row.entry.count + parties.count * 128 + hashes.count * 48 + 512
         case .order(_, let bytes), .token(_, let bytes): (bytes?.count ?? 0) + 512
@@ -179,6 +184,13 @@ package enum IssuerWrite: Sendable {
             guard db.changesCount == 1 else { throw MeshStoreError.logTaken(number: 0, size: 1) }
         case .entered(let row, let parties, let hashes, let root):
             try Self.enter(row, parties, hashes, root, db)
+        case .inherited(let heir, let party):
+            try db.execute(
+                sql: """
+                    INSERT INTO issuer_parties(did, number) SELECT ?, number FROM issuer_parties WHERE did = ?
+                    ON CONFLICT DO NOTHING
+                    """,
+                arguments: [heir, party])
         case .order(let cid, let bytes?):
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO issuer_orders(cid, bytes) VALUES (?, ?)")
                 .execute(arguments: [Data(cid.bytes), Data(bytes)])

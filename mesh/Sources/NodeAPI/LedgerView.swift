@@ -26,12 +26,19 @@ package struct LedgerView: Hashable, Sendable, Codable {
     package var entries: [LedgerEntryView]
     /// The same as `opening` behind the last entry that is shown.
     package var closing: [PostingView]
+    /// The CID of the trial balance that `closing` is, by which officers close a period; nil where there is more.
+    package var balanceCID: String?
     /// The number behind which to ask for more; nil where nothing is left out.
     package var next: UInt64?
 
     package init(issuer: String, size: UInt64) {
         (self.issuer, self.size) = (issuer, size)
         (opening, entries, closing) = ([], [], [])
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case issuer, size, opening, entries, closing, next
+        case balanceCID = "balance_cid"
     }
 }
 

@@ -142,6 +142,17 @@ package struct IssuerView: Hashable, Sendable, Codable {
     /// The DIDs of other issuers whose members it pays for this node's jobs; nil where it was not asked, or does not
     /// tell this node.
     package var pays: [String]?
+    /// The midnight before which its book is closed, in milliseconds since the Unix epoch; nil while nothing is, or
+    /// where it was not asked, as the next four.
+    package var closedUntil: UInt64?
+    /// The CID of the trial balance at that midnight.
+    package var balanceCID: String?
+    /// Since when the book winds down, in milliseconds since the Unix epoch; nil while it goes on.
+    package var windsDownSince: UInt64?
+    /// The DID of the issuer that may take over what is left.
+    package var successor: String?
+    /// When the book ended, in milliseconds since the Unix epoch.
+    package var endedAt: UInt64?
     /// Why it takes nothing, a sentence; nil if it does.
     package var obstacle: String?
     /// The two heads of one size that it signed, as a text; nil if nothing of the kind is known.
@@ -158,6 +169,11 @@ package struct IssuerView: Hashable, Sendable, Codable {
 
     private enum CodingKeys: String, CodingKey {
         case did, unit, decimals, officers, approvals, arbiters, entries, head, lines, totals, pays, obstacle, fault
+        case closedUntil = "closed_until"
+        case balanceCID = "balance_cid"
+        case windsDownSince = "winds_down_since"
+        case successor
+        case endedAt = "ended_at"
         case openedAt = "opened_at"
         case toldAt = "told_at"
     }
@@ -291,6 +307,14 @@ package struct OfficerProposal: Hashable, Sendable, Codable {
         case appoint
         /// Shows somebody its own entries alone: `did`.
         case dismiss
+        /// Gives the account of a line to another key: `did`, `to`, `note`.
+        case move
+        /// Closes the time before a midnight: `until`, `balance`.
+        case close
+        /// Begins the end of the book: `successor`, which may be absent, `note`.
+        case windDown = "wind_down"
+        /// Ends the book: `note`.
+        case end
     }
 
     /// The issuer's DID.
@@ -311,13 +335,21 @@ package struct OfficerProposal: Hashable, Sendable, Codable {
     package var entry: UInt64?
     /// The reason or reference, at most 256 bytes.
     package var note: String?
+    /// The DID of the key that gets an account.
+    package var to: String?
+    /// A midnight in UTC, in milliseconds since the Unix epoch.
+    package var until: UInt64?
+    /// The CID of the trial balance at that midnight.
+    package var balance: String?
+    /// The DID of the issuer that takes over.
+    package var successor: String?
 
     package init(issuer: String, action: Action) { (self.issuer, self.action) = (issuer, action) }
 
     private enum CodingKeys: String, CodingKey {
         case issuer, action, did, owed, owing
         case isIssuer = "is_issuer"
-        case amount, entry, note
+        case amount, entry, note, to, until, balance, successor
     }
 }
 

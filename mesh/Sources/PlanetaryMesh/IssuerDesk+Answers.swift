@@ -32,6 +32,8 @@ extension IssuerDesk {
             case .commitments(let from, let size): return try await commitments(from: from, size: size)
             case .token(let chain): return await token(chain, for: asker)
             case .totals: return await told { .totals(totals: $0.totals()) }
+            case .standing:
+                return await told { $0.standing.map { .standing(state: $0) } ?? $0.closed }
             case .orders: return .orders(orders: orders(for: asker))
             case .number: return number(for: asker)
             case .propose(let order, let approval): return await propose(order, approval, by: asker)
@@ -231,6 +233,7 @@ extension IssuerDesk {
         var view = IssuerView(charter)
         view.lines = issuer?.book.accounts.sorted.map { CreditLineView(LineState($0.id, $0.line)) } ?? []
         view.totals = totals().map(CreditTotalView.init)
+        standing.map { view.tell($0) }
         await landed(size)
         // What did not get to the disk is no booking.
         if durable.size < size { (view.lines, view.totals) = ([], []) }
@@ -245,6 +248,9 @@ extension IssuerDesk {
     }
 
     // MARK: Lines
+
+    /// What the officers ordered about the book itself; nil where there is none.
+    private var standing: BookStanding? { issuer.map { BookStanding($0.book.rules) } }
 
     /// The lines of somebody.
     func lines(of did: DID) -> [LineState] {

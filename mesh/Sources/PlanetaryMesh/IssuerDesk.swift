@@ -204,8 +204,7 @@ package actor IssuerDesk {
     }
 
     private func note(lineOf event: BookEvent) {
-        guard case .ordered(let order, _) = event, case .limit(let line, _, _, _) = order.action else { return }
-        lines[line.did, default: []].insert(line)
+        if let line = event.openedLine { lines[line.did, default: []].insert(line) }
     }
 
     // MARK: Founding
@@ -265,8 +264,11 @@ package actor IssuerDesk {
             note(lineOf: event)
             if let block = event.holdOrder { note(holdOf: block) }
             if let pair { evidence.count(event.entryBytesMost, of: pair, at: entry.at) }
-            let own = write(of: entry, opening, parties: parties.map(\.text).sorted(), in: before)
-            return await commit([.issuer(own)] + writes, of: event) ? .success(entry) : nil
+            let named = event.isPublic ? [IssuerEntryRow.everybody] : parties.map(\.text).sorted()
+            let own = write(of: entry, opening, parties: named, in: before)
+            let inherited = event.move.map { IssuerWrite.inherited(by: $0.to.text, from: $0.from.text) }
+            let all = [own] + (inherited.map { [$0] } ?? [])
+            return await commit(all.map { .issuer($0) } + writes, of: event) ? .success(entry) : nil
         }
     }
 

@@ -69,6 +69,13 @@ extension IssuerView {
             officers: charter.officers.map(\.text), approvals: charter.approvals,
             arbiters: charter.arbiters.map(\.text), openedAt: charter.openedAt.value)
     }
+
+    /// Shows what the officers ordered about the book itself.
+    mutating func tell(_ standing: BookStanding) {
+        (closedUntil, balanceCID) = (standing.closedUntil?.value, standing.balance?.text)
+        (windsDownSince, successor) = (standing.windsDownSince?.value, standing.successor?.text)
+        endedAt = standing.endedAt?.value
+    }
 }
 
 extension CreditLineView {

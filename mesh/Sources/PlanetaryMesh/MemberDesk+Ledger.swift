@@ -55,6 +55,7 @@ extension MemberDesk {
             view.entries.append(LedgerEntryView(entry, postings, in: journal?.book))
         }
         view.closing = journal?.balances.map(PostingView.init) ?? []
+        if view.next == nil { view.balanceCID = journal.map { TrialBalance($0.book).cid.text } }
         if !isBegun { view.opening = view.closing }
         return view
     }

@@ -30,6 +30,7 @@ extension MemberDesk {
         guard let now = try await all().first(where: { $0.charter.did == did }) else { throw Self.faulty("it is gone") }
         var view = now.view
         view.totals = totals.filter(\.unit.isPossible).map(CreditTotalView.init)
+        if case .standing(let standing)? = try? await ask(did, .standing) { view.tell(standing) }
         let unit = now.charter.body.unit
         view.pays = try? await HoldQuestions(member: self).neighbours(of: did, in: unit).map(\.text)
         return view
@@ -45,8 +46,10 @@ extension MemberDesk {
         let (lines, size) = try await lines(at: did)
         let issuer = try await meet(did)
         guard size <= issuer.head.size else { throw Self.faulty("its head lacks entries that its lines have") }
-        var bookings = OwnBookings(of: identity.did, at: issuer.charter)
-        for entry in try await entries(at: issuer) {
+        let entries = try await entries(at: issuer)
+        var bookings = OwnBookings(
+            of: identity.did, at: issuer.charter, before: MemberBook.keys(before: identity.did, in: entries))
+        for entry in entries {
             do throws(MemberBook.Unjustified) {
                 try bookings.add(entry, below: size)
             } catch {
@@ -210,7 +213,7 @@ extension MemberDesk {
     func propose(_ proposal: OfficerProposal) async throws(NodeServiceError) -> OfficerOrderView {
         let did = try Self.did(proposal.issuer, "issuer")
         let issuer = try await meet(did)
-        let action = try Self.action(proposal, unit: issuer.charter.body.unit)
+        let action = try ProposalFields.action(proposal, unit: issuer.charter.body.unit)
         // What this node proposed before, and may not have heard of, is not proposed twice.
         let waiting = try await waitingOrders(at: issuer).first { $0.order.action == action && isApproved($0) }
         if let waiting {
@@ -288,59 +291,10 @@ extension MemberDesk {
             text: waiting.order.action.text, approvers: approvers.map(\.text), needed: issuer.charter.body.approvals)
         view.counted = UInt64(
             Set(approvers).count {
-                issuer.charter.body.officers.contains($0) && $0 != waiting.order.subject
+                issuer.charter.body.officers.contains($0) && !waiting.order.subjects.contains($0)
             })
         view.countersigner = waiting.order.countersigner?.text
         return view
-    }
-
-    private static func action(
-        _ proposal: OfficerProposal, unit: CreditUnit
-    ) throws(NodeServiceError) -> OfficerOrder.Action {
-        var rest = proposal
-        func needed<Value>(_ value: Value?, _ field: String) throws(NodeServiceError) -> Value {
-            guard let value else {
-                throw NodeServiceError(.invalidRequest, "The action \(proposal.action.rawValue) needs \(field).")
-            }
-            return value
-        }
-        func line() throws(NodeServiceError) -> LineID { LineID(try did(), unit) }
-        func did() throws(NodeServiceError) -> DID {
-            rest.did = nil
-            return try Self.did(try needed(proposal.did, "did"), "member")
-        }
-        func amount() throws(NodeServiceError) -> TokenAmount {
-            rest.amount = nil
-            return TokenAmount(try needed(proposal.amount, "amount"))
-        }
-        rest.note = nil
-        let note = proposal.note ?? ""
-        let action: OfficerOrder.Action
-        switch proposal.action {
-        case .limit:
-            (rest.owed, rest.owing, rest.isIssuer) = (nil, nil, nil)
-            action = .limit(
-                line: try line(), owed: TokenAmount(try needed(proposal.owed, "owed")),
-                owing: TokenAmount(try needed(proposal.owing, "owing")), issuer: proposal.isIssuer ?? false)
-        case .freeze: action = .freeze(line: try line(), frozen: true)
-        case .unfreeze: action = .freeze(line: try line(), frozen: false)
-        case .reverse:
-            rest.entry = nil
-            action = .reverse(entry: try needed(proposal.entry, "entry"), reason: note)
-        case .writeOff: action = .writeOff(line: try line(), amount: try amount(), reason: note)
-        case .deposit: action = .deposit(line: try line(), amount: try amount(), reference: note)
-        case .withdraw: action = .withdraw(line: try line(), amount: try amount(), reference: note)
-        case .appoint: action = .auditor(did: try did(), appointed: true)
-        case .dismiss: action = .auditor(did: try did(), appointed: false)
-        }
-        guard rest == OfficerProposal(issuer: proposal.issuer, action: proposal.action),
-            proposal.note == nil || action.note != nil
-        else {
-            throw NodeServiceError(
-                .invalidRequest, "The action \(proposal.action.rawValue) has other fields than these.",
-                hint: "GET /openapi.json and docs/issuers.md say which.")
-        }
-        return action
     }
 
     // MARK: Events

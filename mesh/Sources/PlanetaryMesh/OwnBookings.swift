@@ -1,4 +1,5 @@
 import Credit
+import Foundation
 import MeshTypes
 import Multiformats
 import NodeAPI
@@ -12,8 +13,9 @@ struct OwnBookings: Sendable {
     private(set) var sums: [LineID: Int128] = [:]
     private(set) var views: [BookingView] = []
 
-    init(of did: DID, at charter: SignedObject<IssuerCharter>) {
-        (self.did, book) = (did, MemberBook(of: did, at: charter))
+    /// A member's; `before` are the keys whose accounts the entries move to it.
+    init(of did: DID, at charter: SignedObject<IssuerCharter>, before: Set<DID> = []) {
+        (self.did, book) = (did, MemberBook(of: did, at: charter, before: before))
     }
 
     /// Adds the next entry; one of `size` or later is listed, and not added up.
@@ -31,7 +33,7 @@ struct OwnBookings: Sendable {
             view.other = (hold.debtorDID == did ? hold.creditorLine.did : hold.debtorDID).text
             view.jobID = hold.terms.jobID.cid.text
         }
-        if let (line, amount) = changes.first {
+        if let (line, amount) = changes.first(where: { $0.key.did == did }) ?? changes.first {
             (view.amount, view.unit, view.decimals) = (Int64(clamping: amount), line.unit.name, line.unit.decimals)
         }
         views.append(view)
@@ -46,7 +48,8 @@ struct OwnBookings: Sendable {
         for state in lines where state.line.did == did {
             if rest.removeValue(forKey: state.line) ?? 0 != Int128(state.balance) { return false }
         }
-        return rest.values.allSatisfy { $0 == 0 }
+        // What other keys had before is this one's by the entry that moved it.
+        return rest.allSatisfy { $0.key.did != did || $0.value == 0 }
     }
 }
 
@@ -62,14 +65,20 @@ extension OfficerOrder.Action {
         case .deposit: "deposit"
         case .withdraw: "withdraw"
         case .auditor: "auditor"
+        case .move: "move"
+        case .close: "close"
+        case .windDown: "wind_down"
+        case .end: "end"
         }
     }
 
     /// What officers wrote.
     var note: String? {
         switch self {
-        case .limit, .freeze, .rate, .auditor: nil
-        case .reverse(_, let text), .writeOff(_, _, let text), .deposit(_, _, let text), .withdraw(_, _, let text): text
+        case .limit, .freeze, .rate, .auditor, .close: nil
+        case .reverse(_, let text), .writeOff(_, _, let text), .deposit(_, _, let text), .withdraw(_, _, let text),
+            .move(_, _, let text), .windDown(_, let text), .end(let text):
+            text
         }
     }
 
@@ -95,6 +104,17 @@ extension OfficerOrder.Action {
         case .withdraw(let line, let units, let text):
             "\(line.did) was paid out \(amount(units, line.unit))\(reason(text))"
         case .auditor(let did, let isAppointed): isAppointed ? "shows \(did) all entries" : "shows \(did) its own alone"
+        case .move(let line, let did, let text):
+            "gives the account of \(line.did) in \(line.unit.name) to the key \(did)\(reason(text))"
+        case .close(let until, let balance):
+            "closes all before \(Self.date(until)), with the trial balance \(balance)"
+        case .windDown(let successor, let text):
+            "winds the book down\(successor.map { ", for its successor \($0)" } ?? "")\(reason(text))"
+        case .end(let text): "ends the book\(reason(text))"
         }
+    }
+    /// A midnight in UTC, as its date.
+    private static func date(_ midnight: UnixMilliseconds) -> String {
+        Date(timeIntervalSince1970: Double(midnight.value) / 1_000).formatted(.iso8601.year().month().day())
     }
 }

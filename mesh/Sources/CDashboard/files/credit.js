@@ -64,7 +64,9 @@ async function ownBook(signal) {
 }
 
 const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { class: "box warn" }, tame(it.obstacle,
-  400)) : null, facts([
+  400)) : null, it.ended_at ? h("div", { class: "box warn" }, "This book has ended.") : it.winds_down_since ? h("div", {
+    class: "box warn" }, "This book winds down: nothing new is held or owed. Settle what you owe and are owed.") : null,
+  facts([
   ["Issuer", node(it.did)],
   ["Unit", `${tame(it.unit, 16)}, with ${plural(it.decimals, "decimal")}`],
   ["Officers", h("div", {}, it.officers.map((each) => h("div", {}, node(each))))],
@@ -72,6 +74,11 @@ const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { cl
   ["Pays members of", it.pays?.length ? h("div", {}, it.pays.map((each) => h("div", {}, node(each)))) : ""],
   ["Decide disputes", it.arbiters.length ? h("div", {}, it.arbiters.map((each) => h("div", {}, node(each)))) : ""],
   ["Book opened", at(it.opened_at)],
+  ["Closed before", it.closed_until ? at(it.closed_until) : ""],
+  ["Trial balance then", it.balance_cid ? tame(it.balance_cid, 80) : ""],
+  ["Winds down since", it.winds_down_since ? at(it.winds_down_since) : ""],
+  ["Successor", it.successor ? node(it.successor) : ""],
+  ["Ended", it.ended_at ? at(it.ended_at) : ""],
   ["Entries", number(it.entries)],
 ]));
 
@@ -204,6 +211,10 @@ const bookings = {
   deposit: "Paid in elsewhere",
   withdraw: "Paid out elsewhere",
   auditor: "An auditor named, or dismissed",
+  move: "Account moved to another key",
+  close: "A period was closed",
+  wind_down: "The book winds down",
+  end: "The book ended",
 };
 
 function statement(place, asked, signal) {
@@ -261,9 +272,14 @@ const actions = [
   ["withdraw", "Book what was paid out elsewhere", ["did", "amount", "note"]],
   ["appoint", "Appoint an auditor", ["did"]],
   ["dismiss", "Dismiss an auditor", ["did"]],
+  ["move", "Move an account to another key", ["did", "to", "note"]],
+  ["close", "Close a period", ["until", "balance"]],
+  ["wind_down", "Wind the book down, for good", ["successor", "note"]],
+  ["end", "End the book", ["note"]],
 ];
 const fieldNames = { did: "DID", owed: "It may owe", owing: "It may be owed", amount: "Amount", entry: "Entry",
-  note: "Why" };
+  note: "Why", to: "DID of the new key", until: "All before this date, in UTC", balance: "CID of the trial balance",
+  successor: "DID of the successor, if there is one" };
 
 function orders(place, told, did, asked, refresh, signal) {
   const list = h("div", { "aria-live": "polite" });
@@ -291,6 +307,13 @@ function orders(place, told, did, asked, refresh, signal) {
   return place;
 }
 
+/** The beginning of a day in UTC, such as 2026-12-01, in milliseconds. */
+function midnight(text) {
+  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : NaN;
+  if (Number.isNaN(time)) throw Error("A date looks like 2026-12-01.");
+  return time;
+}
+
 function proposal(told, did, after) {
   const place = h("div", { class: "fields" });
   let [chosen, inputs] = ["limit", {}];
@@ -312,6 +335,7 @@ function proposal(told, did, after) {
         const text = input.value.trim();
         if (["owed", "owing", "amount"].includes(name)) order[name] = parsed(text, told().decimals);
         else if (name === "entry") order[name] = parsed(text, 0);
+        else if (name === "until") order[name] = midnight(text);
         else if (text) order[name] = text;
       }
       const made = await post("/v1/credit/orders", order);

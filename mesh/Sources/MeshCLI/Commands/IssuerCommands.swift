@@ -218,6 +218,7 @@ struct IssuerGroup: AsyncParsableCommand {
         if !issuer.arbiters.isEmpty { facts.append(("arbiters", issuer.arbiters.joined(separator: " "))) }
         if let pays = issuer.pays, !pays.isEmpty { facts.append(("pays members of", pays.joined(separator: " "))) }
         facts.append(("entries", Readable.count(issuer.entries)))
+        facts += standing(issuer)
         if let obstacle = issuer.obstacle { facts.append(("closed", obstacle)) }
         if issuer.fault != nil {
             facts.append(("fault", "it signed two heads of one size; --json has them, for anybody to check"))
@@ -226,6 +227,20 @@ struct IssuerGroup: AsyncParsableCommand {
         if !issuer.lines.isEmpty { text += "\n" + CreditWords.table(issuer.lines, with: "LINE").text }
         if !issuer.totals.isEmpty { text += "\n" + CreditWords.table(issuer.totals).text }
         return text
+    }
+
+    private static func standing(_ issuer: IssuerView) -> [(String, String)] {
+        var facts: [(String, String)] = []
+        if let until = issuer.closedUntil, let balance = issuer.balanceCID {
+            facts.append(("closed before", "\(Readable.date(until)), trial balance \(balance)"))
+        }
+        if let end = issuer.endedAt {
+            facts.append(("ended", Readable.date(end)))
+        } else if let since = issuer.windsDownSince {
+            facts.append(("winds down", "since \(Readable.date(since)): settle what you owe and are owed"))
+        }
+        if let successor = issuer.successor { facts.append(("successor", successor)) }
+        return facts
     }
 
     static func text(_ statement: StatementView) -> String {

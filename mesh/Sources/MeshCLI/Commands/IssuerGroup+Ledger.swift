@@ -132,6 +132,7 @@ extension IssuerGroup {
                 table.add(["all together", CreditWords.text(sum, decimals), unit])
             }
             console.out(table.text)
+            if let cid = ledger.balanceCID { console.note("This trial balance is \(cid).") }
             return .success
         }
     }

@@ -12,7 +12,7 @@ extension IssuerGroup {
             discussion: "It is carried out once enough officers approve: mesh issuer orders, mesh issuer approve.",
             subcommands: [
                 Limit.self, Freeze.self, Unfreeze.self, Reverse.self, WriteOff.self, Deposit.self, Withdraw.self,
-                Appoint.self, Dismiss.self,
+                Appoint.self, Dismiss.self, Move.self, Close.self, WindDown.self, End.self,
             ])
 
         /// Proposes an order and says what became of it.
@@ -207,6 +207,111 @@ extension IssuerGroup {
 
         func perform(_ console: Console) async throws -> ExitCode {
             try await Propose.propose(.dismiss, global, at, console) { proposal, _ in proposal.did = auditor }
+        }
+    }
+
+    /// `mesh issuer order move`.
+    struct Move: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Give the account of a member that lost its key to another key.",
+            discussion: """
+                Balance, limits and holds go to the new key, whose node approves it, too, and has no line there yet. \
+                The old key pays nothing any more; what it holds or claimed is paid from or to the new one.
+                """)
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var at: IssuerOption
+        @OptionGroup var of: MemberArgument
+
+        @Argument(help: ArgumentHelp("The DID of the new key.", valueName: "new-did"))
+        var to: String
+
+        @Option(help: "The reason, at most 256 bytes, which the member sees.")
+        var note: String = ""
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            try await Propose.propose(.move, global, at, console) { proposal, _ in
+                (proposal.did, proposal.to, proposal.note) = (of.member, to, note)
+            }
+        }
+    }
+
+    /// `mesh issuer order close`.
+    struct Close: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Close the time before a midnight in UTC, by its trial balance.",
+            discussion: """
+                Every officer can compare the trial balance with that of mesh issuer balance --before, as an auditor. \
+                Without --balance this node takes the one that it makes itself of the entries, which it checks.
+                """)
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var at: IssuerOption
+
+        @Argument(
+            help: ArgumentHelp("All before then: a date in UTC such as 2026-12-01.", valueName: "date"),
+            transform: JobDate.since)
+        var until: UInt64
+
+        @Option(help: ArgumentHelp("The trial balance at that date.", valueName: "cid"))
+        var balance: String?
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            let node = global.node
+            var made = balance
+            if made == nil {
+                var query = LedgerQuery(issuer: try await at.did(node))
+                (query.from, query.until) = (until, until)
+                made = try await node.ledger(query).balanceCID
+            }
+            return try await Propose.propose(.close, global, at, console) { [made] proposal, _ in
+                (proposal.until, proposal.balance) = (until, made)
+            }
+        }
+    }
+
+    /// `mesh issuer order wind-down`.
+    struct WindDown: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Begin the end of the book: nothing new is held or owed.",
+            discussion: """
+                Members pay from what they are owed alone, and settle the rest elsewhere (deposit, withdraw), or at \
+                the successor. It is for good: mesh issuer order end is what follows.
+                """)
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var at: IssuerOption
+
+        @Option(help: ArgumentHelp("The issuer that takes over what is left.", valueName: "did"))
+        var successor: String?
+
+        @Option(help: "The reason, at most 256 bytes, which everybody sees.")
+        var note: String = ""
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            try await Propose.propose(.windDown, global, at, console) { proposal, _ in
+                (proposal.successor, proposal.note) = (successor, note)
+            }
+        }
+    }
+
+    /// `mesh issuer order end`.
+    struct End: MeshCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "End a book that winds down, for good.",
+            discussion: """
+                Once no hold is left, and no line owes or is owed anything; or 30 days after it began to wind down, \
+                whatever is left.
+                """)
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var at: IssuerOption
+
+        @Option(help: "The reason, at most 256 bytes, which everybody sees.")
+        var note: String = ""
+
+        func perform(_ console: Console) async throws -> ExitCode {
+            try await Propose.propose(.end, global, at, console) { proposal, _ in proposal.note = note }
         }
     }
 }
