@@ -92,6 +92,36 @@ import Testing
         #expect(try await treasurer.issuer(stand.issuer.did.text).closedUntil == nil)
     }
 
+    @Test("A day later the time before midnight is closed by that balance, and members are shown the entry")
+    func closedADayLater() async throws {
+        let stand = try CreditStand()
+        try await stand.found()
+        try await stand.pay(250)
+        let day: UInt64 = 86_400_000
+        let later = IssuerDesk(identity: stand.issuer, store: stand.store) {
+            NodeClock.wallClock.advanced(milliseconds: 86_400_000)
+        }
+        try await later.load()
+        let treasurer = desk(stand, as: stand.issuer, own: later)
+        let midnight = (NodeClock.wallClock.value / day + 1) * day
+        var query = LedgerQuery(issuer: stand.issuer.did.text)
+        (query.from, query.until) = (midnight, midnight)
+        let made = try #require(try await treasurer.ledger(query).balanceCID)
+        let order = try await stand.order(
+            .close(until: UnixMilliseconds(midnight), balance: try CID(parsing: made)))
+        let approvals = try stand.officers.map { try stand.approval(order, by: $0, for: 2 * day) }
+        let first = await later.answer(.propose(order: order, approval: approvals[0]), for: stand.officers[0].did)
+        guard case .waits = first else { return #expect(Bool(false), "\(first)") }
+        let cid = try #require(order.cid)
+        let second = await later.answer(.approve(order: cid, approval: approvals[1]), for: stand.officers[1].did)
+        guard case .taken(let entry, _) = second else { return #expect(Bool(false), "\(second)") }
+        let view = try await treasurer.issuer(stand.issuer.did.text)
+        #expect(view.closedUntil == midnight && view.balanceCID == made)
+        let statement = CreditQuestion.statement(from: entry, size: entry + 1)
+        #expect(CreditStand.numbers(await later.answer(statement, for: stand.members[0].did)) == [entry])
+        #expect(try await treasurer.audit(stand.issuer.did.text).finding == nil)
+    }
+
     @Test("Everybody is shown that a book winds down and ended; the issuer tells it, and its successor")
     func ended() async throws {
         let stand = try CreditStand()
