@@ -1,4 +1,5 @@
 import Credit
+import IPLD
 import MeshTypes
 import Multiformats
 import SignedObjects
@@ -118,6 +119,36 @@ struct BookEndTests {
         #expect(TrialBalance(other.book).cid != empty.cid, "another issuer's book has another one")
         try other.enter(try other.order(.freeze(line: line, frozen: true)))
     }
+
+    @Test("What officers sign has one form, which other programs can make")
+    func pinned() throws {
+        let world = try CreditWorld()
+        let line = LineID(world.members[0].did, CreditWorld.unit)
+        let balance = TrialBalance(world.book).cid
+        let actions: [OfficerOrder.Action] = [
+            .move(line: line, to: world.stranger.did, reason: "lost"), .close(until: midnight(1), balance: balance),
+            .windDown(successor: nil, reason: ""), .windDown(successor: world.stranger.did, reason: "we part"),
+            .end(reason: "done"),
+        ]
+        var cids = [balance.text]
+        for action in actions {
+            let order = OfficerOrder(
+                issuerDID: world.issuer.did, charterCID: world.book.charterCID, number: 7, action: action)
+            let bytes = try DAGCBOREncoder().encode(order)
+            #expect(try DAGCBORDecoder().decode(OfficerOrder.self, from: bytes) == order)
+            cids.append(try #require(order.cid).text)
+        }
+        #expect(cids == Self.pinned)
+    }
+
+    private static let pinned = [
+        "bafyreidgnqgrdiyuqlzttkes4sgj6rgwzurjrcr3zvj7x4jty2yzowmjqy",
+        "bafyreiafl44hlwuozribsdajt42n3vcsrpksgjevisknxzs22donr6vwyi",
+        "bafyreicaarlcxfv5a6vsbrznb6xcuuqgjxxrmzbns5wyeiqegrk75fjmqa",
+        "bafyreihpy2gf25e7uomm2qcusoukey532rm6xqjoqc433juqpit6qkk2c4",
+        "bafyreigo3waolpa772eorbxqxs4i3rqdovnwmp3jxhjg2f3orz2obuqyuy",
+        "bafyreici5kdb5myujisn5v6gothjepa6hsqyeyc4duqdqznphnymihuusy",
+    ]
 
     // MARK: The end
 
