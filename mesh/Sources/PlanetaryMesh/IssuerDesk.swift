@@ -419,6 +419,8 @@ package actor IssuerDesk {
 
     /// The lines of other issuers that take orders, those first that take most.
     func issuerLines() -> [LineID] {
+        // A book that winds down holds nothing more.
+        guard issuer?.book.rules.winding == nil else { return [] }
         let all = issuer?.book.accounts.sorted.filter { $0.line.isIssuer && !$0.line.isFrozen } ?? []
         return all.map { LineState($0.id, $0.line) }.sorted { left, right in
             (left.receivable, right.line) > (right.receivable, left.line)

@@ -8,6 +8,8 @@ import SignedObjects
 /// A member's bookings, read from the entries that its issuer opened, and what they come to.
 struct OwnBookings: Sendable {
     private let did: DID
+    /// This member's key, and those whose accounts were moved to it.
+    private let keys: Set<DID>
     private var book: MemberBook
     /// What the entries below a size change, by line.
     private(set) var sums: [LineID: Int128] = [:]
@@ -16,6 +18,7 @@ struct OwnBookings: Sendable {
     /// A member's; `before` are the keys whose accounts the entries move to it.
     init(of did: DID, at charter: SignedObject<IssuerCharter>, before: Set<DID> = []) {
         (self.did, book) = (did, MemberBook(of: did, at: charter, before: before))
+        keys = before.union([did])
     }
 
     /// Adds the next entry; one of `size` or later is listed, and not added up.
@@ -25,12 +28,15 @@ struct OwnBookings: Sendable {
         switch entry.event {
         case .transferred(let block), .holdGranted(let block), .holdGrantedByToken(let block, _, _):
             let order = (try? SignedObject<PaymentOrder>(reading: block, .stored))?.body
-            view.other = (order?.debtorDID == did ? order?.creditorDID : order?.debtorDID)?.text
+            let isDebtor = order.map { keys.contains($0.debtorDID) } ?? false
+            view.other = (isDebtor ? order?.creditorDID : order?.debtorDID)?.text
             view.jobID = order?.hold?.jobID.cid.text
-        case .ordered(let order, _): (view.kind, view.note) = (order.action.name, order.action.note)
+        case .ordered(let order, _):
+            (view.kind, view.note) = (order.action.name, order.action.note)
+            if let move = entry.event.move { view.other = (move.to == did ? move.from : move.to).text }
         default:
             guard let hold = book.hold(of: entry.event) else { break }
-            view.other = (hold.debtorDID == did ? hold.creditorLine.did : hold.debtorDID).text
+            view.other = (keys.contains(hold.debtorDID) ? hold.creditorLine.did : hold.debtorDID).text
             view.jobID = hold.terms.jobID.cid.text
         }
         if let (line, amount) = changes.first(where: { $0.key.did == did }) ?? changes.first {

@@ -66,6 +66,7 @@ import Testing
         #expect(isComplete == true)
         #expect(own.views.map(\.kind) == ["limit", "transferred", "move"])
         #expect(own.views.map(\.amount) == [nil, -250, -250])
+        #expect(own.views.map(\.other) == [nil, stand.members[1].did.text, stand.members[0].did.text])
         let (old, isOldComplete) = try await bookings(stand, stand.members[0].did)
         #expect(isOldComplete == true && old.views.last?.amount == 250)
         #expect(try await bookings(stand, stand.members[1].did).1 == true)

@@ -115,6 +115,7 @@ extension IssuerGroup {
                 try console.json(ledger.closing)
                 return .success
             }
+            if let cid = ledger.balanceCID { console.note("The trial balance is \(cid).") }
             guard !ledger.closing.isEmpty else {
                 console.note("Nothing has moved: all accounts are at zero.")
                 return .success
@@ -132,7 +133,6 @@ extension IssuerGroup {
                 table.add(["all together", CreditWords.text(sum, decimals), unit])
             }
             console.out(table.text)
-            if let cid = ledger.balanceCID { console.note("This trial balance is \(cid).") }
             return .success
         }
     }
