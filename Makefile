@@ -20,7 +20,7 @@ SKIP ?=
 ARGS ?=
 PAGES ?=
 
-.PHONY: help setup build build-tests release package package-again test corpus crash-matrix doc tidy api cheat demo demo-credit picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies guests clean bench-data
+.PHONY: help setup build build-tests release package package-again test corpus crash-matrix doc tidy api cheat demo demo-credit picture dashboard-check dashboard-bench api-check observe-check docs-check example example-csv example-sql example-picture example-words example-workflow example-mandelbrot example-circuit programs programs-all templates interop interop-bench lint format bench simulator sim simulate strategies market guests clean bench-data
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -165,6 +165,9 @@ simulate: simulator ## what CI simulates: 10,000 composite jobs among cheats ove
 
 strategies: simulator ## five rounds of 1,000 jobs against each strategy of a liar, and their means: half an hour of one processor
 	@.build/release/mesh-sim --seed $(SEED) --seeds 5 --strategies --jobs 1000
+
+market: simulator ## what strategies earn among members of issuers: 200 seeds of 1,000 nodes, with the pictures of docs/economics.md
+	@.build/release/mesh-sim market --seed $(SEED) --seeds 200 --plots docs/pictures $(ARGS)
 
 guests: setup ## the example jobs as WebAssembly, from their sources
 	@Examples/build.sh

@@ -54,9 +54,7 @@ struct BidPolicy: Sendable {
         if originator == context.did { return false }
         let (denied, allowed) = (configuration.deniedOriginators, configuration.allowedOriginators)
         if denied.contains(originator) || !(allowed.isEmpty || allowed.contains(originator)) { return true }
-        // Who owes nothing is served, however little it has paid yet: strangers have their share of the places.
-        let account = context.payers.account(of: originator, at: context.wallClock)
-        return account.bad > 0 && account.score < configuration.minOriginatorReputation
+        return configuration.refuses(payer: context.payers.account(of: originator, at: context.wallClock))
     }
 
     /// The terms offered for a job, with the promise of how fast fuel burns here, and of when the job is done at the

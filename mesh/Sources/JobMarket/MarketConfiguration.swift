@@ -242,6 +242,12 @@ package struct ExecutorConfiguration: Sendable {
     /// The signed `NodeCapability` that bids refer to.
     package var capabilityCID: CID?
 
+    /// Whether it makes no bid to an originator that left something unpaid here, and has too low a reputation. Who owes
+    /// nothing is served, however little it has paid yet: strangers have their share of the places.
+    package func refuses(payer account: ReputationAccount) -> Bool {
+        account.bad > 0 && account.score < minOriginatorReputation
+    }
+
     /// An executor that charges one token per job.
     package init() {}
 }

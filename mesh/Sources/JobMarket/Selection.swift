@@ -35,6 +35,11 @@ package struct Selection: Sendable {
 
     /// Acceptable bids, best first, each with its score and its parts. The caller has filtered them.
     package func rank(_ bids: [ReceivedBid], latency: (PeerID) -> UInt64?) -> [RankedBid] {
+        rank(bids.map { (cid: $0.cid, bid: $0.bid) }, latency: latency)
+    }
+
+    /// The same of bids whose signatures others looked at, each with its name.
+    package func rank(_ bids: [(cid: CID, bid: Bid)], latency: (PeerID) -> UInt64?) -> [RankedBid] {
         let lowest = Dictionary(bids.map { ($0.bid.bidderDID, $0.bid.terms.price) }, uniquingKeysWith: min)
         let scale = PriceScale(ceiling: manifest.params.priceCeiling, prices: Array(lowest.values))
         let weights = manifest.policy.weights ?? .standard

@@ -1,10 +1,18 @@
 import ArgumentParser
 import MeshSimulation
 
-/// The simulator on the command line: rounds of the job market with the real cores in a virtual world.
+/// The simulator on the command line.
 struct MeshSimulator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mesh-sim",
+        abstract: "Plays the market, its network and its issuers from a seed: rounds, unless a command is named.",
+        subcommands: [RoundsCommand.self, MarketCommand.self], defaultSubcommand: RoundsCommand.self)
+}
+
+/// Rounds of the job market with the real cores in a virtual world.
+struct RoundsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rounds",
         abstract: "Runs rounds of the job market in a virtual network; the same seed gives the same trace.")
 
     @Option(help: "The first seed.")
