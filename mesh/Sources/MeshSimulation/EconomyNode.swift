@@ -69,9 +69,16 @@ struct EconomyNode: Sendable {
         case .originator:
             for item in all { payers.record(item) }
             book = payers
+        case .elsewhere:
+            for item in all { _ = executors.recordElsewhere(item) }
+            book = executors
         }
-        var again = ReputationBook(of: side, limits: side == .executor ? .init() : .ofOriginators)
+        var again = side == .originator ? ReputationBook(of: side, limits: .ofOriginators) : ReputationBook()
         for item in book.evidence(about: evidence.subject).reversed() { again.record(item) }
+        // What a subject paid is taken off what it was paid, so the others' records belong to the evidence, too.
+        for subject in book.elsewhere.subjects {
+            for item in book.elsewhere.evidence(about: subject).reversed() { _ = again.recordElsewhere(item) }
+        }
         let scores = [book, again].map { $0.score(of: evidence.subject, at: evidence.at) }
         if scores[0] != scores[1], violations.isEmpty {
             violations.append("a reputation of \(scores[0]) whose evidence gives \(scores[1])")

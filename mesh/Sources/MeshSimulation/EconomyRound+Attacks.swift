@@ -59,7 +59,8 @@ extension EconomyRound {
         }
     }
 
-    /// The neighbours of whoever it is are shown receipts by which somebody else paid it: evidence only by hearsay.
+    /// The neighbours of whoever it is are shown receipts by which somebody else paid it, as if each had been booked, and
+    /// what was paid had come back unseen.
     private mutating func vouch(_ index: Int, _ round: Int) throws {
         let subject = nodes[index].did
         var payers: [(payer: DID, count: Int)] = []
@@ -84,12 +85,15 @@ extension EconomyRound {
                     price: TokenAmount(1),
                     engine: EngineDescription(name: "sim", version: "1", configurationDigest: "00"),
                     determinism: .deterministic, executionStartedAt: now, executionEndedAt: now)
-                let evidence = ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: false, takenAt: now)
+                var evidence = ReputationEvidence(receipt: receipt, receiptCID: cid, isChecked: false, takenAt: now)
                 if payer == subject, evidence != nil { books.violated("somebody's own receipt is evidence") }
+                evidence?.pay = ProvedPay(
+                    issuerDID: town.issuerDIDs[nodes[index].issuer], amount: EconomyTerms.vouchedAmount,
+                    unit: EconomyTerms.unit, proofCID: cid)
                 if let evidence { all.append(evidence) }
             }
         }
-        for listener in audiences[index] where hasHearsay { nodes[listener].judge(all, as: .executor) }
+        for listener in audiences[index] where hasHearsay { nodes[listener].judge(all, as: .elsewhere) }
         if nodes[index].strategy == .selfDealer, round == 0 { payItself(index) }
     }
 
@@ -104,9 +108,17 @@ extension EconomyRound {
         refuse(.transferred(order: signed.bytes), at: issuer, lines: [order.debtorLine], "a payment to oneself")
     }
 
-    /// What a slanderer tells about a right result: whoever hears it looks at the receipt, which shows what it shows.
+    /// What a slanderer tells about a right result: nothing bad is evidence without a proof.
     mutating func slander(_ receipt: SignedObject<ExecutionReceipt>, by index: Int) {
-        if hasHearsay { hear(receipt.body, receipt.cid, at: nodes[index].neighbours) }
+        guard hasHearsay else { return }
+        let lie = ReputationEvidence(
+            subject: receipt.body.executorDID, payer: nodes[index].did, assignmentCID: receipt.body.assignmentCID,
+            receiptCID: receipt.cid, verdict: .abandoned, at: now)
+        for listener in nodes[index].neighbours {
+            let before = nodes[listener].executors
+            nodes[listener].judge([lie], as: .elsewhere)
+            if nodes[listener].executors != before { books.violated("somebody's bad word is evidence") }
+        }
     }
 
     /// An officer alone changes nothing; its sock is admitted like any newcomer, and gives it all its credit.

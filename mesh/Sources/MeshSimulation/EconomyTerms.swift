@@ -94,6 +94,8 @@ package enum EconomyTerms {
     package static let rightBefore = 100
     /// Those by which it has a name there.
     package static let namedBefore = 4
+    /// What each receipt that friends and socks show was paid with: more than any job costs.
+    package static let vouchedAmount: UInt64 = 100_000
     /// Below this reputation an executor makes no bid to an originator that left something unpaid.
     package static let minOriginatorReputation: UInt64 = 500
     /// Holds of a line in a day that cost nothing.

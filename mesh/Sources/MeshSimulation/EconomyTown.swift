@@ -93,7 +93,7 @@ package struct EconomyTown: Sendable {
         _ action: OfficerOrder.Action, in book: IssuerBook, at issuer: Int, by approvers: [Identity]? = nil
     ) throws -> BookEvent {
         let order = OfficerOrder(
-            issuerDID: book.issuer, charterCID: book.charterCID, number: book.lastOrder + 1, action: action)
+            issuerDID: book.issuer, charterCID: book.charterCID, number: book.rules.lastOrder + 1, action: action)
         guard let cid = order.cid else { return .ordered(order: order, approvals: []) }
         let approvals = try (approvers ?? Array(officers[issuer].prefix(2))).map { officer in
             try SignedObject.sign(

@@ -29,7 +29,11 @@ struct MarketCommand: ParsableCommand {
     @Option(help: "Write the pictures economics-means.svg and economics-seeds.svg to this folder.")
     var plots: String?
 
-    @Flag(help: "Let members take receipts that others show them as evidence, which nodes do not.")
+    @Flag(
+        help: """
+            Let friends and socks show receipts that they paid, as if each had been booked and the pay had come back \
+            unseen: more than cheats can have.
+            """)
     var hearsay = false
 
     @Flag(help: "Let the books check every signature, as nodes do: the same report, in more time.")
