@@ -63,6 +63,11 @@ package struct BookRules: Hashable, Sendable {
         return line
     }
 
+    /// The keys that had the account of a line before: about what is theirs no more they have no say either.
+    func formerKeys(of line: LineID) -> [DID] {
+        moved.keys.filter { $0.unit == line.unit && current($0) == current(line) }.map(\.did)
+    }
+
     /// Refuses everything once the book has ended.
     func checkNotEnded() throws(BookRefusal) { if winding?.endedAt != nil { throw .ended } }
 

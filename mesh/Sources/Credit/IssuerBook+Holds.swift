@@ -58,7 +58,7 @@ extension IssuerBook {
         else { throw .outOfDate }
         try rules.checkNotEnded()
         guard let debtor = accounts[line] else { throw .noLine }
-        if rules.isMoved(line) || rules.isMoved(order.body.creditorLine) { throw .moved }
+        if [line, order.body.debtorLine, order.body.creditorLine].contains(where: rules.isMoved) { throw .moved }
         if debtor.isFrozen { throw .frozen }
         if let rate = order.body.rate {
             let least = rules.rate(of: rate.unit, for: order.body.unit)

@@ -339,9 +339,9 @@ package struct IssuerBook: Hashable, Sendable {
         case .reverse(let entry, _):
             payments[entry].map { payment in
                 let lines = [payment.debtor, payment.creditor]
-                return (lines + lines.map(rules.current)).map(\.did)
+                return (lines + lines.map(rules.current)).map(\.did) + lines.flatMap(rules.formerKeys)
             } ?? []
-        default: order.subjects
+        default: order.subjects + (order.line.map(rules.formerKeys) ?? [])
         }
     }
 
@@ -350,9 +350,12 @@ package struct IssuerBook: Hashable, Sendable {
     }
 
     private mutating func reverse(_ entry: UInt64) throws(BookRefusal) {
-        guard let payment = payments[entry], ![payment.debtor, payment.creditor].contains(where: accounts.isIssuer)
-        else { throw .notReversible }
+        guard let payment = payments[entry] else { throw .notReversible }
         let (debtor, creditor) = (rules.current(payment.debtor), rules.current(payment.creditor))
+        // What the book of another issuer has, too, is not undone here alone.
+        guard ![payment.debtor, payment.creditor, debtor, creditor].contains(where: accounts.isIssuer) else {
+            throw .notReversible
+        }
         try accounts.check(payment.credit, leaves: creditor)
         try accounts.check(payment.debit, comesTo: debtor)
         accounts.pay(payment.credit, from: creditor, payment.debit, to: debtor)
@@ -365,6 +368,8 @@ package struct IssuerBook: Hashable, Sendable {
         if own.contains(where: { $0.isLive && ($0.isParty(new.did) || $0.terms.arbiterDID == new.did) }) {
             throw .partyToHold
         }
+        // What it says as a witness would be a party's word from then on.
+        guard !charter.witnesses.contains(new.did) else { throw .partyToHold }
         try rules.move(line, to: new, on: &accounts, issuer, limits)
         for hold in own {
             usage.remember(hold, by: -1)

@@ -31,6 +31,11 @@ package struct MemberBook: Sendable {
     private var balances: [LineID: Int128] = [:]
     /// Where accounts are now.
     private var moved: [LineID: LineID] = [:]
+    /// The date of the last entry.
+    private var lastAt = UnixMilliseconds.epoch
+    /// Whether officers said that the book winds down, and that it ended.
+    private var windsDown = false
+    private var hasEnded = false
     /// How many holds a day had: those beyond a free number cost a fee.
     private var usage = HoldUsage()
     /// What was taken by the tokens whose holds are shown.
@@ -62,6 +67,9 @@ package struct MemberBook: Sendable {
     /// Takes the next entry, and returns what it changes on this member's lines.
     package mutating func take(_ entry: BookEntry) throws(Unjustified) -> [LineID: Int128] {
         do throws(BookRefusal) {
+            // No date before that of the entry before, so none in a time that was closed.
+            guard entry.at >= lastAt else { throw .outOfDate }
+            lastAt = entry.at
             let changes = try changes(by: entry)
             for (line, amount) in changes { balances[line, default: 0] += amount }
             return changes
@@ -93,6 +101,8 @@ package struct MemberBook: Sendable {
         guard signed.body.issuerDID == charter.issuerDID, signed.body.charterCID == charterCID else { throw .otherBook }
         guard booked.insert(signed.bodyCID).inserted else { throw .bookedBefore }
         guard at <= signed.body.validUntil else { throw .outOfDate }
+        if hasEnded { throw .ended }
+        if moved[signed.body.debtorLine] != nil || moved[signed.body.creditorLine] != nil { throw .moved }
         return signed
     }
 
@@ -128,8 +138,9 @@ package struct MemberBook: Sendable {
             else { continue }
             approvers.insert(approval.did)
         }
-        // About its own line an officer has no say.
-        let officers = charter.officers.count { approvers.contains($0) && !order.subjects.contains($0) }
+        // About its own line an officer has no say, nor about one that its key had before.
+        let owners = order.subjects + moved.keys.filter { current($0) == order.line.map(current) }.map(\.did)
+        let officers = charter.officers.count { approvers.contains($0) && !owners.contains($0) }
         guard order.issuerDID == charter.issuerDID, order.charterCID == charterCID, order.isPossible else {
             throw .otherBook
         }
@@ -143,19 +154,31 @@ package struct MemberBook: Sendable {
             case .move(let line, let did, _): try move(line, to: LineID(did, line.unit))
             case .writeOff(let line, let amount, _), .deposit(let line, let amount, _): [line: Int128(amount.units)]
             case .withdraw(let line, let amount, _): [line: -Int128(amount.units)]
-            case .limit, .freeze, .rate, .auditor, .close, .windDown, .end: [:]
+            case .windDown, .end: wound(by: order.action)
+            case .limit, .freeze, .rate, .auditor, .close: [:]
             }
         return changes.filter { keys.contains($0.key.did) }
+    }
+
+    /// Nothing is held once a book winds down, and nothing is booked once it ended.
+    private mutating func wound(by action: OfficerOrder.Action) -> [LineID: Int128] {
+        windsDown = true
+        if case .end = action { hasEnded = true }
+        return [:]
     }
 
     private mutating func reverse(_ entry: UInt64) -> [LineID: Int128] {
         var changes: [LineID: Int128] = [:]
         for (line, amount) in payments.removeValue(forKey: entry) ?? [:] {
-            var line = line
-            while let next = moved[line] { line = next }
-            changes[line, default: 0] -= amount
+            changes[current(line), default: 0] -= amount
         }
         return changes
+    }
+
+    private func current(_ line: LineID) -> LineID {
+        var line = line
+        while let next = moved[line] { line = next }
+        return line
     }
 
     /// What a line has is the new one's, and what its holds pay. Whoever has the new key was shown all of the old one.
@@ -175,6 +198,7 @@ package struct MemberBook: Sendable {
         _ block: [UInt8], by chain: TokenChain?, _ entry: BookEntry, manifest: [UInt8]? = nil
     ) throws(BookRefusal) -> [LineID: Int128] {
         let order = try order(block, at: entry.at)
+        if windsDown { throw .windsDown }
         guard let hold = Hold(order.body, by: chain, id: order.bodyCID, entry: entry.number, at: entry.at) else {
             throw .notThisKind
         }
@@ -184,8 +208,11 @@ package struct MemberBook: Sendable {
         let fee = isFree || !hold.isOfOriginator ? 0 : charter.holdFee.units
         guard fee <= hold.terms.feeMax.units else { throw .feeTooLow(fee: fee) }
         if let chain {
-            // Whoever does not see all holds by a token sees no more taken than was.
-            if let fault = tokens.fault(of: chain, cost: hold.reserved + fee) { throw .token(fault) }
+            // Whoever does not see all holds by a token sees no more taken than was; but the ends of holds that came
+            // with an account are not all shown, so that more may seem taken.
+            if let fault = tokens.fault(of: chain, cost: hold.reserved + fee), !(fault.isSpent && !moved.isEmpty) {
+                throw .token(fault)
+            }
             tokens.take(hold.reserved + fee, by: chain)
         }
         holds[hold.id] = hold

@@ -128,6 +128,9 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         }
     }
 
+    /// The latest date that one names, in milliseconds since the Unix epoch.
+    static let dateMax: UInt64 = 1 << 53
+
     /// Whether amounts, units and texts are within their bounds.
     package var isPossible: Bool {
         func isAmount(_ amount: TokenAmount) -> Bool { amount > .zero && amount <= CreditLine.limitMax }
@@ -140,7 +143,7 @@ package struct OfficerOrder: Hashable, Sendable, Codable {
         case .rate(let unit, let rate): unit.isPossible && rate.isPossible && rate.unit != unit
         case .reverse(_, let reason), .windDown(_, let reason), .end(let reason): isText(reason)
         case .move(let line, let did, let reason): line.unit.isPossible && line.did != did && isText(reason)
-        case .close(let until, _): until.value % HoldUsage.dayMilliseconds == 0
+        case .close(let until, _): until.value % HoldUsage.dayMilliseconds == 0 && until.value <= Self.dateMax
         case .writeOff(let line, let amount, let text), .deposit(let line, let amount, let text),
             .withdraw(let line, let amount, let text):
             line.unit.isPossible && isAmount(amount) && isText(text)

@@ -127,6 +127,9 @@ package enum TokenFault: Hashable, Sendable {
     case revoked
     /// A token of the chain has less left than the hold costs.
     case spent(left: UInt64)
+
+    /// Whether it is that less is left.
+    var isSpent: Bool { if case .spent = self { true } else { false } }
 }
 
 extension TokenFault {

@@ -59,8 +59,8 @@ extension EconomyRound {
         }
     }
 
-    /// The neighbours of whoever it is are shown receipts by which somebody else paid it, as if each had been booked, and
-    /// what was paid had come back unseen.
+    /// The neighbours of whoever it is are shown receipts by which somebody else paid it, as if each had been booked,
+    /// and what was paid had come back unseen.
     private mutating func vouch(_ index: Int, _ round: Int) throws {
         let subject = nodes[index].did
         var payers: [(payer: DID, count: Int)] = []

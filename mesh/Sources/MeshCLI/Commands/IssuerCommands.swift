@@ -240,6 +240,10 @@ struct IssuerGroup: AsyncParsableCommand {
             facts.append(("winds down", "since \(Readable.date(since)): settle what you owe and are owed"))
         }
         if let successor = issuer.successor { facts.append(("successor", successor)) }
+        if !facts.isEmpty {
+            facts.append(
+                ("by its word", "ask an officer before you act on it; mesh issuer statement shows what they signed"))
+        }
         return facts
     }
 
