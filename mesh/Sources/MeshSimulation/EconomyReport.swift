@@ -160,11 +160,15 @@ package struct EconomyScenario: Sendable {
     package let jobs: Int
     /// Whether the books check every signature, as a node does; who does not gets the same report.
     package let checksSignatures: Bool
-    /// Whether members take receipts that others show them as evidence, which nodes of this version do not.
+    /// Whether friends and socks show receipts that they paid, as if each had been booked.
     package let hasHearsay: Bool
     private let town: EconomyTown
 
-    /// - Parameter nodes: members; of each fifty in a row one plays each strategy.
+    /// - Parameters:
+    ///   - nodes: members; of each fifty in a row one plays each strategy.
+    ///   - jobs: what each hands in, one in a round.
+    ///   - hasHearsay: whether friends and socks show receipts that they paid.
+    ///   - checksSignatures: whether the books check every signature.
     package init(nodes: Int, jobs: Int, hasHearsay: Bool = false, checksSignatures: Bool = false) throws {
         (self.jobs, self.hasHearsay, self.checksSignatures) = (jobs, hasHearsay, checksSignatures)
         town = try EconomyTown(nodes: nodes)
