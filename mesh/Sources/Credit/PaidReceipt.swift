@@ -140,13 +140,20 @@ package struct PaidReceipt: Hashable, Sendable, Codable {
 extension OpenedEntry {
     /// The entry, if it is in the log of a head under the number that it says.
     package func entry(under head: TreeHead) -> BookEntry? {
-        let hashes = stride(from: 0, to: proof.count, by: MerkleHash.byteCount).compactMap {
-            MerkleHash(bytes: Array(proof[$0..<min($0 + MerkleHash.byteCount, proof.count)]))
-        }
-        guard proof.count.isMultiple(of: MerkleHash.byteCount),
+        guard let hashes = MerkleHash.list(of: proof),
             head.includes(.leaf(opening.commitment), at: number, proof: hashes), let entry = opening.read,
             entry.number == number
         else { return nil }
         return entry
+    }
+}
+
+extension MerkleHash {
+    /// The hashes of a proof, 32 bytes each; nil if the last one is not whole.
+    package static func list(of bytes: [UInt8]) -> [MerkleHash]? {
+        guard bytes.count.isMultiple(of: byteCount) else { return nil }
+        return stride(from: 0, to: bytes.count, by: byteCount).compactMap {
+            MerkleHash(bytes: Array(bytes[$0..<($0 + byteCount)]))
+        }
     }
 }

@@ -171,12 +171,6 @@ package actor MemberDesk {
             hint: "Nothing of it was taken over. Ask its officers, and an auditor.")
     }
 
-    static func proof(_ bytes: [UInt8]) -> [MerkleHash] {
-        stride(from: 0, to: bytes.count, by: MerkleHash.byteCount).compactMap {
-            MerkleHash(bytes: Array(bytes[$0..<min($0 + MerkleHash.byteCount, bytes.count)]))
-        }
-    }
-
     /// Makes a statement or an audit, one at a time.
     func checking<Value>(
         _ body: () async throws(NodeServiceError) -> Value
@@ -268,9 +262,9 @@ package actor MemberDesk {
         }
         if case .refused(let reason, let text) = answer { throw reason == .tooMany ? busy(text) : refusal(text) }
         guard case .head(let bytes, let proof) = answer, let note = SignedNote(bytes: bytes),
-            let head = KnownIssuer.head(of: note, by: issuer)
-        else { throw Self.faulty("its head is not signed by it") }
-        return (note, head, Self.proof(proof))
+            let head = KnownIssuer.head(of: note, by: issuer), let hashes = MerkleHash.list(of: proof)
+        else { throw Self.faulty("its head is not signed by it, or the proof that it goes on does not read") }
+        return (note, head, hashes)
     }
 
     private func charter(

@@ -309,9 +309,9 @@ actor RecordDesk {
             let size = issuer.head.size
             guard
                 case .head(_, let proof) = try await member.ask(
-                    pay.issuerDID, .head(since: pay.head.size, size: size))
+                    pay.issuerDID, .head(since: pay.head.size, size: size)), let hashes = MerkleHash.list(of: proof)
             else { return .unknown }
-            return issuer.head.extends(pay.head, proof: MemberDesk.proof(proof)) ? .same : .other
+            return issuer.head.extends(pay.head, proof: hashes) ? .same : .other
         } catch {
             let isConvicted = try? await member.convicted(pay.issuerDID) != nil
             return isConvicted == true ? .convicted : .unknown

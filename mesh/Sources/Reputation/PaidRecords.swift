@@ -96,7 +96,7 @@ package struct PaidRecords: Hashable, Sendable {
         else { return nil }
         var kept = records[item.subject] ?? []
         guard !kept.contains(where: { $0.assignmentCID == item.assignmentCID }) else { return nil }
-        kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
+        kept.insert(item, at: kept.firstIndex(where: item.isNewer) ?? kept.count)
         var dropped: [ReputationEvidence] = []
         if let surplus = surplus(in: kept, beside: item) {
             if surplus.assignmentCID == item.assignmentCID { return nil }
@@ -132,7 +132,7 @@ package struct PaidRecords: Hashable, Sendable {
             (each.pay?.amount ?? 0) >> min(63, newest.milliseconds(since: each.at) / limits.halfLifeMilliseconds)
         }
         return kept.filter { $0.payer == payer }.min { left, right in
-            worth(left) != worth(right) ? worth(left) < worth(right) : Self.isNewer(right, than: left)
+            worth(left) != worth(right) ? worth(left) < worth(right) : right.isNewer(than: left)
         }
     }
 
@@ -237,9 +237,5 @@ package struct PaidRecords: Hashable, Sendable {
             if back > 0 { spent[out, default: 0] += back }
         }
         return UInt64(UInt128(left) * 1_000 / UInt128(paid))
-    }
-
-    private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
-        left.at != right.at ? left.at > right.at : left.receiptCID < right.receiptCID
     }
 }

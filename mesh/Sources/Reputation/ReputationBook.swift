@@ -84,6 +84,13 @@ package struct ReputationEvidence: Hashable, Sendable, Codable {
     }
 }
 
+extension ReputationEvidence {
+    /// Whether it comes before another one in a book: the newest first, of one date by the citation.
+    func isNewer(than other: ReputationEvidence) -> Bool {
+        at != other.at ? at > other.at : receiptCID < other.receiptCID
+    }
+}
+
 /// Reputation as a pure function of verified receipts; of several that show the same of one assignment, the first one
 /// is cited and dates it.
 ///
@@ -153,7 +160,7 @@ package struct ReputationBook: Hashable, Sendable {
         guard known.map({ Self.rank(item.verdict) > Self.rank(before[$0].verdict) }) ?? true else { return nil }
         var kept = before
         if let known { kept.remove(at: known) }
-        kept.insert(item, at: kept.firstIndex { Self.isNewer(item, than: $0) } ?? kept.count)
+        kept.insert(item, at: kept.firstIndex(where: item.isNewer) ?? kept.count)
         var dropped: [ReputationEvidence] = []
         if let surplus = surplus(in: kept, beside: item, isReplacement: known != nil) {
             // What is older than all that there is room for leaves no trace.
@@ -281,9 +288,5 @@ package struct ReputationBook: Hashable, Sendable {
         case .abandoned: 2
         case .invalid, .equivocated: 3
         }
-    }
-
-    private static func isNewer(_ left: ReputationEvidence, than right: ReputationEvidence) -> Bool {
-        left.at != right.at ? left.at > right.at : left.receiptCID < right.receiptCID
     }
 }
