@@ -57,7 +57,7 @@ struct CreditWire: Sendable {
     /// Has an event booked; if it is to be proved, asks for the head and the entry, as a member does.
     func give(_ event: BookEvent, by member: Identity, isProved: Bool) async throws {
         let answer = try await ask(.submit(event: event), by: member)
-        guard case .taken(let number, _) = answer else { throw CreditBook.Fault.refused(answer) }
+        guard case .taken(let number, _, _) = answer else { throw CreditBook.Fault.refused(answer) }
         guard isProved else { return }
         guard case .head(let bytes, _) = try await ask(.head(since: 0, size: nil), by: member),
             let note = SignedNote(bytes: bytes),

@@ -12,8 +12,8 @@ package enum CreditQuestion: Hashable, Sendable, Codable {
     case head(since: UInt64, size: UInt64?)
     /// The entry of the charter, opened, under the head of a size.
     case charter(size: UInt64)
-    /// Takes an event into the book.
-    case submit(event: BookEvent)
+    /// Takes an event into the book; whoever has a head of the size `since` is shown the entry under the newest one.
+    case submit(event: BookEvent, since: UInt64? = nil)
     /// The asker's lines.
     case lines
     /// The asker's entries from a number on, opened, under the head of a size.
@@ -51,8 +51,9 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
     case refused(reason: Reason, text: String)
     /// A signed head, and the proof, 32 bytes a hash.
     case head(note: [UInt8], proof: [UInt8])
-    /// The event is this entry; with the signed `HoldCertificate` where it holds something.
-    case taken(entry: UInt64, certificate: [UInt8]?)
+    /// The event is this entry; with the signed `HoldCertificate` where it holds something, and with what proves the
+    /// entry, for a party to it that said which head it has.
+    case taken(entry: UInt64, certificate: [UInt8]?, shown: ShownEntry? = nil)
     /// Lines, and how many entries the book had then.
     case lines(lines: [LineState], size: UInt64)
     /// Entries, and whether there are more behind them.
@@ -82,6 +83,8 @@ package enum CreditAnswer: Hashable, Sendable, Codable {
         case book
         /// The book does not take the event now, and may take it later: something else has to end first.
         case later
+        /// The book holds for this attempt of the job already, by another order: another attempt may be ordered.
+        case held
         /// The asker may not see or do that.
         case notForYou = "not_for_you"
         /// There is no such entry, size or order.
@@ -237,6 +240,22 @@ package struct OpenedEntry: Hashable, Sendable, Codable {
         self.number = number
         self.opening = opening
         self.proof = proof
+    }
+}
+
+/// What proves an entry to whoever has an earlier head of the log.
+package struct ShownEntry: Hashable, Sendable, Codable {
+    /// The signed head.
+    package var note: [UInt8]
+    /// The proof that it continues the earlier one, 32 bytes a hash.
+    package var continues: [UInt8]
+    /// The entry, opened, with the proof that the head has it.
+    package var entry: OpenedEntry
+
+    package init(note: [UInt8], continues: [UInt8], entry: OpenedEntry) {
+        self.note = note
+        self.continues = continues
+        self.entry = entry
     }
 }
 

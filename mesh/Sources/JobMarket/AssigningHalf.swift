@@ -7,8 +7,10 @@ import SignedObjects
 /// A half of the market that gives jobs to executors: at once where they cost tokens, and where they are paid by credit
 /// once an issuer holds the price.
 ///
-/// What the issuer is asked for is in the journal before it is asked, so a restart asks for the same. A hold that comes
-/// too late ends by itself, at its `claim_by`.
+/// What the issuer is asked for goes into the journal as it is asked, and nothing comes of its answer before that is on
+/// the disk: so a restart asks for the same. Where the node died before, the issuer may hold for an attempt of which
+/// this node knows nothing; then it says so, and another attempt is asked for. A hold that is of no use ends by itself,
+/// at its `claim_by`.
 protocol AssigningHalf: FundingHalf {
     /// Opens the job for bids.
     mutating func beginBidding(_ id: JobID, _ context: inout MarketContext)
@@ -37,6 +39,9 @@ extension AssigningHalf {
         let attempt = job.assignments.count + job.holds.failedCount + 1
         guard let payment = bid.bid.terms.payment else {
             return assign(bid, attempt: attempt, hold: nil, &context)
+        }
+        if job.holds.failedCount >= JobHolds.failedMax {
+            return fail(job.id, .holdRefused(reason: job.holds.lastReason), &context)
         }
         let payer = job.manifest.policy.payBy?.payer(to: payment.issuerDID) ?? payment.issuerDID
         let times = context.configuration.originator
@@ -102,6 +107,7 @@ extension AssigningHalf {
         case .given(let block, let below): holdGiven(block, below, for: job, awaited.wish, &context)
         case .refused(let reason, let isOwn):
             holdFailed(awaited.wish, reason, isOwn ? .originatorRefused : .executorRefused, &context)
+        case .held(let reason): holdFailed(awaited.wish, reason, .attemptHeld, &context)
         case .delayed(let reason):
             guard awaited.delay == nil else { return }
             record(.holdDelayed(reason: PlainText.sanitized(reason, bytesMax: 512)), of: id, &context)

@@ -109,7 +109,7 @@ extension JobEvent {
         case .holdDelayed(let reason):
             "The job waits for its issuer, which is asked again: \(PlainText.sanitized(reason, bytesMax: 512))"
         case .holdFailed(let executor, let reason, let end):
-            (end == .unanswered ? "There is no hold" : "The issuer refuses the hold") + " for \(executor.short): "
+            (end.isRefusal ? "The issuer refuses the hold" : "There is no hold") + " for \(executor.short): "
                 + PlainText.sanitized(reason, bytesMax: 512)
         case .holdGiven(let certificate, let below?):
             "The issuer \(certificate.body.issuerDID.short) holds "

@@ -346,13 +346,13 @@ extension JobEventKind {
             .paymentRefused, .assignmentMade, .attemptEnded,
             .receiptAccepted, .receiptChosen, .lateReceipt, .cancellationRequested,
             .resultReached, .settled, .failed, .cancelled, .assignmentAccepted, .stopRequested, .receiptSigned,
-            .settlementReceived, .attemptResumed, .holdAwaited, .holdGiven, .holdTaken, .deliveryProved:
+            .settlementReceived, .attemptResumed, .holdGiven, .holdTaken, .deliveryProved:
             true
         case .announced, .bidReceived, .bidDisplaced, .bidCommitted, .executorsJudged, .biddingClosed, .fundsAwaited,
             .assignmentConfirmed, .acceptanceSigned, .statusReported, .verificationBegan, .replicaJudged,
             .checkerMissing, .trialBegan, .trialEnded, .settlementDelivered,
             .anchored, .anchorPublished, .closed, .bidClosed, .executionStarted, .executionProgressed,
-            .receiptDelivered, .settlementOverdue, .holdDelayed, .holdFailed:
+            .receiptDelivered, .settlementOverdue, .holdAwaited, .holdDelayed, .holdFailed:
             false
         }
     }

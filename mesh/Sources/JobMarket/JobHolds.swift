@@ -57,7 +57,7 @@ package struct JobHolds: Hashable, Sendable {
     }
 
     /// Holds that came to nothing before the job fails.
-    static let failedMax: UInt64 = 64
+    package static let failedMax: UInt64 = 64
 
     /// Whether others are tried before an executor, as a hold for it was waited for in vain.
     func comesLast(_ executor: DID) -> Bool { unanswered.contains(executor) }
@@ -75,6 +75,7 @@ package struct JobHolds: Hashable, Sendable {
             failedCount += 1
             lastReason = reason
             switch end {
+            case .attemptHeld: break
             case .unanswered:
                 skipped.insert(executor)
                 unanswered.insert(executor)
@@ -94,10 +95,15 @@ package struct JobHolds: Hashable, Sendable {
 package enum HoldEnd: String, Hashable, Sendable, Codable {
     /// Nobody knew in time.
     case unanswered
+    /// The issuer holds for this attempt already, by an order that this node forgot: another attempt is ordered.
+    case attemptHeld = "attempt_held"
     /// The issuer does not hold anything for this executor.
     case executorRefused = "executor_refused"
     /// The issuer does not hold so much for this originator.
     case originatorRefused = "originator_refused"
+
+    /// Whether the issuer does not want to hold.
+    var isRefusal: Bool { self == .executorRefused || self == .originatorRefused }
 }
 
 /// What came of a wish for a hold.
@@ -107,6 +113,8 @@ package enum HoldAnswer: Sendable {
     case given([UInt8], below: [UInt8]?)
     /// The issuer does not, and says why; whether it is about the originator's own line.
     case refused(String, isOwn: Bool)
+    /// The issuer holds for this attempt already, by another order, and says so.
+    case held(String)
     /// Nobody knows yet, and why; it goes on being asked.
     case delayed(String)
 }

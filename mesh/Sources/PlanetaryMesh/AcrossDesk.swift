@@ -247,9 +247,10 @@ actor AcrossDesk {
             guard let body = order.body.below(hold, marginMilliseconds: margin, under: issuer.charter),
                 body.fieldOutOfBounds == nil, let signed = try? SignedObject.sign(body, with: identity)
             else { return refused(hold, "Its terms leave no room for those at the executor's issuer.") }
-            switch try await member.answer(of: other, to: .submit(event: .holdGranted(order: signed.bytes))) {
-            case .taken(let number, let block):
-                try await check(block, of: signed, grantedBy: number, at: issuer)
+            let (answer, entry) = try await member.submit(.holdGranted(order: signed.bytes), to: other)
+            switch answer {
+            case .taken(let number, let block, _):
+                try await check(block, of: signed, grantedBy: number, entry, at: issuer)
                 // Whoever is ordered twice is one hold.
                 if belows[hold] == nil {
                     belows[hold] = Below(
@@ -258,7 +259,7 @@ actor AcrossDesk {
                 refusals[hold] = nil
                 if let block { return .below(certificate: block) }
                 return .refused(reason: .book, text: "What was held at the executor's issuer is over.")
-            case .refused(.book, let text): return refused(hold, text)
+            case .refused(.book, let text), .refused(.held, let text): return refused(hold, text)
             case .refused(_, let text):
                 return .refused(reason: .later, text: text.cut(bytesMax: member.limits.textBytesMax))
             default: throw MemberDesk.faulty("its answer is another one")
@@ -276,7 +277,8 @@ actor AcrossDesk {
 
     /// Checks that the log of another issuer has an order of this one, and that what it promises is that.
     private func check(
-        _ block: [UInt8]?, of order: SignedObject<PaymentOrder>, grantedBy number: UInt64, at issuer: KnownIssuer
+        _ block: [UInt8]?, of order: SignedObject<PaymentOrder>, grantedBy number: UInt64, _ shown: ProvedEntry?,
+        at issuer: KnownIssuer
     ) async throws(NodeServiceError) {
         var commitment: [UInt8]?
         if let block {
@@ -289,7 +291,7 @@ actor AcrossDesk {
             else { throw MemberDesk.faulty("its certificate is not for the order") }
             commitment = certificate.commitment
         }
-        let entry = try await questions.proved(number, at: issuer.charter.did, committedTo: commitment)
+        let entry = try await questions.proved(number, at: issuer.charter.did, shown, committedTo: commitment)
         guard case .holdGranted(let granted) = entry.event,
             (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
         else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
@@ -318,7 +320,7 @@ actor AcrossDesk {
         let lower = event.about(below.hold)
         do throws(NodeServiceError) {
             switch try await member.answer(of: other, to: .submit(event: lower)) {
-            case .taken(let number, _):
+            case .taken(let number, _, _):
                 // Each entry there has to justify the next: then no other can be paid beside this one.
                 let story = try await questions.story(
                     of: below.hold, from: below.grantedBy, at: try await member.meet(other))

@@ -248,7 +248,7 @@ actor ClaimDesk {
         else { return nil }
         // The same order is the same hold, with its certificate.
         guard
-            case .taken(_, let certificate?) = try await parts.member.ask(
+            case .taken(_, let certificate?, _) = try await parts.member.ask(
                 issuer, .submit(event: try await TokenDesk(member: parts.member).event(for: order))),
             let signed = try? SignedObject<HoldCertificate>(reading: certificate), signed.did == issuer,
             signed.body.holdCID == hold, let work = try? signed.body.work(of: claim)

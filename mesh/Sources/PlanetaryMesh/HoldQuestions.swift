@@ -81,7 +81,7 @@ struct HoldQuestions: Sendable {
             guard error.code == .invalidRequest else { throw error }
             return .refused(error.message, isOwn: true)
         }
-        guard let order = try await order(for: wish, by: chain, at: issuer, across: other) else {
+        guard let (order, isNew) = try await order(for: wish, by: chain, at: issuer, across: other) else {
             let rules = issuer.charter.body
             if other != nil, !wish.hasRoom(forMarginMilliseconds: rules.marginMilliseconds) {
                 return .refused(
@@ -94,21 +94,27 @@ struct HoldQuestions: Sendable {
                 "\(who) no arbiter for the two, or another unit than \(wish.unit)",
                 isOwn: rules.unit != wish.unit || rules.arbiters.allSatisfy { $0 == identity.did })
         }
-        switch try await member.answer(of: did, to: .submit(event: try await tokens.event(for: order))) {
-        case .taken(_, nil): return .refused("the hold is over", isOwn: false)
-        case .taken(let number, let block?):
+        let event = try await tokens.event(for: order)
+        // Both at once: nothing comes of the answer before this node knows its order again after a crash.
+        async let written = isNew ? write(order, of: wish) : .success(())
+        let (answer, shown) = try await member.submit(event, to: did)
+        try await written.get()
+        switch answer {
+        case .taken(_, nil, _): return .refused("the hold is over", isOwn: false)
+        case .taken(let number, let block?, _):
             guard let certificate = try? SignedObject<HoldCertificate>(reading: block),
                 wish.isMet(
                     by: certificate.body, for: identity.did,
                     marginMilliseconds: issuer.charter.body.marginMilliseconds), certificate.body.entry == number,
                 certificate.body.charterCID == issuer.charter.bodyCID, certificate.body.holdCID == order.bodyCID
             else { throw MemberDesk.faulty("its certificate is not for the order") }
-            let entry = try await proved(number, at: did, committedTo: certificate.body.commitment)
+            let entry = try await proved(number, at: did, shown, committedTo: certificate.body.commitment)
             guard let granted = entry.event.holdOrder,
                 (try? SignedObject<PaymentOrder>(reading: granted))?.bodyCID == order.bodyCID
             else { throw MemberDesk.faulty("entry \(number) is not the hold that it promises") }
             guard let other else { return .given(block, below: nil) }
             return try await below(order.bodyCID, wish, at: issuer, other, beside: block)
+        case .refused(.held, let text): return .held(text.cut(bytesMax: member.limits.textBytesMax))
         case .refused(.book, let text): return try await refused(wish, order.body, by: chain, text, isPassing: false)
         case .refused(.later, let text): return try await refused(wish, order.body, by: chain, text, isPassing: true)
         case .refused(_, let text): throw member.busy(text)
@@ -173,22 +179,19 @@ struct HoldQuestions: Sendable {
         return try await member.all().first { $0.charter.did == did }.map { Self.most(of: $0.lines, in: unit) }
     }
 
-    /// The order for a wish, which is on the disk before it is given away; nil if the issuer has no rules for it.
+    /// The order for a wish, and whether it is not on the disk yet; nil if the issuer has no rules for it.
     private func order(
         for wish: HoldWish, by chain: TokenChain?, at issuer: KnownIssuer, across other: KnownIssuer?
-    ) async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
-        let (job, attempt) = (wish.jobID.cid, wish.attempt)
-        func kept() async throws(NodeServiceError) -> SignedObject<PaymentOrder>? {
-            let row = try await stored { () throws(MeshStoreError) in
-                try await HoldOrderRow.of(job, attempt: attempt, in: store)
-            }
-            guard let row else { return nil }
+    ) async throws(NodeServiceError) -> (SignedObject<PaymentOrder>, isNew: Bool)? {
+        let row = try await stored { () throws(MeshStoreError) in
+            try await HoldOrderRow.of(wish.jobID.cid, attempt: wish.attempt, in: store)
+        }
+        if let row {
             guard let order = try? SignedObject<PaymentOrder>(reading: row.bytes, .stored) else {
                 throw NodeServiceError(.storageFailed, "What is kept of the order of a hold is damaged.")
             }
-            return order
+            return (order, isNew: false)
         }
-        if let order = try await kept() { return order }
         guard
             var body = wish.order(
                 of: identity.did, under: issuer.charter, across: other?.charter, nonce: MemberDesk.random(16))
@@ -198,24 +201,38 @@ struct HoldQuestions: Sendable {
         guard let order = try? SignedObject.sign(body, with: identity) else {
             throw NodeServiceError(.internalError, "The order could not be signed.")
         }
-        let made = HoldOrderRow(jobID: job, attempt: attempt, bytes: order.bytes)
-        try await stored { () throws(MeshStoreError) in
-            try await store.commit([.issuer(.holdOrder(made))], of: .ofBooking("hold_ordered"))
-        }
-        return try await kept() ?? order
+        return (order, isNew: true)
     }
 
-    /// An entry of this node that an issuer says it made, once the log has it.
+    /// Writes an order down, behind the wish for it.
+    private func write(_ order: SignedObject<PaymentOrder>, of wish: HoldWish) async -> Result<Void, NodeServiceError> {
+        let row = HoldOrderRow(jobID: wish.jobID.cid, attempt: wish.attempt, bytes: order.bytes)
+        do {
+            try await store.commit([.issuer(.holdOrder(row))], of: .ofBooking("hold_ordered"))
+            return .success(())
+        } catch {
+            return .failure(NodeServiceError(storage: error))
+        }
+    }
+
+    /// An entry of this node that an issuer says it made, once the log has it: as it was shown with the answer, or as
+    /// it is asked for.
     func proved(
-        _ number: UInt64, at did: DID, committedTo commitment: [UInt8]? = nil
+        _ number: UInt64, at did: DID, _ shown: ProvedEntry? = nil, committedTo commitment: [UInt8]? = nil
     ) async throws(NodeServiceError) -> BookEntry {
-        let now = try await member.meet(did)
-        guard number < now.head.size,
-            case .entries(let page, _) = try await member.ask(did, .statement(from: number, size: now.head.size)),
-            let opened = page.first, opened.number == number, let entry = opened.entry(under: now.head),
-            commitment == nil || commitment == opened.opening.commitment
-        else { throw MemberDesk.faulty("it says that it made entry \(number), and does not show that entry") }
-        return entry
+        var found = shown
+        if found == nil {
+            let now = try await member.meet(did)
+            if number < now.head.size,
+                case .entries(let page, _) = try await member.ask(did, .statement(from: number, size: now.head.size))
+            {
+                found = page.first.flatMap { ProvedEntry($0, under: now.head) }
+            }
+        }
+        guard let found, found.entry.number == number, commitment == nil || commitment == found.commitment else {
+            throw MemberDesk.faulty("it says that it made entry \(number), and does not show that entry")
+        }
+        return found.entry
     }
 
     // MARK: Bookings
@@ -225,9 +242,10 @@ struct HoldQuestions: Sendable {
     /// What it shows counts if it is what was asked for, or if the entries of the hold justify it.
     func book(_ event: BookEvent, of booking: HoldBooking) async throws(NodeServiceError) -> Asked {
         let did = booking.issuerDID
-        switch try await member.answer(of: did, to: .submit(event: event)) {
-        case .taken(let number, _):
-            let entry = try await proved(number, at: did)
+        let (answer, shown) = try await member.submit(event, to: did)
+        switch answer {
+        case .taken(let number, _, _):
+            let entry = try await proved(number, at: did, shown)
             if entry.event == event, event != .claimPaid(hold: booking.hold) { return .proved(entry) }
             guard try await story(of: booking).contains(entry) else {
                 throw MemberDesk.faulty("entry \(number) is not what it was asked to book")

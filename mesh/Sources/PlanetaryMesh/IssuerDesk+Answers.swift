@@ -18,7 +18,7 @@ extension IssuerDesk {
             switch question {
             case .head(let since, let size): return try await head(since: since, size: size)
             case .charter(let size): return try await opened(from: 0, size: size, of: nil, limit: 1, proofs: true)
-            case .submit(let event): return await submit(event)
+            case .submit(let event, let since): return try await submit(event, for: asker, since: since)
             case .lines:
                 return await told { .lines(lines: $0.lines(of: asker), size: $0.issuer?.tree.size ?? 0) }
             case .statement(let from, let size):
@@ -83,7 +83,9 @@ extension IssuerDesk {
 
     func refused(_ refusal: BookRefusal) -> CreditAnswer {
         let words = issuer.map { refusal.text(in: $0.book.charter.unit) } ?? "\(refusal)"
-        return .refused(reason: refusal.isPassing ? .later : .book, text: "The book does not take it: \(words).")
+        let reason: CreditAnswer.Reason =
+            refusal == .attemptHeld ? .held : refusal.isPassing ? .later : .book
+        return .refused(reason: reason, text: "The book does not take it: \(words).")
     }
 
     /// What the issuer had held for a hold of the asker's at the executor's issuer.
@@ -95,7 +97,7 @@ extension IssuerDesk {
         return await across.below(of: hold, at: found.creditorLine.did)
     }
 
-    private func submit(_ event: BookEvent) async -> CreditAnswer {
+    private func submit(_ event: BookEvent, for asker: DID, since: UInt64?) async throws -> CreditAnswer {
         if let reason = reasonNotNow(event) { return .refused(reason: .later, text: reason) }
         if let id = event.hold, let hold = holdAcross(id) {
             switch event {
@@ -116,7 +118,8 @@ extension IssuerDesk {
         case .success(nil): return .refused(reason: .closed, text: "The issuer could not read its book.")
         case .success(let entry?):
             let promise = try? issuer?.certificate(of: entry).map { try SignedObject.sign($0, with: identity).bytes }
-            return .taken(entry: entry.number, certificate: promise)
+            let shown: ShownEntry? = if let since { try await show(entry, to: asker, since: since) } else { nil }
+            return .taken(entry: entry.number, certificate: promise, shown: shown)
         }
     }
 
@@ -197,6 +200,24 @@ extension IssuerDesk {
         }
         let isMore = limit == nil && (rows.last.map { $0.number + 1 < size } ?? false)
         return .entries(entries: entries, more: isMore)
+    }
+
+    /// What proves an entry to a party to it that has the head of an earlier size; nil of all others.
+    private func show(_ entry: BookEntry, to asker: DID, since: UInt64) async throws -> ShownEntry? {
+        let head = TreeHead(durable)
+        let isParty = issuer.map { entry.event.parties(in: $0.book).contains(asker) }
+        guard isParty == true, since <= head.size, let opening = try issuer?.opening(of: entry),
+            let continuing = ProofPlan.consistency(of: since, in: head.size),
+            let including = ProofPlan.inclusion(of: entry.number, in: head.size)
+        else { return nil }
+        // No copy of the book is held from here on.
+        let found = try await hashes(at: continuing.places + including.places)
+        guard let continues = continuing.proof(of: found), let proof = including.proof(of: found),
+            head.includes(.leaf(opening.commitment), at: entry.number, proof: proof)
+        else { throw MeshStoreError.recordCorrupt(table: "issuer_hashes", row: Int64(clamping: entry.number)) }
+        return ShownEntry(
+            note: try note(head), continues: continues.flatMap(\.bytes),
+            entry: OpenedEntry(number: entry.number, opening: opening, proof: proof.flatMap(\.bytes)))
     }
 
     private func commitments(from number: UInt64, size: UInt64) async throws -> CreditAnswer {

@@ -62,6 +62,19 @@ struct KnownIssuer: Sendable {
     }
 }
 
+/// An entry that is in an issuer's log.
+struct ProvedEntry: Sendable {
+    let entry: BookEntry
+    /// What the log has of it.
+    let commitment: [UInt8]
+
+    /// An entry that was opened, if a head has it.
+    init?(_ opened: OpenedEntry, under head: TreeHead) {
+        guard let entry = MemberDesk.entry(opened, under: head) else { return nil }
+        (self.entry, commitment) = (entry, opened.opening.commitment)
+    }
+}
+
 extension IssuerView {
     init(_ charter: IssuerCharter) {
         self.init(

@@ -140,7 +140,7 @@ extension MemberDesk {
             throw unsure(error.code, error.message)
         }
         switch answer {
-        case .taken(let number, _): return number
+        case .taken(let number, _, _): return number
         case .refused(.closed, let text):
             throw unsure(.issuerRefused, "The issuer refuses. \(text.cut(bytesMax: limits.textBytesMax))")
         case .refused(.tooMany, let text):
@@ -270,7 +270,7 @@ extension MemberDesk {
         else { throw NodeServiceError(.internalError, "The approval could not be signed.") }
         switch try await ask(issuer.charter.did, question(approval.bytes)) {
         case .waits(let waiting) where waiting.order == order: return view(of: waiting, at: issuer)
-        case .taken(let entry, _):
+        case .taken(let entry, _, _):
             var view = self.view(of: WaitingOrder(order: order, approvals: others + [approval.bytes]), at: issuer)
             view.entry = entry
             return view
@@ -308,7 +308,7 @@ extension MemberDesk {
             throw NodeServiceError(
                 .invalidRequest, "The body is no event of a book.", hint: "PROTOCOL.md, \"Issuers\", describes them.")
         }
-        guard case .taken(let entry, let certificate) = try await ask(did, .submit(event: event)) else {
+        guard case .taken(let entry, let certificate, _) = try await ask(did, .submit(event: event)) else {
             throw Self.faulty("its answer is another one")
         }
         return EnteredEvent(

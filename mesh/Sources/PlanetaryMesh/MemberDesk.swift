@@ -107,6 +107,13 @@ package actor MemberDesk {
 
     /// Keeps what is known of an issuer; a smaller head never takes the place of a larger one.
     private func keep(_ issuer: KnownIssuer) async throws(NodeServiceError) -> KnownIssuer {
+        let issuer = remember(issuer)
+        // In the order of what is known, so that no older head comes last.
+        try await store.commitInOrder([.issuer(.known(issuer.row))])
+        return issuer
+    }
+
+    private func remember(_ issuer: KnownIssuer) -> KnownIssuer {
         var issuer = issuer
         let did = issuer.charter.did
         if let last = known[did] {
@@ -114,8 +121,6 @@ package actor MemberDesk {
             if issuer.fault.isEmpty { issuer.fault = last.fault }
         }
         known[did] = issuer
-        // In the order of what is known, so that no older head comes last.
-        try await store.commitInOrder([.issuer(.known(issuer.row))])
         return issuer
     }
 
@@ -163,6 +168,35 @@ package actor MemberDesk {
             case .malformed: throw Self.faulty("its answer does not read")
             }
         }
+    }
+
+    /// Has an issuer take an event: its answer, and the entry if that showed it under a head that continues the one
+    /// kept. Where it did not, or something else was learnt of the issuer meanwhile, the entry is asked for.
+    ///
+    /// The new head goes to the disk with the next write of this node, before whatever follows from the entry.
+    func submit(
+        _ event: BookEvent, to did: DID
+    ) async throws(NodeServiceError) -> (answer: CreditAnswer, entry: ProvedEntry?) {
+        try await load()
+        let before = known[did].flatMap { $0.fault.isEmpty ? $0 : nil }
+        let answer = try await answer(of: did, to: .submit(event: event, since: before?.head.size))
+        guard case .taken(let number, _, let shown?) = answer, let before, let now = known[did] else {
+            return (answer, nil)
+        }
+        guard let note = SignedNote(bytes: shown.note), let head = KnownIssuer.head(of: note, by: did) else {
+            throw Self.faulty("its head is not signed by it")
+        }
+        if now.fault.isEmpty, now.head.size == head.size, now.head.root != head.root {
+            _ = try await convict(now, note)
+        }
+        guard now.fault.isEmpty, now.head == before.head,
+            head.size >= before.head.size, head.extends(before.head, proof: Self.proof(shown.continues)),
+            let found = ProvedEntry(shown.entry, under: head), found.entry.number == number
+        else { return (answer, nil) }
+        var newest = now
+        (newest.note, newest.head) = (note, head)
+        store.enqueue([.issuer(.known(remember(newest).row))], urgency: .idle) { _ in }
+        return (answer, found)
     }
 
     static func faulty(_ reason: String) -> NodeServiceError {

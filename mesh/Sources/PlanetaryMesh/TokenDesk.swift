@@ -134,7 +134,7 @@ struct TokenDesk: Sendable {
             throw NodeServiceError(.internalError, "The revocation could not be signed.")
         }
         let event = BookEvent.tokenRevoked(revocation: signed.bytes, tokens: chain.blocks)
-        guard case .taken(let number, _) = try await member.ask(issuer, .submit(event: event)) else {
+        guard case .taken(let number, _, _) = try await member.ask(issuer, .submit(event: event)) else {
             throw MemberDesk.faulty("its answer is another one")
         }
         let entry = try await HoldQuestions(member: member).proved(number, at: issuer)

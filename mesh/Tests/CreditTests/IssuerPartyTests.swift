@@ -80,7 +80,8 @@ import Testing
         else { return }
         let questions: [CreditQuestion] = [
             .head(since: 0, size: nil), .head(since: 1, size: 2), .charter(size: 1),
-            .submit(event: .transferred(order: order.bytes)), .lines, .statement(from: 1, size: 2),
+            .submit(event: .transferred(order: order.bytes)),
+            .submit(event: .transferred(order: order.bytes), since: 7), .lines, .statement(from: 1, size: 2),
             .openings(from: 1, size: 2), .commitments(from: 1, size: 2), .token(chain: [[1]]), .totals, .orders,
             .number,
             .propose(order: officers, approval: approvals[0]), .approve(order: order.bodyCID, approval: approvals[0]),
@@ -92,7 +93,13 @@ import Testing
         let line = try #require(world.book.accounts.sorted.first)
         let answers: [CreditAnswer] = [
             .refused(reason: .notForYou, text: "no"), .head(note: [1], proof: []), .taken(entry: 1, certificate: nil),
-            .taken(entry: 1, certificate: [2]), .lines(lines: [LineState(line.id, line.line)], size: 3),
+            .taken(entry: 1, certificate: [2]),
+            .taken(
+                entry: 1, certificate: nil,
+                shown: ShownEntry(
+                    note: [1], continues: [2],
+                    entry: OpenedEntry(number: 1, opening: EntryOpening(salt: [3], entry: [4]), proof: [5]))),
+            .refused(reason: .held, text: "held"), .lines(lines: [LineState(line.id, line.line)], size: 3),
             .entries(entries: [OpenedEntry(number: 0, opening: world.openings[0], proof: [])], more: true),
             .token(state: TokenState(left: 5, revokedBy: 3, isFrozen: true)), .commitments(bytes: [1]),
             .totals(totals: UnitTotal.all(of: world.book.accounts)),

@@ -15,10 +15,14 @@ struct CreditBank {
     var entries: [BookEntry]
     /// Whether it does not answer.
     var isAway = false
+    /// Whether it says of every attempt that it holds for it already.
+    var alwaysHolds = false
     /// For whom it holds nothing now.
     var busyFor: Set<DID> = []
-    /// Orders by the attempts, as the shell of an originator keeps them.
-    private var orders: [Attempt: SignedObject<PaymentOrder>] = [:]
+    /// Orders by the attempts, as the shell of an originator keeps them: behind the wish, so who forgets that forgets
+    /// the order, too.
+    private var orders: [Attempt: (wish: HoldWish, order: SignedObject<PaymentOrder>)] = [:]
+    private var ordersMade: UInt8 = 0
     private let charter: SignedObject<IssuerCharter>
 
     private struct Attempt: Hashable {
@@ -96,13 +100,17 @@ struct CreditBank {
     mutating func hold(_ wish: HoldWish, for debtor: Identity, now: UnixMilliseconds) -> HoldAnswer {
         if isAway || busyFor.contains(wish.executorDID) { return .delayed("the issuer did not answer") }
         let attempt = Attempt(job: wish.jobID, number: wish.attempt)
+        if alwaysHolds { return .held("the attempt has a hold already") }
+        ordersMade &+= 1
+        let kept = orders[attempt].flatMap { $0.wish == wish ? $0.order : nil }
         guard
             let body = wish.order(
-                of: debtor.did, under: charter, nonce: [UInt8](repeating: UInt8(orders.count), count: 16)),
-            let order = try? orders[attempt] ?? SignedObject.sign(body, with: debtor)
+                of: debtor.did, under: charter, nonce: [UInt8](repeating: ordersMade, count: 16)),
+            let order = try? kept ?? SignedObject.sign(body, with: debtor)
         else { return .refused("there is no arbiter for it", isOwn: true) }
-        orders[attempt] = order
+        orders[attempt] = (wish, order)
         switch enter(.holdGranted(order: order.bytes), now: now) {
+        case .failure(.attemptHeld): return .held("the attempt has a hold already")
         case .failure(let refusal):
             let line = issuer.book.accounts[LineID(debtor.did, Self.unit)]
             let most = line.map { $0.isFrozen ? 0 : Int128($0.owedMax.units) + Int128($0.balance) } ?? 0

@@ -259,6 +259,37 @@ struct CreditJobTests {
         #expect(world.bank?.balance(world.parties[1].identity.did) == 11 && world.bank?.liveHolds == 0)
     }
 
+    @Test func whoForgetsWhatItOrderedOrdersForAnotherAttempt() throws {
+        var world = try world(trusting: [1])
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 10_000) { $0.names(of: 0).last == "hold_awaited" })
+        #expect(world.bank?.liveHolds == 1, "the order is there before the wish for it is on the disk")
+        world.parties[0].journal.removeLast()
+        world.parties[0].isForced.removeLast()
+        try world.restart(0, afterMilliseconds: 50)
+        #expect(world.run(milliseconds: 60_000) { $0.job(id)?.result == .completedSuccessfully })
+        #expect(
+            world.names(of: 0).filter { $0.hasPrefix("hold") }
+                == ["hold_awaited", "hold_failed", "hold_awaited", "hold_given"])
+        #expect(world.parties[0].events.contains { $0.explanation.contains("There is no hold for") })
+        #expect(world.job(id)?.attempts.map(\.assignment.attempt) == [2])
+        for index in [0, 1, 0, 1] { try world.book(of: index) }
+        #expect(world.bank?.balance(world.parties[1].identity.did) == 11 && world.bank?.liveHolds == 1)
+        let tomorrow = world.wallClock.advanced(milliseconds: 86_400_000)
+        world.bank?.passTime(to: tomorrow)
+        #expect(world.bank?.liveHolds == 0, "what nobody claims ends by itself")
+        try expectBookIsWhole(world)
+    }
+
+    @Test func anIssuerThatAlwaysHoldsAlreadyFailsTheJob() throws {
+        var world = try world(trusting: [1])
+        world.bank?.alwaysHolds = true
+        let id = try world.submit(request())
+        #expect(world.run(milliseconds: 600_000) { $0.names(of: 0).contains("failed") })
+        #expect(world.names(of: 0).count { $0 == "hold_failed" } == Int(JobHolds.failedMax))
+        #expect(world.job(id)?.attempts.isEmpty == true)
+    }
+
     @Test func whatNobodyWaitsForAnyMoreIsNotHeld() throws {
         var world = try world(trusting: [1])
         world.bank?.isAway = true

@@ -93,7 +93,7 @@ final class CreditStand: Sendable {
     func carryOut(_ action: OfficerOrder.Action) async throws -> UInt64 {
         let order = try await order(action)
         guard case .waits = try await propose(order),
-            case .taken(let entry, _) = try await approve(order, by: officers[1])
+            case .taken(let entry, _, _) = try await approve(order, by: officers[1])
         else { throw NodeServiceError(.internalError, "the order is not carried out") }
         return entry
     }
@@ -122,7 +122,7 @@ final class CreditStand: Sendable {
     func pay(_ amount: UInt64, from debtor: Int = 0, to creditor: Int = 1) async throws -> UInt64 {
         let order = try await payment(amount, from: debtor, to: creditor)
         guard
-            case .taken(let entry, nil) = await desk.answer(
+            case .taken(let entry, nil, _) = await desk.answer(
                 .submit(event: .transferred(order: order.bytes)), for: members[debtor].did)
         else { throw NodeServiceError(.internalError, "the payment is not taken") }
         return entry

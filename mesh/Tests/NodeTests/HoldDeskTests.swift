@@ -3,6 +3,7 @@ import IPLD
 import JobMarket
 import LibP2P
 import Logging
+import MerkleLog
 import MeshStore
 import MeshTypes
 import Multiformats
@@ -73,7 +74,10 @@ import Testing
                     }
                     return true
                 }
-                return isRefused ? .refused(reason: .tooMany, text: "as many as it takes") : answer
+                if isRefused { return .refused(reason: .tooMany, text: "as many as it takes") }
+                // It answers as one that shows no entry with its answer.
+                guard case .taken(let entry, let certificate, _) = answer else { return answer }
+                return .taken(entry: entry, certificate: certificate)
             }
             let answers = await told(desk(member), wish(stand, for: stand.members[1].did))
             guard case .given(let block, nil) = answers.last else {
@@ -86,6 +90,128 @@ import Testing
             #expect(certificate.amount.units == 100 && certificate.terms.arbiterDID == stand.arbiter.did)
             // Every submit but the refused ones reached the book, and it is one order.
             #expect(await stand.desk.issuer?.book.holds.count == 1)
+        }
+    }
+
+    private static func name(_ question: CreditQuestion) -> String {
+        switch question {
+        case .head: "head"
+        case .charter: "charter"
+        case .submit: "submit"
+        case .statement: "statement"
+        case .lines: "lines"
+        default: "other"
+        }
+    }
+
+    @Test("A hold takes one question: the answer proves its entry, and the new head goes to the disk with what follows")
+    func oneQuestion() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            let asked = Mutex<[String]>([])
+            _ = try await member.issuer(stand.issuer.did.text)
+            liar.set { question, answer in
+                asked.withLock { $0.append(Self.name(question)) }
+                return answer
+            }
+            for attempt in UInt64(1)...3 {
+                let wish = wish(stand, for: stand.members[1].did, attempt: attempt)
+                guard case .given = try await HoldQuestions(member: member).hold(wish) else {
+                    Issue.record("attempt \(attempt) is not held")
+                    return
+                }
+                let kept = try await HoldOrderRow.of(wish.jobID.cid, attempt: attempt, in: member.store)
+                #expect(kept != nil, "the order is on the disk before anything comes of its answer")
+            }
+            #expect(asked.withLock(\.self) == ["submit", "submit", "submit"])
+            let size = await stand.desk.durable.size
+            #expect(try await member.all().first?.head.size == size)
+            try await member.store.persisted()
+            let rows = try await KnownIssuerRow.all(in: member.store)
+            #expect(rows.compactMap(KnownIssuer.init).map(\.head.size) == [size])
+        }
+    }
+
+    /// Ways to change what is shown with an answer.
+    private static let lies: [(String, @Sendable (inout ShownEntry) -> Void)] = [
+        ("a head that nothing leads to", { $0.continues = [UInt8](repeating: 1, count: 32) }),
+        (
+            "another salt",
+            {
+                $0.entry.opening = EntryOpening(
+                    salt: [UInt8](repeating: 0, count: 32), entry: $0.entry.opening.entry)
+            }
+        ),
+        ("another number", { $0.entry.number += 1 }),
+        ("no proof", { $0.entry.proof = [] }),
+    ]
+
+    @Test("What an answer shows counts only if it holds; else the entry is asked for, and two histories are a proof")
+    func shown() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            let (questions, executor) = (HoldQuestions(member: member), stand.members[1].did)
+            _ = try await member.issuer(stand.issuer.did.text)
+            func lie(_ change: @escaping @Sendable (inout ShownEntry) -> Void) {
+                liar.set { _, answer in
+                    guard case .taken(let entry, let certificate, var shown?) = answer else { return answer }
+                    change(&shown)
+                    return .taken(entry: entry, certificate: certificate, shown: shown)
+                }
+            }
+            for (index, (name, change)) in Self.lies.enumerated() {
+                lie(change)
+                let wish = wish(stand, for: executor, attempt: UInt64(index) + 1)
+                guard case .given = try await questions.hold(wish) else {
+                    Issue.record("\(name): the entry is not asked for")
+                    continue
+                }
+            }
+            lie { $0.note = [1] }
+            await #expect(throws: NodeServiceError.self) {
+                _ = try await questions.hold(wish(stand, for: executor, attempt: 10))
+            }
+            // The same key over another book of the size that this node knows.
+            let copy = try CreditStand.copied(stand)
+            let other = IssuerDesk(identity: stand.issuer, store: copy.store)
+            try await other.load()
+            try await stand.pay(250)
+            let order = try await stand.payment(9)
+            _ = await other.answer(.submit(event: .transferred(order: order.bytes)), for: stand.issuer.did)
+            liar.set()
+            _ = try await member.issuer(stand.issuer.did.text)
+            guard case .head(let note, _) = await other.answer(.head(since: 0, size: nil), for: executor) else {
+                Issue.record("it has no head")
+                return
+            }
+            lie { $0.note = note }
+            let error = await #expect(throws: NodeServiceError.self) {
+                _ = try await questions.hold(wish(stand, for: executor, attempt: 11))
+            }
+            #expect(error?.code == .issuerFaulty && error?.message.contains("two histories") == true)
+            #expect(try await member.all().first?.fault.count == 2, "the proof is kept")
+        }
+    }
+
+    @Test("An attempt that is held by an order which this node forgot is said to be held")
+    func forgotten() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, _: CreditLiar) async throws in
+            let wish = wish(stand, for: stand.members[1].did)
+            let terms = HoldTerms(
+                jobID: wish.jobID, attempt: wish.attempt, bidCID: CID.hashing([3], codec: .dagCBOR),
+                originatorDID: stand.members[0].did, executorDID: stand.members[1].did,
+                arbiterDID: stand.arbiter.did, deliverBy: wish.deliverBy, claimBy: wish.claimBy,
+                windowMilliseconds: 1_000, extensionMilliseconds: 1_000)
+            let order = try await stand.payment(500, hold: terms)
+            let answer = await stand.desk.answer(
+                .submit(event: .holdGranted(order: order.bytes)), for: stand.members[0].did)
+            guard case .taken = answer else {
+                Issue.record("\(answer)")
+                return
+            }
+            guard case .held(let reason) = try await HoldQuestions(member: member).hold(wish) else {
+                Issue.record("it is held twice")
+                return
+            }
+            #expect(reason.contains("has a hold already"))
         }
     }
 
@@ -116,6 +242,7 @@ import Testing
                     case .given: return "given"
                     case .refused(_, let isOwn): return isOwn ? "own" : "executor"
                     case .delayed: return "delayed"
+                    case .held: return "held"
                     }
                 } catch {
                     return "\(error.code)"

@@ -282,13 +282,27 @@ import Testing
         let order = try await stand.payment(500, hold: terms)
         let event = CreditQuestion.submit(event: .holdGranted(order: order.bytes))
         let answer = await stand.desk.answer(event, for: stand.members[0].did)
-        guard case .taken(3, let block?) = answer else {
+        guard case .taken(3, let block?, nil) = answer else {
             Issue.record("\(answer)")
             return
         }
         let certificate = try SignedObject<HoldCertificate>(reading: block)
         #expect(certificate.did == stand.issuer.did && certificate.body.holdCID == order.bodyCID)
         #expect(await stand.desk.answer(event, for: stand.members[1].did) == answer)
+        // A party that says which head it has is shown the entry; nobody else is, nor one with a head of another log.
+        func shown(_ did: DID, since: UInt64) async -> ShownEntry? {
+            let again = CreditQuestion.submit(event: .holdGranted(order: order.bytes), since: since)
+            guard case .taken(3, block, let shown) = await stand.desk.answer(again, for: did) else { return nil }
+            return shown
+        }
+        for since in UInt64(0)...4 {
+            let shown = try #require(await shown(stand.members[1].did, since: since))
+            let note = try #require(SignedNote(bytes: shown.note))
+            let head = try #require(KnownIssuer.head(of: note, by: stand.issuer.did))
+            #expect(ProvedEntry(shown.entry, under: head)?.entry.event == .holdGranted(order: order.bytes))
+        }
+        #expect(await shown(stand.stranger.did, since: 1) == nil)
+        #expect(await shown(stand.members[0].did, since: 5) == nil)
         #expect(await stand.desk.lines(of: stand.members[0].did).first?.leaving == 500)
         // Of what is shown about it only so much is booked in a day; what does not read costs nobody's share.
         let long = BookEvent.claimLodged(
