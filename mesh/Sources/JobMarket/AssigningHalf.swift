@@ -107,7 +107,8 @@ extension AssigningHalf {
         case .given(let block, let below): holdGiven(block, below, for: job, awaited.wish, &context)
         case .refused(let reason, let isOwn):
             holdFailed(awaited.wish, reason, isOwn ? .originatorRefused : .executorRefused, &context)
-        case .held(let reason): holdFailed(awaited.wish, reason, .attemptHeld, &context)
+        case .held(let reason):
+            holdFailed(awaited.wish, reason, job.holds.isHeldTooOften ? .executorRefused : .attemptHeld, &context)
         case .delayed(let reason):
             guard awaited.delay == nil else { return }
             record(.holdDelayed(reason: PlainText.sanitized(reason, bytesMax: 512)), of: id, &context)

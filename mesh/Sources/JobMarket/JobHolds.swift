@@ -25,6 +25,8 @@ package struct JobHolds: Hashable, Sendable {
     package private(set) var awaited: Awaited?
     /// Holds that came to nothing; each had the number of an attempt.
     private(set) var failedCount: UInt64 = 0
+    /// How often in a row an issuer said that it holds for the attempt already.
+    private var heldInARow = 0
     /// Executors for which an issuer refused to hold.
     private var refused: Set<DID> = []
     /// Executors of this round of bids whose holds were waited for in vain.
@@ -59,6 +61,13 @@ package struct JobHolds: Hashable, Sendable {
     /// Holds that came to nothing before the job fails.
     package static let failedMax: UInt64 = 64
 
+    /// How often an issuer may say in a row that it holds for an attempt already. A node that died forgot few
+    /// orders; after that many the issuer does not want to hold.
+    package static let heldInARowMax = 8
+
+    /// Whether what an issuer says next of an attempt that it holds already is a refusal.
+    var isHeldTooOften: Bool { heldInARow + 1 >= Self.heldInARowMax }
+
     /// Whether others are tried before an executor, as a hold for it was waited for in vain.
     func comesLast(_ executor: DID) -> Bool { unanswered.contains(executor) }
 
@@ -74,6 +83,7 @@ package struct JobHolds: Hashable, Sendable {
             awaited = nil
             failedCount += 1
             lastReason = reason
+            heldInARow = end == .attemptHeld ? heldInARow + 1 : 0
             switch end {
             case .attemptHeld: break
             case .unanswered:
@@ -84,7 +94,7 @@ package struct JobHolds: Hashable, Sendable {
                 lastRefusal = Refusal(reason: reason, isOwn: end == .originatorRefused)
             }
         case .holdGiven(let certificate, let below):
-            (awaited, lastRefusal) = (nil, nil)
+            (awaited, lastRefusal, heldInARow) = (nil, nil, 0)
             certificates[certificate.body.terms.bidCID] = Given(certificate: certificate, below: below)
         default: break
         }

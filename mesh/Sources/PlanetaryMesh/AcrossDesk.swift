@@ -257,8 +257,11 @@ actor AcrossDesk {
                         hold: signed.bodyCID, grantedBy: number, certificate: block, next: number + 1)
                 }
                 refusals[hold] = nil
+                // What the member goes by next is at its node, so this node's disk has the head first.
+                try await stored { () throws(MeshStoreError) in try await member.store.persisted() }
                 if let block { return .below(certificate: block) }
                 return .refused(reason: .book, text: "What was held at the executor's issuer is over.")
+            // A member that orders twice for one attempt is refused here before.
             case .refused(.book, let text), .refused(.held, let text): return refused(hold, text)
             case .refused(_, let text):
                 return .refused(reason: .later, text: text.cut(bytesMax: member.limits.textBytesMax))

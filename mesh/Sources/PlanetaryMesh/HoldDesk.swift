@@ -23,6 +23,9 @@ actor HoldDesk {
         var issuersAtOnceMax = 16
         /// How long one is asked in a row before others have their turn, in milliseconds; once at the least.
         var turnMilliseconds: Int64 = 30_000
+        /// Orders that are with issuers before the disk has them. A node that dies forgets these, so the book holds for
+        /// them until their `claim_by`, for nobody.
+        var aheadOfDiskMax = 16
         /// How long before an issuer that did not answer is asked again for a hold, in milliseconds.
         var holdPauseMilliseconds: Int64 = 2_000
         /// How long before an issuer that did not answer is asked again for bookings: at first, and at the most, in
@@ -59,6 +62,8 @@ actor HoldDesk {
     /// Issuers that are asked at the moment.
     // BOUNDED: by `Limits.issuersAtOnceMax`.
     private var asked: Set<DID> = []
+    /// Orders that are with issuers while they are written.
+    private var aheadOfDisk = 0
     /// When each issuer was asked last for bookings.
     // BOUNDED: like `pauses`.
     private var turns: [DID: ContinuousClock.Instant] = [:]
@@ -75,16 +80,31 @@ actor HoldDesk {
     /// Has the price of a bid held, and tells what came of it. While the issuer does not answer, or cannot hold it now,
     /// it is asked again, as long as the bid is waited for.
     nonisolated func order(_ wish: HoldWish, _ tell: @Sendable (HoldAnswer) async -> Void) async {
+        var ordered: HoldQuestions.Ordered?
         while NodeClock.wallClock < wish.useBy {
+            let isAhead = await goAhead()
             do throws(NodeServiceError) {
-                return await tell(try await questions.hold(wish))
+                let answer = try await questions.hold(wish, &ordered, aheadOfDisk: isAhead)
+                if isAhead { await comeBack() }
+                return await tell(answer)
             } catch {
+                if isAhead { await comeBack() }
                 if error.code == .issuerFaulty { return await tell(.refused(error.message, isOwn: false)) }
                 await tell(.delayed(error.message))
             }
             guard (try? await Task.sleep(for: .milliseconds(limits.holdPauseMilliseconds))) != nil else { return }
         }
     }
+
+    /// Whether an order may leave while it is written. Where the disk is full, none does, and where it hangs, no more
+    /// than the limit of them: the others wait for it first.
+    private func goAhead() -> Bool {
+        guard !store.isStuck, aheadOfDisk < limits.aheadOfDiskMax else { return false }
+        aheadOfDisk += 1
+        return true
+    }
+
+    private func comeBack() { aheadOfDisk -= 1 }
 
     // MARK: Bookings
 

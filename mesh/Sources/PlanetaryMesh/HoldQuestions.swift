@@ -65,11 +65,26 @@ struct HoldQuestions: Sendable {
         return try await member.meet(did)
     }
 
+    /// The order for a wish, once it is made.
+    struct Ordered: Sendable {
+        /// What the issuer is asked to hold.
+        fileprivate let order: SignedObject<PaymentOrder>
+        /// Whether it is on the disk.
+        fileprivate(set) var isWritten: Bool
+    }
+
     /// Has an issuer hold what is wished for: its certificate, whose entry its log has, or its refusal. The same wish
     /// is the same order, whenever it is made again.
     ///
+    /// - Parameters:
+    ///   - wish: what is to be held.
+    ///   - ordered: the order, from the first time on; whoever asks again hands it in again, as it may not be on the
+    ///     disk yet.
+    ///   - isAhead: whether the order may leave while it is written, rather than after that.
     /// - Throws: `issuerFaulty` if what the issuer says does not hold; others where it may be asked again.
-    func hold(_ wish: HoldWish) async throws(NodeServiceError) -> HoldAnswer {
+    func hold(
+        _ wish: HoldWish, _ ordered: inout Ordered?, aheadOfDisk isAhead: Bool
+    ) async throws(NodeServiceError) -> HoldAnswer {
         let did = wish.issuerDID
         let issuer = try await acquainted(did)
         var other: KnownIssuer?
@@ -81,7 +96,8 @@ struct HoldQuestions: Sendable {
             guard error.code == .invalidRequest else { throw error }
             return .refused(error.message, isOwn: true)
         }
-        guard let (order, isNew) = try await order(for: wish, by: chain, at: issuer, across: other) else {
+        if ordered == nil { ordered = try await order(for: wish, by: chain, at: issuer, across: other) }
+        guard let made = ordered else {
             let rules = issuer.charter.body
             if other != nil, !wish.hasRoom(forMarginMilliseconds: rules.marginMilliseconds) {
                 return .refused(
@@ -94,11 +110,17 @@ struct HoldQuestions: Sendable {
                 "\(who) no arbiter for the two, or another unit than \(wish.unit)",
                 isOwn: rules.unit != wish.unit || rules.arbiters.allSatisfy { $0 == identity.did })
         }
+        let order = made.order
         let event = try await tokens.event(for: order)
+        if !isAhead, !made.isWritten {
+            try await write(order, of: wish).get()
+            ordered?.isWritten = true
+        }
         // Both at once: nothing comes of the answer before this node knows its order again after a crash.
-        async let written = isNew ? write(order, of: wish) : .success(())
+        async let written = isAhead && !made.isWritten ? write(order, of: wish) : .success(())
         let (answer, shown) = try await member.submit(event, to: did)
         try await written.get()
+        ordered?.isWritten = true
         switch answer {
         case .taken(_, nil, _): return .refused("the hold is over", isOwn: false)
         case .taken(let number, let block?, _):
@@ -179,10 +201,10 @@ struct HoldQuestions: Sendable {
         return try await member.all().first { $0.charter.did == did }.map { Self.most(of: $0.lines, in: unit) }
     }
 
-    /// The order for a wish, and whether it is not on the disk yet; nil if the issuer has no rules for it.
+    /// The order for a wish; nil if the issuer has no rules for it.
     private func order(
         for wish: HoldWish, by chain: TokenChain?, at issuer: KnownIssuer, across other: KnownIssuer?
-    ) async throws(NodeServiceError) -> (SignedObject<PaymentOrder>, isNew: Bool)? {
+    ) async throws(NodeServiceError) -> Ordered? {
         let row = try await stored { () throws(MeshStoreError) in
             try await HoldOrderRow.of(wish.jobID.cid, attempt: wish.attempt, in: store)
         }
@@ -190,7 +212,7 @@ struct HoldQuestions: Sendable {
             guard let order = try? SignedObject<PaymentOrder>(reading: row.bytes, .stored) else {
                 throw NodeServiceError(.storageFailed, "What is kept of the order of a hold is damaged.")
             }
-            return (order, isNew: false)
+            return Ordered(order: order, isWritten: true)
         }
         guard
             var body = wish.order(
@@ -201,7 +223,7 @@ struct HoldQuestions: Sendable {
         guard let order = try? SignedObject.sign(body, with: identity) else {
             throw NodeServiceError(.internalError, "The order could not be signed.")
         }
-        return (order, isNew: true)
+        return Ordered(order: order, isWritten: false)
     }
 
     /// Writes an order down, behind the wish for it.

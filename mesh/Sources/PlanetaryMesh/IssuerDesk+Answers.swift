@@ -81,10 +81,11 @@ extension IssuerDesk {
         return .refused(reason: .closed, text: obstacle ?? reason)
     }
 
-    func refused(_ refusal: BookRefusal) -> CreditAnswer {
+    /// What a book's refusal is to whoever asks; only who says which head it has knows `held`.
+    func refused(_ refusal: BookRefusal, tellingHeld: Bool = false) -> CreditAnswer {
         let words = issuer.map { refusal.text(in: $0.book.charter.unit) } ?? "\(refusal)"
         let reason: CreditAnswer.Reason =
-            refusal == .attemptHeld ? .held : refusal.isPassing ? .later : .book
+            tellingHeld && refusal == .attemptHeld ? .held : refusal.isPassing ? .later : .book
         return .refused(reason: reason, text: "The book does not take it: \(words).")
     }
 
@@ -114,7 +115,7 @@ extension IssuerDesk {
         }
         switch await take(event) {
         case nil: return closed
-        case .failure(let refusal): return refused(refusal)
+        case .failure(let refusal): return refused(refusal, tellingHeld: since != nil)
         case .success(nil): return .refused(reason: .closed, text: "The issuer could not read its book.")
         case .success(let entry?):
             let promise = try? issuer?.certificate(of: entry).map { try SignedObject.sign($0, with: identity).bytes }

@@ -70,7 +70,7 @@ struct ProvedEntry: Sendable {
 
     /// An entry that was opened, if a head has it.
     init?(_ opened: OpenedEntry, under head: TreeHead) {
-        guard let entry = MemberDesk.entry(opened, under: head) else { return nil }
+        guard let entry = opened.entry(under: head) else { return nil }
         (self.entry, commitment) = (entry, opened.opening.commitment)
     }
 }

@@ -173,7 +173,9 @@ package actor MemberDesk {
     /// Has an issuer take an event: its answer, and the entry if that showed it under a head that continues the one
     /// kept. Where it did not, or something else was learnt of the issuer meanwhile, the entry is asked for.
     ///
-    /// The new head goes to the disk with the next write of this node, before whatever follows from the entry.
+    /// The new head goes to the disk with the next write of this node, before whatever follows from the entry there.
+    ///
+    /// - Throws: `issuerFaulty` if the head that it shows is not its own, or does not continue the one kept.
     func submit(
         _ event: BookEvent, to did: DID
     ) async throws(NodeServiceError) -> (answer: CreditAnswer, entry: ProvedEntry?) {
@@ -187,16 +189,41 @@ package actor MemberDesk {
             throw Self.faulty("its head is not signed by it")
         }
         if now.fault.isEmpty, now.head.size == head.size, now.head.root != head.root {
-            _ = try await convict(now, note)
+            try await convict(now, note)
         }
-        guard now.fault.isEmpty, now.head == before.head,
-            head.size >= before.head.size, head.extends(before.head, proof: Self.proof(shown.continues)),
+        guard head.size >= before.head.size, let proof = MerkleHash.list(of: shown.continues),
+            head.extends(before.head, proof: proof)
+        else {
+            throw try await apart(now, note, head, before.head)
+        }
+        // Who asked beside this one may have been shown the same head.
+        guard now.fault.isEmpty, now.head == before.head || now.head == head,
             let found = ProvedEntry(shown.entry, under: head), found.entry.number == number
         else { return (answer, nil) }
-        var newest = now
-        (newest.note, newest.head) = (note, head)
-        store.enqueue([.issuer(.known(remember(newest).row))], urgency: .idle) { _ in }
+        if now.head != head {
+            var newest = now
+            (newest.note, newest.head) = (note, head)
+            // What fails here is written the next time that this node meets the issuer.
+            store.enqueue([.issuer(.known(remember(newest).row))], urgency: .idle) { _ in }
+        }
         return (answer, found)
+    }
+
+    /// Why a head that was shown is no answer: it does not continue the one kept. What the issuer signs of that size
+    /// when it is asked may be the proof.
+    private func apart(
+        _ issuer: KnownIssuer, _ note: SignedNote, _ head: TreeHead, _ kept: TreeHead
+    ) async throws(NodeServiceError) -> NodeServiceError {
+        var shown = issuer
+        (shown.note, shown.head) = (note, head)
+        let then = try? await answer(of: issuer.charter.did, to: .head(since: 0, size: head.size))
+        if issuer.fault.isEmpty, case .head(let bytes, _)? = then, let other = SignedNote(bytes: bytes),
+            let again = KnownIssuer.head(of: other, by: issuer.charter.did), again.size == head.size,
+            again.root != head.root
+        {
+            try await convict(shown, other)
+        }
+        return Self.faulty("its head of \(head.size) entries does not continue that of \(kept.size)")
     }
 
     static func faulty(_ reason: String) -> NodeServiceError {

@@ -281,12 +281,13 @@ struct CreditJobTests {
         try expectBookIsWhole(world)
     }
 
-    @Test func anIssuerThatAlwaysHoldsAlreadyFailsTheJob() throws {
+    @Test func anIssuerThatAlwaysHoldsAlreadyIsOneThatRefuses() throws {
         var world = try world(trusting: [1])
         world.bank?.alwaysHolds = true
         let id = try world.submit(request())
         #expect(world.run(milliseconds: 600_000) { $0.names(of: 0).contains("failed") })
-        #expect(world.names(of: 0).count { $0 == "hold_failed" } == Int(JobHolds.failedMax))
+        #expect(world.names(of: 0).count { $0 == "hold_failed" } == JobHolds.heldInARowMax)
+        #expect(world.parties[0].events.contains { $0.explanation.contains("The issuer refuses the hold") })
         #expect(world.job(id)?.attempts.isEmpty == true)
     }
 

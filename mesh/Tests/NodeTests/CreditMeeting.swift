@@ -40,12 +40,14 @@ extension CreditStand {
     /// A member's desk over a swarm of its own, connected to the issuer of the stand, for which a liar answers.
     func meeting(
         as identity: Identity, _ limits: MemberDesk.Limits = MemberDesk.Limits(),
+        storing storeLimits: StoreLimits = StoreLimits(),
         _ body: (MemberDesk, CreditLiar, Swarm) async throws -> Void
     ) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let store = try MeshStore(
-            path: folder.appendingPathComponent("member.sqlite").path, owner: identity.did.text)
+            path: folder.appendingPathComponent("member.sqlite").path, owner: identity.did.text,
+            limits: storeLimits)
         let configuration = SwarmConfiguration(try NodeMesh.loopback())
         let server = Swarm(configuration: configuration, identity: issuer, logger: logger)
         let swarm = Swarm(configuration: SwarmConfiguration(), identity: identity, logger: logger)

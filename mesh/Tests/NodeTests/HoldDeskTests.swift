@@ -131,9 +131,94 @@ import Testing
         }
     }
 
-    /// Ways to change what is shown with an answer.
+    /// Fills a store until it takes no order more; returns a block that makes room when it goes.
+    private func fill(_ store: MeshStore) async throws -> CID {
+        var last: CID?
+        for size in [50_000, 4_000] {
+            await #expect(throws: MeshStoreError.self) {
+                for number in 0..<1_000 {
+                    let bytes = withUnsafeBytes(of: size + number) { Array($0) } + [UInt8](repeating: 0, count: size)
+                    let cid = CID.hashing(bytes, codec: .raw)
+                    try await store.commit([.block(cid: cid, bytes: bytes), .file(root: cid)])
+                    if size == 50_000 { last = cid }
+                }
+            }
+        }
+        for size in [500, 8] {
+            await #expect(throws: MeshStoreError.self) {
+                for number in 0..<1_000 as Range<UInt64> {
+                    let row = HoldOrderRow(
+                        jobID: CID.hashing([200, UInt8(size / 8)], codec: .dagCBOR), attempt: number,
+                        bytes: [UInt8](repeating: 1, count: size))
+                    try await store.commit([.issuer(.holdOrder(row))], of: .ofBooking("hold_ordered"))
+                }
+            }
+        }
+        return try #require(last)
+    }
+
+    @Test("Where the disk takes nothing no order leaves, and each is one hold once there is room again")
+    func fullDisk() async throws {
+        let stand = try CreditStand { $0.questionsBurstPerPeerMax = 10_000 }
+        try await stand.found()
+        var storeLimits = StoreLimits()
+        (storeLimits.databasePagesMax, storeLimits.fullMillisecondsMax) = (400, 10)
+        try await stand.meeting(as: stand.members[0], storing: storeLimits) { member, liar, _ in
+            _ = try await member.issuer(stand.issuer.did.text)
+            let room = try await fill(member.store)
+            let asked = Mutex(0)
+            liar.set { question, answer in
+                if case .submit = question { asked.withLock { $0 += 1 } }
+                return answer
+            }
+            let desk = desk(member)
+            let delays = Mutex(0)
+            for attempt in UInt64(1)...3 {
+                let wish = wish(stand, for: stand.members[1].did, attempt: attempt)
+                await desk.order(wish) { answer in
+                    guard case .delayed = answer else {
+                        if case .given = answer { return }
+                        Issue.record("\(answer)")
+                        return
+                    }
+                    guard
+                        delays.withLock({
+                            $0 += 1
+                            return $0
+                        }) == 3
+                    else { return }
+                    #expect(asked.withLock(\.self) == 0)
+                    await #expect(throws: Never.self) { try await member.store.commit([.removeBlock(room)]) }
+                }
+            }
+            #expect(delays.withLock(\.self) == 3)
+            #expect(asked.withLock(\.self) == 3)
+            #expect(await stand.desk.issuer?.book.holds.count == 3)
+        }
+    }
+
+    @Test("Beyond aheadOfDiskMax an order is on the disk before it leaves")
+    func aheadOfDisk() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            _ = try await member.issuer(stand.issuer.did.text)
+            let wish = wish(stand, for: stand.members[1].did)
+            let isThere = Mutex<[Bool]>([])
+            liar.set { question, answer in
+                guard case .submit = question else { return answer }
+                let row = try await HoldOrderRow.of(wish.jobID.cid, attempt: wish.attempt, in: member.store)
+                isThere.withLock { $0.append(row != nil) }
+                return answer
+            }
+            guard case .given? = await told(desk(member) { $0.aheadOfDiskMax = 0 }, wish).last else {
+                Issue.record("it is not held")
+                return
+            }
+            #expect(isThere.withLock(\.self) == [true])
+        }
+    }
+
+    /// Ways to change what is shown with an answer, so that the entry has to be asked for.
     private static let lies: [(String, @Sendable (inout ShownEntry) -> Void)] = [
-        ("a head that nothing leads to", { $0.continues = [UInt8](repeating: 1, count: 32) }),
         (
             "another salt",
             {
@@ -143,6 +228,12 @@ import Testing
         ),
         ("another number", { $0.entry.number += 1 }),
         ("no proof", { $0.entry.proof = [] }),
+    ]
+
+    /// Ways to change it that are the issuer's fault, and what is said of them.
+    private static let faults: [(String, @Sendable (inout ShownEntry) -> Void)] = [
+        ("not signed by it", { $0.note = [1] }),
+        ("does not continue", { $0.continues = [UInt8](repeating: 1, count: 32) }),
     ]
 
     @Test("What an answer shows counts only if it holds; else the entry is asked for, and two histories are a proof")
@@ -165,9 +256,12 @@ import Testing
                     continue
                 }
             }
-            lie { $0.note = [1] }
-            await #expect(throws: NodeServiceError.self) {
-                _ = try await questions.hold(wish(stand, for: executor, attempt: 10))
+            for (index, (words, change)) in Self.faults.enumerated() {
+                lie(change)
+                let error = await #expect(throws: NodeServiceError.self) {
+                    _ = try await questions.hold(wish(stand, for: executor, attempt: UInt64(index) + 10))
+                }
+                #expect(error?.code == .issuerFaulty && error?.message.contains(words) == true)
             }
             // The same key over another book of the size that this node knows.
             let copy = try CreditStand.copied(stand)
@@ -184,7 +278,7 @@ import Testing
             }
             lie { $0.note = note }
             let error = await #expect(throws: NodeServiceError.self) {
-                _ = try await questions.hold(wish(stand, for: executor, attempt: 11))
+                _ = try await questions.hold(wish(stand, for: executor, attempt: 12))
             }
             #expect(error?.code == .issuerFaulty && error?.message.contains("two histories") == true)
             #expect(try await member.all().first?.fault.count == 2, "the proof is kept")
@@ -456,5 +550,13 @@ import Testing
                 }
             }
         }
+    }
+}
+
+extension HoldQuestions {
+    /// The same of an order that goes ahead of the disk.
+    func hold(_ wish: HoldWish) async throws(NodeServiceError) -> HoldAnswer {
+        var ordered: Ordered?
+        return try await hold(wish, &ordered, aheadOfDisk: true)
     }
 }

@@ -115,7 +115,7 @@ import Testing
         guard case .waits = first else { return #expect(Bool(false), "\(first)") }
         let cid = try #require(order.cid)
         let second = await later.answer(.approve(order: cid, approval: approvals[1]), for: stand.officers[1].did)
-        guard case .taken(let entry, _) = second else { return #expect(Bool(false), "\(second)") }
+        guard case .taken(let entry, _, _) = second else { return #expect(Bool(false), "\(second)") }
         let view = try await treasurer.issuer(stand.issuer.did.text)
         #expect(view.closedUntil == midnight && view.balanceCID == made)
         let statement = CreditQuestion.statement(from: entry, size: entry + 1)
