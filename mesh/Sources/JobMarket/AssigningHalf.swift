@@ -7,10 +7,9 @@ import SignedObjects
 /// A half of the market that gives jobs to executors: at once where they cost tokens, and where they are paid by credit
 /// once an issuer holds the price.
 ///
-/// What the issuer is asked for goes into the journal as it is asked, and nothing comes of its answer before that is on
-/// the disk: so a restart asks for the same. Where the node died before, the issuer may hold for an attempt of which
-/// this node knows nothing; then it says so, and another attempt is asked for. A hold that is of no use ends by itself,
-/// at its `claim_by`.
+/// What the issuer is asked for goes to the disk no later than the assignment that follows from it, so a restart asks
+/// for the same. Where the node died before, the issuer may hold for an attempt of which this node knows nothing; then
+/// it says so, and another attempt is asked for. A hold that is of no use ends by itself, at its `claim_by`.
 protocol AssigningHalf: FundingHalf {
     /// Opens the job for bids.
     mutating func beginBidding(_ id: JobID, _ context: inout MarketContext)

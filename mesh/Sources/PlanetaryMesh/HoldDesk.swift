@@ -23,9 +23,9 @@ actor HoldDesk {
         var issuersAtOnceMax = 16
         /// How long one is asked in a row before others have their turn, in milliseconds; once at the least.
         var turnMilliseconds: Int64 = 30_000
-        /// Orders that are with issuers before the disk has them. A node that dies forgets these, so the book holds for
-        /// them until their `claim_by`, for nobody.
-        var aheadOfDiskMax = 16
+        /// Orders that are with issuers before the disk has them; beyond, and where the disk is full, it comes first. A
+        /// node that dies forgets them, so the book holds for them until their `claim_by`, for nobody.
+        var unwrittenMax = 16
         /// How long before an issuer that did not answer is asked again for a hold, in milliseconds.
         var holdPauseMilliseconds: Int64 = 2_000
         /// How long before an issuer that did not answer is asked again for bookings: at first, and at the most, in
@@ -54,6 +54,7 @@ actor HoldDesk {
     private let onSettled: @Sendable (RecordDesk.PaidHold) async -> Void
     private let logger: Logger
     private let limits: Limits
+    private let unwritten: UnwrittenOrders
     private nonisolated var questions: HoldQuestions { HoldQuestions(member: member) }
     private var store: MeshStore { member.store }
     /// Issuers that did not answer.
@@ -62,8 +63,6 @@ actor HoldDesk {
     /// Issuers that are asked at the moment.
     // BOUNDED: by `Limits.issuersAtOnceMax`.
     private var asked: Set<DID> = []
-    /// Orders that are with issuers while they are written.
-    private var aheadOfDisk = 0
     /// When each issuer was asked last for bookings.
     // BOUNDED: like `pauses`.
     private var turns: [DID: ContinuousClock.Instant] = [:]
@@ -73,6 +72,7 @@ actor HoldDesk {
         onSettled: @escaping @Sendable (RecordDesk.PaidHold) async -> Void = { _ in }
     ) {
         (self.member, self.logger, self.limits, self.onSettled) = (member, logger, limits, onSettled)
+        unwritten = UnwrittenOrders(countMax: limits.unwrittenMax)
     }
 
     // MARK: Holds
@@ -82,29 +82,15 @@ actor HoldDesk {
     nonisolated func order(_ wish: HoldWish, _ tell: @Sendable (HoldAnswer) async -> Void) async {
         var ordered: HoldQuestions.Ordered?
         while NodeClock.wallClock < wish.useBy {
-            let isAhead = await goAhead()
             do throws(NodeServiceError) {
-                let answer = try await questions.hold(wish, &ordered, aheadOfDisk: isAhead)
-                if isAhead { await comeBack() }
-                return await tell(answer)
+                return await tell(try await questions.hold(wish, &ordered, unwritten))
             } catch {
-                if isAhead { await comeBack() }
                 if error.code == .issuerFaulty { return await tell(.refused(error.message, isOwn: false)) }
                 await tell(.delayed(error.message))
             }
             guard (try? await Task.sleep(for: .milliseconds(limits.holdPauseMilliseconds))) != nil else { return }
         }
     }
-
-    /// Whether an order may leave while it is written. Where the disk is full, none does, and where it hangs, no more
-    /// than the limit of them: the others wait for it first.
-    private func goAhead() -> Bool {
-        guard !store.isStuck, aheadOfDisk < limits.aheadOfDiskMax else { return false }
-        aheadOfDisk += 1
-        return true
-    }
-
-    private func comeBack() { aheadOfDisk -= 1 }
 
     // MARK: Bookings
 

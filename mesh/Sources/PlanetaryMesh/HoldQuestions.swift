@@ -7,6 +7,7 @@ import Multiformats
 import NodeAPI
 import PeerIdentity
 import SignedObjects
+import Synchronization
 
 /// What a node asks issuers about holds, each in a few questions: to hold for its jobs, and to book what became of it.
 struct HoldQuestions: Sendable {
@@ -69,21 +70,25 @@ struct HoldQuestions: Sendable {
     struct Ordered: Sendable {
         /// What the issuer is asked to hold.
         fileprivate let order: SignedObject<PaymentOrder>
-        /// Whether it is on the disk.
+        /// Whether it is on the disk, or waits in front of whatever follows from it.
         fileprivate(set) var isWritten: Bool
     }
 
     /// Has an issuer hold what is wished for: its certificate, whose entry its log has, or its refusal. The same wish
     /// is the same order, whenever it is made again.
     ///
+    /// The order is in the transaction of the assignment that follows from it, at the latest. A node that dies before
+    /// that forgets it, and its issuer says so of the next one (`held`).
+    ///
     /// - Parameters:
     ///   - wish: what is to be held.
     ///   - ordered: the order, from the first time on; whoever asks again hands it in again, as it may not be on the
     ///     disk yet.
-    ///   - isAhead: whether the order may leave while it is written, rather than after that.
+    ///   - unwritten: how many orders are out that are not on the disk yet; where it takes no more, the disk comes
+    ///     first.
     /// - Throws: `issuerFaulty` if what the issuer says does not hold; others where it may be asked again.
     func hold(
-        _ wish: HoldWish, _ ordered: inout Ordered?, aheadOfDisk isAhead: Bool
+        _ wish: HoldWish, _ ordered: inout Ordered?, _ unwritten: UnwrittenOrders
     ) async throws(NodeServiceError) -> HoldAnswer {
         let did = wish.issuerDID
         let issuer = try await acquainted(did)
@@ -112,15 +117,11 @@ struct HoldQuestions: Sendable {
         }
         let order = made.order
         let event = try await tokens.event(for: order)
-        if !isAhead, !made.isWritten {
-            try await write(order, of: wish).get()
+        if !made.isWritten {
+            try await write(order, of: wish, unwritten)
             ordered?.isWritten = true
         }
-        // Both at once: nothing comes of the answer before this node knows its order again after a crash.
-        async let written = isAhead && !made.isWritten ? write(order, of: wish) : .success(())
         let (answer, shown) = try await member.submit(event, to: did)
-        try await written.get()
-        ordered?.isWritten = true
         switch answer {
         case .taken(_, nil, _): return .refused("the hold is over", isOwn: false)
         case .taken(let number, let block?, _):
@@ -226,14 +227,21 @@ struct HoldQuestions: Sendable {
         return Ordered(order: order, isWritten: false)
     }
 
-    /// Writes an order down, behind the wish for it.
-    private func write(_ order: SignedObject<PaymentOrder>, of wish: HoldWish) async -> Result<Void, NodeServiceError> {
+    /// Writes an order down, behind the wish for it and before what follows from it: waits for that only if as many
+    /// are out as may be. Where it fails, so does what follows.
+    private func write(
+        _ order: SignedObject<PaymentOrder>, of wish: HoldWish, _ unwritten: UnwrittenOrders
+    ) async throws(NodeServiceError) {
         let row = HoldOrderRow(jobID: wish.jobID.cid, attempt: wish.attempt, bytes: order.bytes)
-        do {
-            try await store.commit([.issuer(.holdOrder(row))], of: .ofBooking("hold_ordered"))
-            return .success(())
-        } catch {
-            return .failure(NodeServiceError(storage: error))
+        let write = StoreWrite.issuer(.holdOrder(row))
+        if !store.isStuck, unwritten.add() {
+            store.enqueue([write], of: [.ofBooking("hold_ordered")], urgency: .idle) { _ in
+                unwritten.remove()
+            }
+            return
+        }
+        try await stored { () throws(MeshStoreError) in
+            try await store.commit([write], of: .ofBooking("hold_ordered"))
         }
     }
 
@@ -306,6 +314,26 @@ struct HoldQuestions: Sendable {
         }
         return story
     }
+}
+
+/// How many orders of holds may be with issuers before the disk has them: a node that dies forgets those.
+final class UnwrittenOrders: Sendable {
+    private let countMax: Int
+    private let count = Mutex(0)
+
+    init(countMax: Int) { self.countMax = countMax }
+
+    /// Counts one more, if there may be one.
+    func add() -> Bool {
+        count.withLock { count in
+            guard count < countMax else { return false }
+            count += 1
+            return true
+        }
+    }
+
+    /// Counts one less.
+    func remove() { count.withLock { $0 -= 1 } }
 }
 
 extension BookEvent {

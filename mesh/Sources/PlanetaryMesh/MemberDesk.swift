@@ -105,6 +105,12 @@ package actor MemberDesk {
         return known.values.sorted { $0.charter.did < $1.charter.did }
     }
 
+    /// What is known of an issuer; nil if nothing is.
+    func known(_ issuer: DID) async throws(NodeServiceError) -> KnownIssuer? {
+        try await load()
+        return known[issuer]
+    }
+
     /// Keeps what is known of an issuer; a smaller head never takes the place of a larger one.
     private func keep(_ issuer: KnownIssuer) async throws(NodeServiceError) -> KnownIssuer {
         let issuer = remember(issuer)
@@ -196,17 +202,30 @@ package actor MemberDesk {
         else {
             throw try await apart(now, note, head, before.head)
         }
-        // Who asked beside this one may have been shown the same head.
-        guard now.fault.isEmpty, now.head == before.head || now.head == head,
-            let found = ProvedEntry(shown.entry, under: head), found.entry.number == number
+        guard now.fault.isEmpty, let found = ProvedEntry(shown.entry, under: head), found.entry.number == number,
+            try await isOneLog(now.head, head, before: before.head, of: did), known[did]?.head == now.head
         else { return (answer, nil) }
-        if now.head != head {
+        if now.head.size < head.size {
             var newest = now
             (newest.note, newest.head) = (note, head)
             // What fails here is written the next time that this node meets the issuer.
             store.enqueue([.issuer(.known(remember(newest).row))], urgency: .idle) { _ in }
         }
         return (answer, found)
+    }
+
+    /// Whether two heads that both continue an earlier one are of one log: another question may have brought one of
+    /// them meanwhile, and then the issuer is asked.
+    private func isOneLog(
+        _ one: TreeHead, _ other: TreeHead, before earlier: TreeHead, of issuer: DID
+    ) async throws(NodeServiceError) -> Bool {
+        if one == earlier || one == other { return true }
+        let (first, last) = one.size < other.size ? (one, other) : (other, one)
+        guard first.size < last.size,
+            case .head(_, let proof) = try await answer(of: issuer, to: .head(since: first.size, size: last.size)),
+            let hashes = MerkleHash.list(of: proof)
+        else { return false }
+        return last.extends(first, proof: hashes)
     }
 
     /// Why a head that was shown is no answer: it does not continue the one kept. What the issuer signs of that size

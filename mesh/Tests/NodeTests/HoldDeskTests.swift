@@ -119,8 +119,10 @@ import Testing
                     Issue.record("attempt \(attempt) is not held")
                     return
                 }
+                // What follows from the answer is written behind the order.
+                try await member.store.persisted()
                 let kept = try await HoldOrderRow.of(wish.jobID.cid, attempt: attempt, in: member.store)
-                #expect(kept != nil, "the order is on the disk before anything comes of its answer")
+                #expect(kept != nil)
             }
             #expect(asked.withLock(\.self) == ["submit", "submit", "submit"])
             let size = await stand.desk.durable.size
@@ -197,8 +199,8 @@ import Testing
         }
     }
 
-    @Test("Beyond aheadOfDiskMax an order is on the disk before it leaves")
-    func aheadOfDisk() async throws {
+    @Test("Beyond unwrittenMax an order is on the disk before it leaves")
+    func unwritten() async throws {
         try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
             _ = try await member.issuer(stand.issuer.did.text)
             let wish = wish(stand, for: stand.members[1].did)
@@ -209,7 +211,7 @@ import Testing
                 isThere.withLock { $0.append(row != nil) }
                 return answer
             }
-            guard case .given? = await told(desk(member) { $0.aheadOfDiskMax = 0 }, wish).last else {
+            guard case .given? = await told(desk(member) { $0.unwrittenMax = 0 }, wish).last else {
                 Issue.record("it is not held")
                 return
             }
@@ -557,6 +559,6 @@ extension HoldQuestions {
     /// The same of an order that goes ahead of the disk.
     func hold(_ wish: HoldWish) async throws(NodeServiceError) -> HoldAnswer {
         var ordered: Ordered?
-        return try await hold(wish, &ordered, aheadOfDisk: true)
+        return try await hold(wish, &ordered, UnwrittenOrders(countMax: 1))
     }
 }
