@@ -1,4 +1,5 @@
 package import Multiformats
+package import SignedObjects
 
 /// The gossip topics and protocol names of the mesh (PROTOCOL.md, "Messages").
 package enum MeshTopics {
@@ -39,6 +40,8 @@ package enum MeshTopics {
     package static func logHeads(scope: String) -> String { "/icn/mesh/dag/\(scope)/checkpoints/v1" }
     /// `LogForkV1` of one scope.
     package static func logForks(scope: String) -> String { "/icn/mesh/dag/\(scope)/forks/v1" }
+    /// `LogHeadV1` of one issuer.
+    package static func issuerHeads(of issuer: DID) -> String { "/icn/mesh/issuers/\(issuer.text)/heads/v1" }
     /// The DHT key of a receipt.
     package static func receiptKey(_ receipt: CID) -> [UInt8] { Array("/icn/receipt/".utf8) + receipt.bytes }
     /// The DHT key of the proof of a fraud.

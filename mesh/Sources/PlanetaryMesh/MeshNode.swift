@@ -155,6 +155,7 @@ package actor MeshNode {
                 admitting: admits, blame: blame,
                 onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) },
                 onFork: { [weak self] fork in await self?.forked(fork) })
+            await parts.issuerHeads.begin(for: self, admitting: admits, blame: blame)
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {

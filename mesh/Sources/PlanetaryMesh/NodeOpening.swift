@@ -85,6 +85,7 @@ struct NodeOpening: Sendable {
                 settings: settings, logger: logger),
             member: member, holds: HoldDesk(member: member, logger: logger) { await records.settled($0) },
             records: records,
+            issuerHeads: IssuerHeadDesk(member: member, gossip: gossip, settings: settings, logger: logger),
             across: AcrossDesk(member: member, logger: logger),
             arbiter: ArbiterDesk(
                 identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,

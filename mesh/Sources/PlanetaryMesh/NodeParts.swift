@@ -36,6 +36,8 @@ struct NodeParts: Sendable {
     let holds: HoldDesk
     /// Records of reputation, told and heard.
     let records: RecordDesk
+    /// Tells and compares the heads of issuers.
+    let issuerHeads: IssuerHeadDesk
     /// This node as an issuer that pays others' members.
     let across: AcrossDesk
     /// This node as an arbiter of holds.
@@ -62,6 +64,7 @@ struct NodeParts: Sendable {
         group.addTask { [holds] in await holds.run() }
         group.addTask { [across] in await across.run() }
         group.addTask { [records] in await records.run() }
+        group.addTask { [issuerHeads] in await issuerHeads.run() }
         group.addTask { [arbiter] in await arbiter.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(

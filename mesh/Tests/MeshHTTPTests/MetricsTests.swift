@@ -212,7 +212,7 @@ struct MetricsTests {
                 at: sources.appending(path: folder), includingPropertiesForKeys: nil)
             where file.pathExtension == "swift" {
                 let text = try String(contentsOf: file, encoding: .utf8)
-                for match in text.matches(of: /(?:tally\(|tallies\.add\(|tallies\[|\ball\[)"([a-z_]+)"/) {
+                for match in text.matches(of: /(?:tally\(|tallies\.add\(|onCount\(|tallies\[|\ball\[)"([a-z_]+)"/) {
                     found.insert(String(match.1))
                 }
             }

@@ -238,6 +238,12 @@ struct NodeMetrics {
             counter: "proofs_not_put", metric: "mesh_proofs_not_put_total",
             help: "Proofs of fraud not put into the DHT."),
         Counted(
+            counter: "issuer_heads_heard", metric: "mesh_issuer_heads_heard_total",
+            help: "Heads of issuers that others told."),
+        Counted(
+            counter: "issuer_heads_compared", metric: "mesh_issuer_heads_compared_total",
+            help: "Heads of issuers held against the log that the issuer shows."),
+        Counted(
             counter: "records_heard", metric: "mesh_records_heard_total",
             help: "Records of reputation that could show something new."),
         Counted(counter: "proofs_put", metric: "mesh_proofs_put_total", help: "Proofs of fraud put into the DHT."),
