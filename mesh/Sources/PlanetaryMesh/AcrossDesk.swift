@@ -251,14 +251,14 @@ actor AcrossDesk {
             switch answer {
             case .taken(let number, let block, _):
                 try await check(block, of: signed, grantedBy: number, entry, at: issuer)
+                // What the member goes by next is at its node, so this node's disk has the head first.
+                try await member.keepKnown(other)
                 // Whoever is ordered twice is one hold.
                 if belows[hold] == nil {
                     belows[hold] = Below(
                         hold: signed.bodyCID, grantedBy: number, certificate: block, next: number + 1)
                 }
                 refusals[hold] = nil
-                // What the member goes by next is at its node, so this node's disk has the head first.
-                try await stored { () throws(MeshStoreError) in try await member.store.persisted() }
                 if let block { return .below(certificate: block) }
                 return .refused(reason: .book, text: "What was held at the executor's issuer is over.")
             // A member that orders twice for one attempt is refused here before.

@@ -1,3 +1,4 @@
+import DequeModule
 import Determinism
 import MerkleLog
 import SignedObjects
@@ -5,20 +6,26 @@ import SignedObjects
 /// What was heard of the heads of issuers, and what follows from it: which head is to be held against the log that the
 /// issuer shows this node, which two are the proof of two histories, and when this node tells its own.
 ///
-/// Only heads that the issuer signed come here, so nobody but it can fill anything.
+/// Only heads that the issuer signed come here. Anybody may tell old ones again, so of those within what this node
+/// knows the largest is compared first: the heads of a second history are larger than those of the time before it.
 struct HeardHeads: Sendable {
     /// Every bound of it.
     struct Limits: Sendable {
         /// Issuers whose heads are followed.
         var issuersMax = 64
-        /// How long nobody has told as large a head before this node tells its own, in milliseconds.
+        /// How long a head is not told, or passed on, again after somebody told it, and one that grew after the last,
+        /// in milliseconds.
         var tellMilliseconds: Int64 = 30_000
-        /// How often it tells one that has not grown, in milliseconds.
+        /// How often one that has not grown is told, in milliseconds.
         var repeatMilliseconds: Int64 = 600_000
+        /// How soon it is told again where somebody new listens, in milliseconds.
+        var newcomerMilliseconds: Int64 = 5_000
         /// How often a head of one issuer is held against its log, in milliseconds.
         var compareMilliseconds: Int64 = 10_000
         /// How long before the same one is held against it again, where that showed nothing, in milliseconds.
         var againMilliseconds: Int64 = 60_000
+        /// Heads of one issuer that are known to be of the log that it shows; the last.
+        var sameMax = 64
 
         /// The defaults.
         init() {}
@@ -35,20 +42,26 @@ struct HeardHeads: Sendable {
 
     /// What follows from a head.
     enum Finding: Sendable {
-        /// Nothing, or it waits for its turn.
-        case nothing
+        /// It is heard again, too soon to be passed on.
+        case again
+        /// It is passed on, and waits for its turn if it is not known to be of the log.
+        case passedOn
         /// The issuer has two histories: a second head of the size of this one.
         case twoHistories(Head)
     }
 
     private struct Issuer {
-        /// The largest head that was told, by this node or others, and when the last one so large was.
+        /// The largest head of the log that was told, by this node or others, and when.
         var toldSize: UInt64 = 0
         var toldAt: MonotonicInstant?
-        /// The head that was heard last.
-        var last: Head?
-        /// A head that is to be held against the log.
-        var waiting: Head?
+        /// The head that was heard last, and when.
+        var last: (head: Head, at: MonotonicInstant)?
+        /// The largest that is to be held against the log of those within it, and the smallest of those beyond.
+        var within: Head?
+        var beyond: Head?
+        /// Heads that are of the log.
+        // BOUNDED: by `Limits.sameMax`.
+        var same = Deque<TreeHead>()
         var compareAt: MonotonicInstant
     }
 
@@ -72,6 +85,9 @@ struct HeardHeads: Sendable {
         return (new, gone)
     }
 
+    /// Does not follow an issuer for now.
+    mutating func leave(_ did: DID) { issuers[did] = nil }
+
     /// Takes a head that another node told.
     ///
     /// - Parameters:
@@ -80,42 +96,73 @@ struct HeardHeads: Sendable {
     ///   - known: the newest that it showed this node.
     ///   - now: the time.
     mutating func heard(_ head: Head, of did: DID, known: TreeHead, now: MonotonicInstant) -> Finding {
-        guard var issuer = issuers[did] else { return .nothing }
+        guard var issuer = issuers[did] else { return .again }
         defer { issuers[did] = issuer }
-        if head.tree.size >= issuer.toldSize { (issuer.toldSize, issuer.toldAt) = (head.tree.size, now) }
-        if let other = [issuer.last, issuer.waiting].compactMap(\.self).first(where: { head.contradicts($0.tree) }) {
+        let others = [issuer.last?.head, issuer.within, issuer.beyond]
+        if let other = others.compactMap(\.self).first(where: { head.contradicts($0.tree) }) {
             return .twoHistories(other)
         }
-        issuer.last = head
-        // One of the size that this node knows is compared at once, by whoever asks.
-        if head.tree != known, issuer.waiting == nil { issuer.waiting = head }
-        return .nothing
+        let isSame = head.tree == known || issuer.same.contains(head.tree)
+        if let last = issuer.last, last.head.tree == head.tree || isSame,
+            now.milliseconds(since: last.at) < limits.tellMilliseconds
+        {
+            return .again
+        }
+        issuer.last = (head, now)
+        if isSame {
+            if head.tree.size >= issuer.toldSize { (issuer.toldSize, issuer.toldAt) = (head.tree.size, now) }
+        } else if head.tree.size <= known.size {
+            if issuer.within.map({ $0.tree.size < head.tree.size }) ?? true { issuer.within = head }
+        } else if issuer.beyond.map({ $0.tree.size > head.tree.size }) ?? true {
+            issuer.beyond = head
+        }
+        return .passedOn
     }
 
     /// A head that is to be held against the log now; it stays until that showed something.
-    mutating func toCompare(of did: DID, now: MonotonicInstant) -> Head? {
-        guard var issuer = issuers[did], let head = issuer.waiting, issuer.compareAt <= now else { return nil }
+    ///
+    /// - Parameters:
+    ///   - did: the issuer.
+    ///   - known: the newest head that it showed this node.
+    ///   - now: the time.
+    mutating func toCompare(of did: DID, known: TreeHead, now: MonotonicInstant) -> Head? {
+        guard var issuer = issuers[did], issuer.compareAt <= now, let head = issuer.within ?? issuer.beyond else {
+            return nil
+        }
         issuer.compareAt = now.advanced(milliseconds: limits.againMilliseconds)
         issuers[did] = issuer
         return head
     }
 
-    /// Notes that a head was held against the log, and that this showed how they stand.
-    mutating func compared(of did: DID, now: MonotonicInstant) {
-        issuers[did]?.waiting = nil
-        issuers[did]?.compareAt = now.advanced(milliseconds: limits.compareMilliseconds)
+    /// Notes that a head is of the log that the issuer shows.
+    mutating func isSame(_ head: Head, of did: DID, now: MonotonicInstant) {
+        guard var issuer = issuers[did] else { return }
+        issuer.same.append(head.tree)
+        if issuer.same.count > limits.sameMax { issuer.same.removeFirst() }
+        if head.tree.size >= issuer.toldSize { (issuer.toldSize, issuer.toldAt) = (head.tree.size, now) }
+        if issuer.within?.tree == head.tree { issuer.within = nil }
+        if issuer.beyond?.tree == head.tree { issuer.beyond = nil }
+        issuer.compareAt = now.advanced(milliseconds: limits.compareMilliseconds)
+        issuers[did] = issuer
     }
 
-    /// Whether this node tells a head of a size now: nobody told one so large for a while. Whoever asks and is told so
-    /// tells it.
-    mutating func tells(_ size: UInt64, of did: DID, now: MonotonicInstant) -> Bool {
+    /// Notes that the log that the issuer shows does not go so far as a head, or does not go on from it: whoever told
+    /// that head has to hear what this node was shown. Another one waits in its place, where there is one.
+    mutating func isApart(_ head: Head, of did: DID, now: MonotonicInstant) {
+        issuers[did]?.toldAt = nil
+        if issuers[did]?.beyond?.tree == head.tree { issuers[did]?.beyond = nil }
+    }
+
+    /// Whether this node tells a head of a size now: nobody told it, or a larger one of that log, for a while. Whoever
+    /// asks and is told so tells it.
+    mutating func tells(_ size: UInt64, of did: DID, hasNewcomers: Bool, now: MonotonicInstant) -> Bool {
         guard var issuer = issuers[did] else { return false }
         if let at = issuer.toldAt {
-            let rest = size > issuer.toldSize ? limits.tellMilliseconds : limits.repeatMilliseconds
+            var rest = size > issuer.toldSize ? limits.tellMilliseconds : limits.repeatMilliseconds
+            if hasNewcomers { rest = min(rest, limits.newcomerMilliseconds) }
             guard now.milliseconds(since: at) >= rest else { return false }
         }
-        guard size >= issuer.toldSize else { return false }
-        (issuer.toldSize, issuer.toldAt) = (size, now)
+        (issuer.toldSize, issuer.toldAt) = (max(size, issuer.toldSize), now)
         issuers[did] = issuer
         return true
     }

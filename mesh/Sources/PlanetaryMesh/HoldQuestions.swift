@@ -228,15 +228,18 @@ struct HoldQuestions: Sendable {
     }
 
     /// Writes an order down, behind the wish for it and before what follows from it: waits for that only if as many
-    /// are out as may be. Where it fails, so does what follows.
+    /// are out as may be.
     private func write(
         _ order: SignedObject<PaymentOrder>, of wish: HoldWish, _ unwritten: UnwrittenOrders
     ) async throws(NodeServiceError) {
         let row = HoldOrderRow(jobID: wish.jobID.cid, attempt: wish.attempt, bytes: order.bytes)
         let write = StoreWrite.issuer(.holdOrder(row))
         if !store.isStuck, unwritten.add() {
-            store.enqueue([write], of: [.ofBooking("hold_ordered")], urgency: .idle) { _ in
+            store.enqueue([write], of: [.ofBooking("hold_ordered")], urgency: .idle) { [store] result in
                 unwritten.remove()
+                // A disk that takes nothing now may take the assignment in a moment, and a claim on the hold is
+                // disputed by the order.
+                if case .failure = result { store.enqueue([write], urgency: .now) { _ in } }
             }
             return
         }

@@ -29,6 +29,8 @@ actor IssuerHeadDesk {
         var headsBurstMax = 8
         /// How often the proof of two histories is told, in milliseconds.
         var proofMilliseconds: Int64 = 600_000
+        /// Issuers whose heads are compared at the same time.
+        var comparedAtOnceMax = 4
         /// What is remembered of heads.
         var heads = HeardHeads.Limits()
 
@@ -42,14 +44,20 @@ actor IssuerHeadDesk {
     private let logger: Logger
     private let limits: Limits
     private var heads: HeardHeads
-    private var rates: PeerRates
+    // BOUNDED: by the issuers that are followed, as are those who listen and those that are compared.
+    private var rates: [DID: PeerRates] = [:]
+    private var listeners: [DID: Set<PeerID>] = [:]
+    private var compared: Set<DID> = []
     private var admits: @Sendable (PeerID) async -> Bool = { _ in true }
     private var blame: @Sendable (PeerID, String) async -> Void = { _, _ in }
     private var onConvicted: @Sendable (DID) async -> Void = { _ in }
     private var onCount: @Sendable (String) -> Void = { _ in }
-    /// Issuers of two histories that the market was told of, and when the proof was told to others.
-    // BOUNDED: by `HeardHeads.Limits.issuersMax`.
-    private var convicted: [DID: MonotonicInstant] = [:]
+    /// Issuers of two histories that the market was told of.
+    // BOUNDED: by `MemberDesk.Limits.issuersMax`.
+    private var convicted: Set<DID> = []
+    /// When the proof of each was told to others.
+    // BOUNDED: like `convicted`.
+    private var toldAt: [DID: MonotonicInstant] = [:]
 
     init(
         member: MemberDesk, gossip: GossipService, settings: RunningSettings, logger: Logger,
@@ -57,7 +65,6 @@ actor IssuerHeadDesk {
     ) {
         (self.member, self.gossip, self.settings, self.logger) = (member, gossip, settings, logger)
         (self.limits, heads) = (limits, HeardHeads(limits: limits.heads))
-        rates = PeerRates(perSecond: limits.headsPerSecondMax, burst: limits.headsBurstMax)
     }
 
     /// Sets who is listened to, and who hears what comes of it.
@@ -89,57 +96,95 @@ actor IssuerHeadDesk {
 
     /// Listens, tells and compares, until the task is cancelled.
     func run() async {
-        while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
-            await look()
+        await withDiscardingTaskGroup { group in
+            while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
+                for (head, issuer) in await look() {
+                    group.addTask { await self.compare(head, of: issuer) }
+                }
+            }
         }
     }
 
-    private func look() async {
-        guard let known = try? await member.all() else { return }
+    /// Tells what is due, and returns what is to be compared.
+    func look() async -> [(HeardHeads.Head, of: DID)] {
+        guard let known = try? await member.all() else { return [] }
+        for issuer in known where !issuer.fault.isEmpty { await tellMarket(of: issuer.charter.did) }
         let named = settings.configuration.executor.trustedIssuers.map(\.issuerDID)
-        let lined = known.filter { !$0.lines.isEmpty }.map(\.charter.did)
-        let (new, gone) = heads.follow(named + lined, now: NodeClock.now)
+        let lined = known.filter { !$0.lines.isEmpty || !$0.fault.isEmpty }.map(\.charter.did)
+        await follow(named + lined)
+        var due: [(HeardHeads.Head, of: DID)] = []
+        for issuer in known where heads.followed.contains(issuer.charter.did) {
+            let did = issuer.charter.did
+            guard issuer.fault.isEmpty else {
+                await tellProof(issuer)
+                continue
+            }
+            await tell(issuer)
+            guard compared.count < limits.comparedAtOnceMax, !compared.contains(did),
+                let head = heads.toCompare(of: did, known: issuer.head, now: NodeClock.now)
+            else { continue }
+            compared.insert(did)
+            due.append((head, did))
+        }
+        return due
+    }
+
+    private func follow(_ issuers: [DID]) async {
+        let (new, gone) = heads.follow(issuers, now: NodeClock.now)
         for did in gone {
-            convicted[did] = nil
+            (rates[did], listeners[did], toldAt[did]) = (nil, nil, nil)
             await gossip.unsubscribe(MeshTopics.issuerHeads(of: did))
         }
         for did in new {
-            // The validator takes in what it accepts.
-            _ = try? await gossip.subscribe(MeshTopics.issuerHeads(of: did)) { [weak self] message in
-                await self?.judge(message, of: did) ?? .ignore
+            rates[did] = PeerRates(perSecond: limits.headsPerSecondMax, burst: limits.headsBurstMax)
+            do {
+                // The validator takes in what it accepts.
+                _ = try await gossip.subscribe(MeshTopics.issuerHeads(of: did)) { [weak self] message in
+                    await self?.judge(message, of: did) ?? .ignore
+                }
+            } catch {
+                // It is tried again at the next look.
+                heads.leave(did)
             }
         }
-        for issuer in known where heads.followed.contains(issuer.charter.did) {
-            if issuer.fault.isEmpty { await tell(issuer) } else { await tellProof(issuer) }
-        }
-        for did in heads.followed { await compare(did) }
     }
 
     // MARK: Telling
 
     private func tell(_ issuer: KnownIssuer) async {
         let (did, topic) = (issuer.charter.did, MeshTopics.issuerHeads(of: issuer.charter.did))
-        guard issuer.head.size > 0, await !gossip.peers(of: topic).isEmpty,
-            heads.tells(issuer.head.size, of: did, now: NodeClock.now)
+        let now = Set(await gossip.peers(of: topic))
+        guard issuer.head.size > 0, !now.isEmpty,
+            heads.tells(
+                issuer.head.size, of: did, hasNewcomers: !now.isSubset(of: listeners[did] ?? []), now: NodeClock.now)
         else { return }
-        await publish(issuer.note, topic)
+        listeners[did] = now
+        await publish(issuer.note, of: did)
     }
 
     /// Tells the two heads one after the other: together they are the proof for whoever hears both.
     private func tellProof(_ issuer: KnownIssuer) async {
-        let (did, topic, now) = (issuer.charter.did, MeshTopics.issuerHeads(of: issuer.charter.did), NodeClock.now)
-        if let at = convicted[did], now.milliseconds(since: at) < limits.proofMilliseconds { return }
-        if convicted[did] == nil { await onConvicted(did) }
-        convicted[did] = now
-        for note in issuer.fault { await publish(note, topic) }
+        let (did, now) = (issuer.charter.did, NodeClock.now)
+        if let at = toldAt[did], now.milliseconds(since: at) < limits.proofMilliseconds { return }
+        guard await !gossip.peers(of: MeshTopics.issuerHeads(of: did)).isEmpty else { return }
+        toldAt[did] = now
+        for note in issuer.fault { await publish(note, of: did) }
     }
 
-    private func publish(_ note: SignedNote, _ topic: String) async {
-        var note = note
-        while note.signatures.count > 1, note.bytes.count > limits.noteBytesMax { note.signatures.removeLast() }
-        guard let bytes = try? MeshProtocolMessage.logHead(LogHeadV1(note: note.bytes)).encoded() else { return }
+    /// Publishes a head with its issuer's signature alone: what others put under it is theirs to tell.
+    private func publish(_ note: SignedNote, of issuer: DID) async {
+        guard let alone = KnownIssuer.alone(note, by: issuer),
+            let bytes = try? MeshProtocolMessage.logHead(LogHeadV1(note: alone.bytes)).encoded()
+        else { return }
         // Where gossip takes nothing now, it is told again later.
-        _ = try? await gossip.publish(bytes, topic: topic)
+        _ = try? await gossip.publish(bytes, topic: MeshTopics.issuerHeads(of: issuer))
+    }
+
+    /// Tells the market of an issuer of two histories, the first time.
+    private func tellMarket(of issuer: DID) async {
+        guard convicted.insert(issuer).inserted else { return }
+        logger.error("An issuer told two histories.", metadata: ["issuer": "\(issuer)"])
+        await onConvicted(issuer)
     }
 
     // MARK: Hearing
@@ -148,7 +193,7 @@ actor IssuerHeadDesk {
     func judge(_ message: GossipMessage, of did: DID) async -> GossipVerdict {
         let author = message.source
         guard author != member.identity.peerID else { return .accept }
-        guard await admits(author), rates.take(author, now: NodeClock.now) else { return .ignore }
+        guard await admits(author), rates[did]?.take(author, now: NodeClock.now) == true else { return .ignore }
         let told: LogHeadV1
         do {
             guard
@@ -162,20 +207,24 @@ actor IssuerHeadDesk {
             return await rejected(author, "a message that does not read")
         }
         guard told.note.count <= limits.noteBytesMax, let note = SignedNote(bytes: told.note),
-            let tree = KnownIssuer.head(of: note, by: did)
+            let alone = KnownIssuer.alone(note, by: did), let tree = KnownIssuer.head(of: alone, by: did)
         else { return await rejected(author, "a head that the issuer of its topic did not sign") }
         onCount("issuer_heads_heard")
         guard let known = try? await member.known(did) else { return .accept }
-        let head = HeardHeads.Head(note: note, tree: tree)
+        let head = HeardHeads.Head(note: alone, tree: tree)
+        if head.contradicts(known.head) {
+            await convict(known, alone)
+            return .accept
+        }
         switch heads.heard(head, of: did, known: known.head, now: NodeClock.now) {
-        case .nothing:
-            if head.contradicts(known.head) { await convict(known, note) }
+        case .again: return .ignore
+        case .passedOn: return .accept
         case .twoHistories(let other):
             var shown = known
             (shown.note, shown.head) = (other.note, other.tree)
-            await convict(shown, note)
+            await convict(shown, alone)
+            return .accept
         }
-        return .accept
     }
 
     private func rejected(_ author: PeerID, _ reason: String) async -> GossipVerdict {
@@ -190,26 +239,30 @@ actor IssuerHeadDesk {
     }
 
     /// Holds a head against the log that the issuer shows this node.
-    private func compare(_ did: DID) async {
-        guard let head = heads.toCompare(of: did, now: NodeClock.now) else { return }
-        switch await HeadStanding.of(head.note, head.tree, at: did, by: member) {
-        case .same: break
-        case .ahead, .unknown:
-            return logger.debug("A head of an issuer is not compared yet.", metadata: ["issuer": "\(did)"])
+    private func compare(_ head: HeardHeads.Head, of did: DID) async {
+        defer { compared.remove(did) }
+        let standing = await HeadStanding.of(head.note, head.tree, at: did, by: member)
+        onCount("issuer_heads_compared")
+        let metadata: Logger.Metadata = ["issuer": "\(did)", "size": "\(head.tree.size)"]
+        switch standing {
+        case .same: heads.isSame(head, of: did, now: NodeClock.now)
+        case .unknown: logger.debug("A head of an issuer cannot be compared now.", metadata: metadata)
+        case .ahead:
+            heads.isApart(head, of: did, now: NodeClock.now)
+            logger.info("An issuer signed a head of more entries than it shows here.", metadata: metadata)
         case .other:
+            heads.isApart(head, of: did, now: NodeClock.now)
+            await member.doubt(did)
             logger.warning(
-                "An issuer does not prove that its log goes on from a head that it signed.",
-                metadata: ["issuer": "\(did)", "size": "\(head.tree.size)"])
+                "An issuer does not prove that its log goes on from a head that it signed, and is not believed.",
+                metadata: metadata)
         case .convicted: await conclude(did)
         }
-        onCount("issuer_heads_compared")
-        heads.compared(of: did, now: NodeClock.now)
     }
 
-    /// Tells whoever has to know that an issuer told two histories, the first time.
     private func conclude(_ did: DID) async {
-        guard convicted[did] == nil, let issuer = try? await member.convicted(did) else { return }
-        logger.error("An issuer told two histories.", metadata: ["issuer": "\(did)"])
+        guard let issuer = try? await member.convicted(did) else { return }
+        await tellMarket(of: did)
         await tellProof(issuer)
     }
 }

@@ -42,9 +42,21 @@ struct KnownIssuer: Sendable {
             lines: (try? DAGCBOREncoder().encode(lines)) ?? [], toldAt: toldAt.value, fault: fault)
     }
 
+    /// Bytes of the text of a head, so that each can be told to others.
+    static let headBytesMax = 1_024
+
+    /// A note with the issuer's own signature and no others; nil if it has none.
+    static func alone(_ note: SignedNote, by issuer: DID) -> SignedNote? {
+        guard let key = NoteKey(name: Issuer.logName(of: issuer), kind: .note, publicKey: issuer.publicKey) else {
+            return nil
+        }
+        let alone = SignedNote(text: note.text, signatures: Array(note.signatures.filter { $0.isOf(key) }.prefix(1)))
+        return head(of: alone, by: issuer) == nil ? nil : alone
+    }
+
     /// The head that a note has, if the issuer signed it for its log.
     static func head(of note: SignedNote, by issuer: DID) -> TreeHead? {
-        guard let checkpoint = Checkpoint.verified(note, by: issuer.publicKey),
+        guard note.text.utf8.count <= headBytesMax, let checkpoint = Checkpoint.verified(note, by: issuer.publicKey),
             checkpoint.origin == Issuer.logName(of: issuer), checkpoint.head.size > 0
         else { return nil }
         return checkpoint.head

@@ -59,6 +59,9 @@ package actor MemberDesk {
     // BOUNDED: by `Limits.issuersMax`.
     private var known: [DID: KnownIssuer] = [:]
     private var isLoaded = false
+    /// Issuers that did not prove that their log goes on from a head that they signed.
+    // BOUNDED: by `Limits.issuersMax`.
+    private var doubted: Set<DID> = []
     /// Whether a statement or an audit is made: each may take much memory, so that one at a time has it.
     private var isChecking = false
 
@@ -111,12 +114,23 @@ package actor MemberDesk {
         return known[issuer]
     }
 
+    /// Believes nothing of an issuer until the next start: it does not prove that its log goes on from a head that it
+    /// signed, which is no proof to others.
+    func doubt(_ issuer: DID) {
+        if known[issuer] != nil { doubted.insert(issuer) }
+    }
+
     /// Keeps what is known of an issuer; a smaller head never takes the place of a larger one.
     private func keep(_ issuer: KnownIssuer) async throws(NodeServiceError) -> KnownIssuer {
         let issuer = remember(issuer)
         // In the order of what is known, so that no older head comes last.
         try await store.commitInOrder([.issuer(.known(issuer.row))])
         return issuer
+    }
+
+    /// Writes down what is known of an issuer now, and waits for it.
+    func keepKnown(_ issuer: DID) async throws(NodeServiceError) {
+        if let now = known[issuer] { _ = try await keep(now) }
     }
 
     private func remember(_ issuer: KnownIssuer) -> KnownIssuer {
@@ -202,11 +216,12 @@ package actor MemberDesk {
         else {
             throw try await apart(now, note, head, before.head)
         }
-        guard now.fault.isEmpty, let found = ProvedEntry(shown.entry, under: head), found.entry.number == number,
-            try await isOneLog(now.head, head, before: before.head, of: did), known[did]?.head == now.head
+        guard !doubted.contains(did), let found = ProvedEntry(shown.entry, under: head),
+            found.entry.number == number,
+            try await isOneLog(now.head, head, before: before.head, of: did), var newest = known[did],
+            newest.fault.isEmpty, newest.head == now.head
         else { return (answer, nil) }
-        if now.head.size < head.size {
-            var newest = now
+        if newest.head.size < head.size {
             (newest.note, newest.head) = (note, head)
             // What fails here is written the next time that this node meets the issuer.
             store.enqueue([.issuer(.known(remember(newest).row))], urgency: .idle) { _ in }
@@ -286,6 +301,9 @@ package actor MemberDesk {
         let before = known[issuer]
         guard before?.fault.isEmpty ?? true else {
             throw Self.faulty("it signed two heads of one size, so its log has two histories")
+        }
+        guard !doubted.contains(issuer) else {
+            throw Self.faulty("it does not show that its log goes on from a head that it signed for others")
         }
         guard before != nil || known.count < limits.issuersMax else {
             throw NodeServiceError(.tooLarge, "This node knows \(limits.issuersMax) issuers, which is all that it may.")

@@ -133,6 +133,45 @@ import Testing
         }
     }
 
+    @Test("Two holds at once cost one question more, which proves that the heads they are shown are of one log")
+    func twoAtOnce() async throws {
+        try await meeting { (stand: CreditStand, member: MemberDesk, liar: CreditLiar) async throws in
+            _ = try await member.issuer(stand.issuer.did.text)
+            let asked = Mutex<[String]>([])
+            let second = Mutex<CheckedContinuation<Void, Never>?>(nil)
+            liar.set { question, answer in
+                asked.withLock { $0.append(Self.name(question)) }
+                guard case .submit = question else { return answer }
+                // Whoever comes first waits for the other.
+                await withCheckedContinuation { continuation in
+                    let waiting = second.withLock { held -> CheckedContinuation<Void, Never>? in
+                        guard let first = held else {
+                            held = continuation
+                            return nil
+                        }
+                        held = nil
+                        return first
+                    }
+                    guard let waiting else { return }
+                    waiting.resume()
+                    continuation.resume()
+                }
+                return answer
+            }
+            let questions = HoldQuestions(member: member)
+            let wishes = [UInt64(1), 2].map { wish(stand, for: stand.members[1].did, attempt: $0) }
+            let given = try await withThrowingTaskGroup(of: Bool.self) { group in
+                for wish in wishes {
+                    group.addTask { if case .given = try await questions.hold(wish) { true } else { false } }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(given == 2)
+            #expect(asked.withLock { $0.filter { $0 != "submit" } } == ["head"])
+            #expect(try await member.all().first?.head.size == stand.desk.durable.size)
+        }
+    }
+
     /// Fills a store until it takes no order more; returns a block that makes room when it goes.
     private func fill(_ store: MeshStore) async throws -> CID {
         var last: CID?
