@@ -16,8 +16,14 @@ struct TokenRoutes: Sendable {
         ) { _, _ in try routes.json(await service.tokens()) }
         table.post(
             "/v1/credit/tokens", "Gives a token of this node's line at an issuer, or below one that it holds",
-            body: .json(TokenGift.self), answer: .json(TokenView.self), status: 201
-        ) { request, _ in try routes.json(await service.give(routes.decode(request)), status: .created) }
+            headers: [.init("Idempotency-Key", .text)], body: .json(TokenGift.self), answer: .json(TokenView.self),
+            status: 201
+        ) { request, _ in
+            var gift: TokenGift = try await routes.decode(request)
+            gift.idempotencyKey = try IdempotencyKey.of(
+                request, orBody: gift.idempotencyKey, bytesMax: routes.limits.idempotencyKeyBytesMax)
+            return try routes.json(await service.give(gift), status: .created)
+        }
         table.get(
             "/v1/credit/token", "A token, and what is left of it, as its issuer says", for: .change,
             query: [APIOperation.Parameter("token", .text, isRequired: true)], answer: .json(TokenView.self)

@@ -145,6 +145,8 @@ package enum IssuerWrite: Sendable {
     case order(CID, [UInt8]?)
     /// A chain of tokens, by the CID of its last one; nil: it is forgotten.
     case token(CID, [UInt8]?)
+    /// A chain of tokens that this node gave under a key, unless it gave one under it already.
+    case givenToken(key: String, CID, [UInt8])
     /// What is known of an issuer, in the place of what was known before.
     case known(KnownIssuerRow)
     /// A payment that this node ordered, or that an issuer took it.
@@ -165,6 +167,7 @@ package enum IssuerWrite: Sendable {
         case .entered(let row, let parties, let hashes, _):
             row.entry.count + parties.count * 128 + hashes.count * 48 + 512
         case .order(_, let bytes), .token(_, let bytes): (bytes?.count ?? 0) + 512
+        case .givenToken(let key, _, let bytes): key.utf8.count + bytes.count + 512
         case .known(let row): row.charter.count + row.note.count + row.lines.count + (row.fault?.count ?? 0) + 512
         case .payment(let row): row.bytes.count + 512
         case .booking(let row), .firstBooking(let row), .booked(let row, _): row.bytes.count + 512
@@ -197,6 +200,7 @@ package enum IssuerWrite: Sendable {
         case .order(let cid, nil):
             try db.cachedStatement(sql: "DELETE FROM issuer_orders WHERE cid = ?").execute(arguments: [Data(cid.bytes)])
         case .token(let cid, let bytes): try Self.put(token: cid, bytes, db)
+        case .givenToken(let key, let cid, let bytes): try Self.put(given: cid, bytes, key: key, db)
         case .known(let row): try row.put(db)
         case .payment(let row): try row.put(db)
         case .booking(let row): try row.put(db)
@@ -233,13 +237,30 @@ package enum IssuerWrite: Sendable {
     /// What the names of the settings begin with that have tokens.
     private static let tokenPrefix = "credit_token/"
 
+    /// The same for the keys under which this node gave some of them.
+    private static let givenPrefix = "credit_given/"
+
     private static func put(token cid: CID, _ bytes: [UInt8]?, _ db: Database) throws {
         guard let bytes else {
+            try db.cachedStatement(sql: "DELETE FROM settings WHERE key > ? AND key < ? AND value = ?")
+                .execute(arguments: [givenPrefix, "credit_given0", Data(cid.bytes)])
             return try db.cachedStatement(sql: "DELETE FROM settings WHERE key = ?")
                 .execute(arguments: [tokenPrefix + cid.text])
         }
         try db.cachedStatement(sql: "INSERT OR REPLACE INTO settings(key, value) VALUES (?, ?)")
             .execute(arguments: [tokenPrefix + cid.text, Data(bytes)])
+    }
+
+    private static func put(given cid: CID, _ bytes: [UInt8], key: String, _ db: Database) throws {
+        try db.cachedStatement(sql: "INSERT INTO settings(key, value) VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .execute(arguments: [givenPrefix + key, Data(cid.bytes)])
+        if db.changesCount == 1 { try put(token: cid, bytes, db) }
+    }
+
+    /// The token that was given under a key; nil if none is kept that was.
+    package static func givenToken(key: String, in store: MeshStore) async throws(MeshStoreError) -> CID? {
+        guard let bytes = try await store.setting(givenPrefix + key) else { return nil }
+        return try? CID(bytes: bytes)
     }
 
     /// A chain of tokens, by the CID of its last one; nil if it is not kept.

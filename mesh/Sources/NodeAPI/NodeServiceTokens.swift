@@ -1,6 +1,7 @@
 /// What a node does with tokens: rights to have jobs paid at the cost of somebody else's line (docs/issuers.md).
 package protocol TokenService: Sendable {
-    /// Gives a token of this node's own line at an issuer, or below one that it holds.
+    /// Gives a token of this node's own line at an issuer, or below one that it holds. The same gift under the same
+    /// key is one token, as long as that is kept.
     func give(_ gift: TokenGift) async throws(NodeServiceError) -> TokenView
     /// The tokens that this node holds, and those that it gave; nobody is asked.
     func tokens() async throws(NodeServiceError) -> [TokenView]
@@ -28,6 +29,8 @@ package struct TokenGift: Hashable, Sendable, Codable {
     package var expiresAt: UInt64
     /// For what; nil for everything that the token above it pays for.
     package var scope: TokenScopeView?
+    /// A key of the caller's choice: the same gift under the same key is one token. Nil for a new one each time.
+    package var idempotencyKey: String?
 
     package init(holder: String, amount: UInt64, expiresAt: UInt64) {
         (self.holder, self.amount, self.expiresAt) = (holder, amount, expiresAt)
@@ -37,6 +40,7 @@ package struct TokenGift: Hashable, Sendable, Codable {
         case issuer, parent, holder, amount, scope
         case notBefore = "not_before"
         case expiresAt = "expires_at"
+        case idempotencyKey = "idempotency_key"
     }
 }
 

@@ -10,6 +10,7 @@ extension ScriptedNode {
     }
 
     package func give(_ gift: TokenGift) async throws(NodeServiceError) -> TokenView {
+        script.given(gift)
         guard gift.amount > 0 else { throw NodeServiceError(.invalidRequest, "The token is impossible.") }
         var view = Samples.token
         (view.amount, view.holder, view.isOwn) = (gift.amount, gift.holder, false)

@@ -42,6 +42,8 @@ package struct ScriptedNode: NodeService {
         package var readsFiles = false
         /// Sees every submission.
         package var submitted: @Sendable (JobSubmission) -> Void
+        /// Sees every token that is asked for.
+        package var given: @Sendable (TokenGift) -> Void = { _ in }
         /// The workflow that every call about one answers with.
         package var workflow: WorkflowView?
         /// The items of that workflow.

@@ -55,36 +55,14 @@ struct TokenDesk: Sendable {
 
     // MARK: Giving
 
-    /// Gives a token of this node's own line, or below one that it holds.
+    /// Gives a token of this node's own line, or below one that it holds: under one key once.
     func give(_ gift: TokenGift) async throws(NodeServiceError) -> TokenView {
-        let now = NodeClock.wallClock
-        let holder = try MemberDesk.did(gift.holder, "holder")
+        let key = try gift.idempotencyKey.map { key throws(NodeServiceError) in try self.key(key) }
+        if let key, let known = try await wallet.chain(givenAs: key) { return try view(of: known, asAskedFor: gift) }
         var parent: TokenChain?
         if let text = gift.parent { parent = try await chain(text) }
-        let last = parent?.last.body
-        var scope = try TokenScope(gift.scope)
-        if let last { scope.fill(from: last.scope) }
-        let (issuerDID, charterCID, unit): (DID, CID, CreditUnit)
-        if let last {
-            guard gift.issuer == nil || gift.issuer == last.issuerDID.text else {
-                throw NodeServiceError(.invalidRequest, "The token above is of another issuer.")
-            }
-            (issuerDID, charterCID, unit) = (last.issuerDID, last.charterCID, last.unit)
-        } else {
-            guard let text = gift.issuer else {
-                throw NodeServiceError(
-                    .invalidRequest, "A token needs issuer, whose book has the line, or parent, a token that is here.")
-            }
-            let issuer = try await member.meet(try MemberDesk.did(text, "issuer"))
-            let rules = issuer.charter.body
-            (issuerDID, charterCID, unit) = (rules.issuerDID, issuer.charter.bodyCID, rules.unit)
-        }
-        let begins = UnixMilliseconds(now.value - min(now.value, Self.clockSkewMilliseconds))
-        let body = ScopedResourceToken(
-            issuerDID: issuerDID, charterCID: charterCID, parentCID: parent?.last.bodyCID, giverDID: did,
-            holderDID: holder, unit: unit, amount: TokenAmount(gift.amount), scope: scope,
-            notBefore: max(gift.notBefore.map { UnixMilliseconds($0) } ?? begins, last?.notBefore ?? .epoch),
-            expiresAt: UnixMilliseconds(gift.expiresAt), nonce: MemberDesk.random(16))
+        let now = NodeClock.wallClock
+        let body = try await body(of: gift, below: parent?.last.body, now: now)
         if let field = body.fieldOutOfBounds {
             throw NodeServiceError(
                 .invalidRequest, "The token is impossible: its field \(field) is out of bounds.",
@@ -107,8 +85,63 @@ struct TokenDesk: Sendable {
                 .invalidRequest, "The token cannot be given: \(error).",
                 hint: "It allows no more than the one above it: in amount, in time, and in each list of its scope.")
         }
-        try await wallet.keep(given, now: now)
+        try await wallet.keep(given, givenAs: key, now: now)
+        // Of two at once with one key the first one counts.
+        if let key, let first = try await wallet.chain(givenAs: key) { return try view(of: first, asAskedFor: gift) }
         return try view(of: given)
+    }
+
+    private func key(_ key: String) throws(NodeServiceError) -> String {
+        guard (1...member.limits.keyBytesMax).contains(key.utf8.count) else {
+            throw NodeServiceError(.invalidRequest, "A key of a token has 1 to \(member.limits.keyBytesMax) bytes.")
+        }
+        return key
+    }
+
+    /// What a gift says, as a token below another, or of this node's own line.
+    private func body(
+        of gift: TokenGift, below last: ScopedResourceToken?, now: UnixMilliseconds
+    ) async throws(NodeServiceError) -> ScopedResourceToken {
+        let holder = try MemberDesk.did(gift.holder, "holder")
+        var scope = try TokenScope(gift.scope)
+        if let last { scope.fill(from: last.scope) }
+        let (issuerDID, charterCID, unit): (DID, CID, CreditUnit)
+        if let last {
+            guard gift.issuer == nil || gift.issuer == last.issuerDID.text else {
+                throw NodeServiceError(.invalidRequest, "The token above is of another issuer.")
+            }
+            (issuerDID, charterCID, unit) = (last.issuerDID, last.charterCID, last.unit)
+        } else {
+            guard let text = gift.issuer else {
+                throw NodeServiceError(
+                    .invalidRequest, "A token needs issuer, whose book has the line, or parent, a token that is here.")
+            }
+            let issuer = try await member.meet(try MemberDesk.did(text, "issuer"))
+            let rules = issuer.charter.body
+            (issuerDID, charterCID, unit) = (rules.issuerDID, issuer.charter.bodyCID, rules.unit)
+        }
+        let begins = UnixMilliseconds(now.value - min(now.value, Self.clockSkewMilliseconds))
+        return ScopedResourceToken(
+            issuerDID: issuerDID, charterCID: charterCID, parentCID: try gift.parentCID, giverDID: did,
+            holderDID: holder, unit: unit, amount: TokenAmount(gift.amount), scope: scope,
+            notBefore: max(gift.notBefore.map { UnixMilliseconds($0) } ?? begins, last?.notBefore ?? .epoch),
+            expiresAt: UnixMilliseconds(gift.expiresAt), nonce: MemberDesk.random(16))
+    }
+
+    /// A token that was given under a key, if it is what is asked for under the same key.
+    private func view(of known: TokenChain, asAskedFor gift: TokenGift) throws(NodeServiceError) -> TokenView {
+        let (body, above) = (known.last.body, known.tokens.dropLast().last?.body)
+        var scope = try TokenScope(gift.scope)
+        if let above { scope.fill(from: above.scope) }
+        let begins = gift.notBefore.map { max(UnixMilliseconds($0), above?.notBefore ?? .epoch) }
+        guard body.holderDID == (try MemberDesk.did(gift.holder, "holder")), body.amount.units == gift.amount,
+            body.expiresAt.value == gift.expiresAt, body.scope == scope, begins == nil || begins == body.notBefore,
+            body.parentCID == (try gift.parentCID), gift.issuer == nil || gift.issuer == body.issuerDID.text
+        else {
+            throw NodeServiceError(
+                .conflict, "The key was used for another token.", hint: "Use another key for this one.")
+        }
+        return try view(of: known)
     }
 
     // MARK: At the issuer
@@ -205,6 +238,15 @@ struct TokenDesk: Sendable {
         view.isOwn = body.holderDID == did
         (view.left, view.revokedBy, view.isFrozen) = (state?.left, state?.revokedBy, state?.isFrozen)
         return view
+    }
+}
+
+extension TokenGift {
+    /// The token below which it is given.
+    fileprivate var parentCID: CID? {
+        get throws(NodeServiceError) {
+            try parent.map { text throws(NodeServiceError) in try CID(named: text, "token") }
+        }
     }
 }
 

@@ -59,8 +59,18 @@ struct TokenWallet: Sendable {
         return try row.map { bytes throws(NodeServiceError) in try Self.chain(of: bytes, .stored) }
     }
 
+    /// The chain that this node gave under a key; nil if none is kept that it gave so.
+    func chain(givenAs key: String) async throws(NodeServiceError) -> TokenChain? {
+        let cid = try await stored { () throws(MeshStoreError) in
+            try await IssuerWrite.givenToken(key: key, in: store)
+        }
+        return if let cid { try await chain(to: cid) } else { nil }
+    }
+
     /// Keeps a chain; those that expired make room.
-    func keep(_ chain: TokenChain, now: UnixMilliseconds) async throws(NodeServiceError) {
+    ///
+    /// - Parameter key: the key under which this node gave it: where another was given under it, that one stays.
+    func keep(_ chain: TokenChain, givenAs key: String? = nil, now: UnixMilliseconds) async throws(NodeServiceError) {
         let kept = try await all()
         // What was held by one may end days after it: until then its holder is asked about it.
         let over = kept.filter { $0.last.body.expiresAt.advanced(milliseconds: Limits.keptMilliseconds) < now }
@@ -68,8 +78,9 @@ struct TokenWallet: Sendable {
             throw NodeServiceError(.tooLarge, "This node keeps \(Limits.chainsMax) tokens, which is all that it may.")
         }
         let bytes = try Self.bytes(of: chain)
-        let writes: [StoreWrite] =
-            over.map { .issuer(.token($0.last.bodyCID, nil)) } + [.issuer(.token(chain.last.bodyCID, bytes))]
+        let cid = chain.last.bodyCID
+        let write: IssuerWrite = key.map { .givenToken(key: $0, cid, bytes) } ?? .token(cid, bytes)
+        let writes: [StoreWrite] = over.map { .issuer(.token($0.last.bodyCID, nil)) } + [.issuer(write)]
         try await stored { () throws(MeshStoreError) in try await store.commit(writes) }
     }
 }

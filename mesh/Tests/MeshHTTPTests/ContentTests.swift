@@ -255,6 +255,30 @@ struct ContentTests {
         }
     }
 
+    @Test func theKeyOfATokenIsInItsHeaderOrItsBody() async throws {
+        let (stream, given) = AsyncStream.makeStream(of: String?.self)
+        var script = ScriptedNode.Script()
+        script.given = { given.yield($0.idempotencyKey) }
+        try await WebScene.run(script) { scene in
+            func give(_ key: String, _ header: String) async throws -> WebAnswer {
+                let body = #"{"holder":"did:key:z6Mk","amount":1,"expires_at":9,"issuer":"did:key:z6Mk"\#(key)}"#
+                let fields = [scene.full, header].joined(separator: "\r\n")
+                return try await scene.ask("/v1/credit/tokens", method: "POST", body: body, fields)
+            }
+            var keys = stream.makeAsyncIterator()
+            let inBody = #","idempotency_key":"one""#
+            for (key, header, expected) in [
+                ("", "accept: */*", nil), (inBody, "accept: */*", "one"), ("", "idempotency-key: \"two\"", "two"),
+                (inBody, "idempotency-key: one", "one"),
+            ] as [(String, String, String?)] {
+                #expect(try await give(key, header).status == 201)
+                #expect(await keys.next() == .some(expected))
+            }
+            let other = try await give(inBody, "idempotency-key: two")
+            #expect(other.status == 400 && other.problem == "invalid_request")
+        }
+    }
+
     @Test func theSpanOfAProgramIsInItsHeaderOrItsBody() async throws {
         let (stream, submitted) = AsyncStream.makeStream(of: String?.self)
         let script = ScriptedNode.Script(submitted: { submitted.yield($0.traceparent) })

@@ -79,6 +79,24 @@ import Testing
         #expect(try await IssuerWrite.orders(in: store).isEmpty)
     }
 
+    @Test func aTokenIsGivenOnceUnderAKeyAndTheKeyGoesWithIt() async throws {
+        let store = try folder.open()
+        let (one, two) = (CID.hashing([1], codec: .dagCBOR), CID.hashing([2], codec: .dagCBOR))
+        try await store.commit([
+            .issuer(.givenToken(key: "k", one, [1])), .issuer(.givenToken(key: "k", two, [2])),
+            .issuer(.givenToken(key: "l/0", two, [2])),
+        ])
+        #expect(try await IssuerWrite.givenToken(key: "k", in: store) == one)
+        #expect(try await IssuerWrite.givenToken(key: "l/0", in: store) == two)
+        #expect(try await IssuerWrite.tokens(in: store, limit: 9).count == 2)
+        try await store.commit([.issuer(.token(one, nil)), .issuer(.givenToken(key: "k", two, [3]))])
+        #expect(try await IssuerWrite.token(one, in: store) == nil)
+        #expect(try await IssuerWrite.givenToken(key: "k", in: store) == two)
+        #expect(try await IssuerWrite.tokens(in: store, limit: 9) == [[3]])
+        try await store.commit([.issuer(.token(two, nil))])
+        for key in ["k", "l/0"] { #expect(try await IssuerWrite.givenToken(key: key, in: store) == nil) }
+    }
+
     @Test func aDatabaseOfVersionSeventeenGetsTheTables() async throws {
         try folder.open().close()
         try folder.change(

@@ -107,6 +107,51 @@ import Testing
         }
     }
 
+    @Test("What is asked for again under one key is one token, also where the issuer is away and at once")
+    func givenOnce() async throws {
+        try await cooperative { nodes in
+            var gift = TokenGift(
+                holder: home.did(.originator).text, amount: 500,
+                expiresAt: NodeClock.wallClock.advanced(milliseconds: 3_600_000).value)
+            (gift.issuer, gift.scope) = (issuer.text, .executors([home.did(.executor).text]))
+            gift.idempotencyKey = "guest"
+            let asked = gift
+            async let (one, two) = (nodes[3].give(asked), nodes[3].give(asked))
+            let given = try await one
+            #expect(try await two == given)
+            #expect(try await nodes[3].give(gift) == given)
+            #expect(try await nodes[3].tokens().map(\.token) == [given.token])
+            let changes: [(inout TokenGift) -> Void] = [
+                { $0.amount = 501 }, { $0.expiresAt += 1 }, { $0.scope = nil }, { $0.notBefore = 1 },
+                { [executor = home.did(.executor).text] in $0.holder = executor }, { $0.parent = given.token },
+                { [giver] in $0.issuer = giver.did.text },
+            ]
+            for change in changes {
+                var other = gift
+                change(&other)
+                let asked = other
+                let error = await #expect(throws: NodeServiceError.self) { _ = try await nodes[3].give(asked) }
+                #expect(error?.code == .conflict && error?.message == "The key was used for another token.")
+            }
+            for key in ["", String(repeating: "k", count: 257)] {
+                gift.idempotencyKey = key
+                let asked = gift
+                let error = await #expect(throws: NodeServiceError.self) { _ = try await nodes[3].give(asked) }
+                #expect(error?.code == .invalidRequest)
+            }
+            // A part of it, by its holder; another key is another token.
+            _ = try await nodes[2].takeToken(try Multibase.decodeWithoutPrefix(given.chain, .base64pad))
+            var part = TokenGift(holder: home.did(.executor).text, amount: 200, expiresAt: given.expiresAt)
+            (part.parent, part.idempotencyKey) = (given.token, "guest")
+            let below = try await nodes[2].give(part)
+            #expect(try await nodes[2].give(part) == below)
+            part.idempotencyKey = nil
+            #expect(try await nodes[2].give(part).token != below.token)
+            gift.idempotencyKey = "guest, again"
+            #expect(try await nodes[3].give(gift).token != given.token)
+        }
+    }
+
     @Test("A scope that only the manifest shows is held against it by the issuer")
     func scoped() async throws {
         try await cooperative { nodes in

@@ -105,13 +105,20 @@ export function giving({ issuer, unit, below, after }) {
   const [holder, sum, days] = [text({ placeholder: "did:key:z6Mk…" }), text({ inputmode: "decimal", placeholder: "0" }),
     text({ type: "number", min: 0, max: maxima.days, step: "any", value: 1 })];
   const lists = scopes.map(([name, title, what]) => [name, title, what, h("textarea", { rows: 2, spellcheck: "false" })]);
+  // Until it is known what became of it, what is asked for again is the same gift, and one token.
+  let asked = null;
   const give = async () => {
-    const last = Date.now() + Math.round(Number(days.value) * DAY);
     const scope = Object.fromEntries(lists.map(([name, , , area]) => [name, area.value.split(/[\n,]/).map((each) => each
       .trim()).filter(Boolean)]).filter(([, named]) => named.length));
-    const made = await post("/v1/credit/tokens", { issuer, parent: below?.token, holder: holder.value.trim(),
-      amount: parsed(sum.value, measure.decimals), scope,
-      expires_at: below ? Math.min(last, below.expires_at) : last });
+    const gift = { issuer, parent: below?.token, holder: holder.value.trim(), amount: parsed(sum.value, measure.decimals),
+      scope };
+    const words = JSON.stringify([gift, days.value]);
+    if (asked?.words !== words) {
+      const last = Date.now() + Math.round(Number(days.value) * DAY);
+      asked = { words, key: crypto.randomUUID(), last: below ? Math.min(last, below.expires_at) : last };
+    }
+    const made = await post("/v1/credit/tokens", { ...gift, expires_at: asked.last, idempotency_key: asked.key });
+    asked = null;
     for (const each of [holder, sum]) each.value = "";
     note(`Token ${short(made.token)} is given. Save it under Credit, and hand the file to its holder.`);
     await after?.();
