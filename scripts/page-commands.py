@@ -10,6 +10,12 @@ where the next one is `echo $?`. Blocks without `$ ` are not run, and neither is
 
 where COMMAND fails; the page's line says then that it was left out. Where CI is set that is a failure.
 
+What a page has a reader type without `$ ` nothing runs as it stands, so each such block says why, in the line before it:
+
+    <!-- left out: REASON -->
+
+`scripts/page-commands.py --left-out PAGE…` names all of them with their reasons, and fails where one gives none.
+
 The commands of a page run in one shell, in a new folder that is their home folder too. `mesh` is MESH (or
 .build/debug/mesh); the folders and files of the repository that pages name (Examples, Programs, docs, README.md and
 vendor) are there as links. Where MESH_HOME, MESH_API and MESH_MODULE are set, as scripts/api-check.sh does, ~/.mesh is
@@ -63,6 +69,45 @@ def commands(page):
         while command.expected and not command.expected[-1]:
             command.expected.pop()
     return found
+
+
+# How a line begins that looks like something to type.
+TYPED = re.compile(
+    r"    (mesh|sudo|make|docker|podman|apt|systemctl|tar|curl|sed|git|scripts/\S+|\./\S+|\w+=\S+)( |$)")
+
+
+def left_out(page):
+    """What a page has a reader type and nothing here runs: of each block its line, its commands and the reason."""
+    found, reason, is_run, is_open = [], None, False, False
+    for number, line in enumerate(page.splitlines(), 1):
+        given = re.fullmatch(r"<!-- left out: (.*) -->", line)
+        if given:
+            reason, is_open = given[1], False
+        elif not line.startswith("    "):
+            if line.strip():
+                reason, is_run, is_open = None, False, False
+        elif line.startswith("    $ "):
+            is_run = True
+        elif not is_run and is_open:
+            found[-1][1].append(line[4:])
+        elif not is_run and (reason or TYPED.match(line)):
+            found.append((number, [line[4:]], reason))
+            is_open = True
+    return found
+
+
+def tell_left_out(pages):
+    """Names what no check runs as it stands, and fails where a page gives no reason."""
+    without = []
+    for page in pages:
+        for number, lines, reason in left_out(pathlib.Path(page).read_text()):
+            first = lines[0].strip() + (f" (and {len(lines) - 1} more lines)" if len(lines) > 1 else "")
+            if reason:
+                print(f"{page}:{number}: left out: {first}: {reason}", flush=True)
+            else:
+                without.append(f"{page}:{number}: {first}: nothing runs this; begin it with $, or say why it is left out")
+    if without:
+        sys.exit("\n".join(without))
 
 
 def fits(printed, expected):
@@ -197,5 +242,8 @@ def check(page):
 
 
 if __name__ == "__main__":
-    for page in sys.argv[1:]:
-        check(page)
+    if sys.argv[1:2] == ["--left-out"]:
+        tell_left_out(sys.argv[2:])
+    else:
+        for page in sys.argv[1:]:
+            check(page)
