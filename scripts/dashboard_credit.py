@@ -167,8 +167,10 @@ class CreditParts:
             self.browser.wait("location.hash.startsWith('#/job/')", "the job's page")
             self.says("Succeeded", f"submit: a job is paid by {name}", seconds=60)
             result = lambda: self.facts("Result")
-            address = self.browser.run("location.hash")
-            self.anew(address, lambda: "paid by the issuer" in result().get("Holds", ""), f"job: what was held by {name} is paid")
+            # The page hears of it: it polls every 30 s while it is told of events.
+            self.becomes(
+                lambda: "paid by the issuer" in result().get("Holds", ""), f"job: what was held by {name} is paid, as seen live", 15
+            )
             expect(
                 result()["Due by credit"].endswith("hours") and second[-8:] in result()["Executor"],
                 f"job: by credit, and to whom {result()}",

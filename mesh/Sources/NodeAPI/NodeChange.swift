@@ -8,7 +8,8 @@ package struct NodeChange: Hashable, Sendable, Codable {
         case peer
         /// An executor's offer came or went: `id` is its DID, `what` is `offered` or `withdrawn`.
         case offer
-        /// The balances: `id` is the job that moved them.
+        /// The balances: `id` is the job that moved them, or of whose hold an issuer booked something; `what` is the
+        /// name of the event in its journal, or `hold_` and what the hold is now.
         case money
     }
 

@@ -1,3 +1,4 @@
+import Credit
 import JobMarket
 import MeshTypes
 import Multiformats
@@ -65,6 +66,13 @@ final class ChangeFeed: Sendable {
             tell(NodeChange(.job, id, event.kindName, at: at))
             if !event.ledger.isEmpty { tell(NodeChange(.money, id, event.kindName, at: at)) }
         }
+    }
+
+    /// Tells what came of something that an issuer was to book about a hold.
+    func tell(_ booking: HoldBooking) {
+        guard isFollowed else { return }
+        let (id, at) = (booking.jobID.cid.text, NodeClock.wallClock.value)
+        tell(NodeChange(.money, id, "hold_\(booking.state.name)", at: at))
     }
 
     /// Tells what came and went among connected peers and known executors' offers since the last look.

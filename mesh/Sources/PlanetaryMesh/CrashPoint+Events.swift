@@ -61,7 +61,7 @@ extension CrashPoint.Event {
 }
 
 extension HoldBooking.State {
-    /// Its name at crash points.
+    /// Its name at crash points, and among what a node tells live.
     var name: String {
         switch self {
         case .due: "due"

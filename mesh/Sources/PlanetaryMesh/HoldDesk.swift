@@ -57,6 +57,8 @@ actor HoldDesk {
     private let unwritten: UnwrittenOrders
     private nonisolated var questions: HoldQuestions { HoldQuestions(member: member) }
     private var store: MeshStore { member.store }
+    /// Hears of each booking of which something came.
+    private var tell: @Sendable (HoldBooking) -> Void = { _ in }
     /// Issuers that did not answer.
     // BOUNDED: by the issuers of the bookings, which are trusted or were named by the owner's jobs.
     private var pauses: [DID: Pause] = [:]
@@ -95,7 +97,10 @@ actor HoldDesk {
     // MARK: Bookings
 
     /// Asks for bookings as they fall due, each issuer by itself, until the task is cancelled.
-    func run() async {
+    ///
+    /// - Parameter tell: hears of each booking of which something came, once that is on the disk.
+    func run(_ tell: @escaping @Sendable (HoldBooking) -> Void = { _ in }) async {
+        self.tell = tell
         await withDiscardingTaskGroup { group in
             repeat {
                 for (issuer, rows) in await due() {
@@ -166,6 +171,7 @@ actor HoldDesk {
         guard let next = try? HoldBookingRow(booking, askedAgainAt: date) else { return }
         // What fails here is asked for again, and is the same.
         try? await store.commit([.issuer(.booked(next, was: row.bytes))], of: .ofBooking(booking.state.name))
+        if !again { tell(booking) }
         var metadata: Logger.Metadata = ["job": "\(booking.jobID)"]
         switch booking.state {
         case .ended(let entry, let paid):

@@ -179,6 +179,7 @@ package actor MeshNode {
                 parts.addServices(to: &group)
                 group.addTask { await self.runErrands() }
                 group.addTask { await self.followDisk() }
+                group.addTask { [holds = parts.holds, feed] in await holds.run { feed.tell($0) } }
                 group.addTask { [holds = parts.holds] in await holds.follow(on: self) }
                 group.addTask { [claims] in await claims.run(on: self) }
                 group.addTask { await self.keepTime() }

@@ -61,7 +61,6 @@ struct NodeParts: Sendable {
         group.addTask { [peerService] in await peerService.run() }
         group.addTask { [follower] in await follower.run() }
         group.addTask { [member] in await member.own.run() }
-        group.addTask { [holds] in await holds.run() }
         group.addTask { [across] in await across.run() }
         group.addTask { [records] in await records.run() }
         group.addTask { [issuerHeads] in await issuerHeads.run() }

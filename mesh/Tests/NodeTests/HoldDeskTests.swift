@@ -420,10 +420,11 @@ import Testing
 
     /// Runs a desk until something is so.
     private func running(
-        _ desk: HoldDesk, until isSo: @escaping () async throws -> Bool
+        _ desk: HoldDesk, telling tell: @escaping @Sendable (HoldBooking) -> Void = { _ in },
+        until isSo: @escaping () async throws -> Bool
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await desk.run() }
+            group.addTask { await desk.run(tell) }
             defer { group.cancelAll() }
             try await eventually { try await isSo() }
         }
@@ -441,7 +442,13 @@ import Testing
             try await member.store.commit([
                 .issuer(.booking(one)), .issuer(.booking(other)), .issuer(.booking(damaged)),
             ])
-            try await running(desk(member)) { try await state(over, in: member.store).due == nil }
+            let told = Mutex<[HoldBooking]>([])
+            try await running(desk(member)) { booking in
+                told.withLock { $0.append(booking) }
+            } until: {
+                try await state(over, in: member.store).due == nil && !told.withLock(\.isEmpty)
+            }
+            #expect(told.withLock { $0.map(\.jobID) } == [over.jobID], "of the other nothing came yet")
             guard case .lost(let reason)? = try await state(over, in: member.store).0 else {
                 Issue.record("\(try await state(over, in: member.store))")
                 return

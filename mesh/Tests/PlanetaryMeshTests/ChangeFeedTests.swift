@@ -1,3 +1,5 @@
+import Credit
+import MeshTypes
 import Multiformats
 import NodeAPI
 import PeerIdentity
@@ -36,6 +38,26 @@ import Testing
                 "offer \(a.did.text) withdrawn",
             ])
         #expect(throws: NodeServiceError.self) { _ = try feed.follow() }
+    }
+
+    @Test func whatCameOfAHoldIsMoney() async throws {
+        let one = CID.hashing([1], codec: .dagCBOR)
+        let (here, other) = (try identity(1).did, try identity(2).did)
+        let terms = HoldTerms(
+            jobID: JobID(one), attempt: 1, bidCID: one, originatorDID: here, executorDID: other, arbiterDID: here,
+            deliverBy: .epoch, claimBy: .epoch, windowMilliseconds: 1, extensionMilliseconds: 1)
+        let certificate = HoldCertificate(
+            issuerDID: here, charterCID: one, holdCID: one, debtorDID: here, creditorDID: other, amount: TokenAmount(5),
+            unit: CreditUnit(name: "hours", decimals: 2), terms: terms, entry: 1,
+            commitment: [UInt8](repeating: 0, count: 32), loggedBy: .epoch)
+        var booking = HoldBooking(.holdExpired(hold: one), of: certificate, paying: .zero, notBefore: .epoch)
+        booking.proved(BookEntry(number: 7, at: .epoch, event: .holdExpired(hold: one)))
+        let feed = ChangeFeed()
+        feed.tell(booking)
+        let stream = try feed.follow()
+        feed.tell(booking)
+        feed.finish()
+        #expect(await read(stream) == ["money \(one.text) hold_ended"])
     }
 
     @Test func aFollowerThatDoesNotReadIsCutOff() async throws {

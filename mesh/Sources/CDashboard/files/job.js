@@ -46,12 +46,13 @@ export async function job({ container, rest: [id], signal }) {
     receipt: panel(part.receipt, (job) => receipt(job, signal)),
     request: panel(part.request, ({ request, job, sizes }) => (request ? asked(request, job, sizes) : null)),
   };
-  let last;
+  let [last, holdsWait] = [null, false];
   const load = async () => {
     const [description, explanation] = await Promise.all([
       get(`${path}/description`, signal), get(`${path}/explanation`, signal).catch(() => ({ lines: [] }))
     ]);
     last = description.job;
+    holdsWait = description.credit?.some((hold) => unsettled.has(hold.state)) ?? false;
     draw.head({ job: last, workflow: description.workflow_id });
     draw.replicas(description.replicas ?? []);
     draw.steps({ job: last, lines: explanation.lines });
@@ -79,8 +80,8 @@ export async function job({ container, rest: [id], signal }) {
     watch(path, part.progress, refresh, signal);
     if (last.role === "originator") listen(id, part.live, signal);
   }
-  follow(["job"], async () => {
-    if (!last.terminal || last.payment === "due") await load();
+  follow(["job", "money"], async () => {
+    if (!last.terminal || last.payment === "due" || holdsWait) await load();
   }, signal, 3);
 }
 
@@ -272,6 +273,9 @@ const holds = {
   released: "given up, nothing was due",
   lost: "not booked in time",
 };
+
+/** The holds of which something will come. */
+const unsettled = new Set(["held", "due", "claimed", "disputed"]);
 
 function summary({ job, attempts: count, credit }) {
   const result = job.result;
