@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Checks the API of a running node, which stands alone in a temporary folder: by the Python client's tests, by the
 # commands of docs/api.md, and by made-up requests, which schemathesis makes of /openapi.json: all operations over TCP,
-# with a token, and all checks but one, each request alone and one after another. scripts/api-check.toml says what may
-# be refused, scripts/api_check_hooks.py what leads where. Left out are /v1/shutdown, which ends the node, and
-# /v1/events and the session of an interactive job, which wait for what does not come.
+# with a token, and all checks, one of them in our own words, each request alone and one after another.
+# scripts/api-check.toml says what may be refused, scripts/api_check_hooks.py what leads where. Left out are
+# /v1/shutdown, which ends the node, and /v1/events and the session of an interactive job, which wait for what does not
+# come.
 #   MESH=path/to/mesh            another binary than .build/debug/mesh
 #   API_CHECK_EXAMPLES=200       made-up requests of each operation
 #   API_CHECK_SEED=7             one seed; without it, 1 and another one each time, which is printed
