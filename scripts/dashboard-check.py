@@ -470,6 +470,7 @@ class Check(JobParts, NodeParts, CreditParts, Steps):
                 self.map,
                 self.actions,
                 self.settings,
+                self.anchors,
                 self.gateway,
                 self.peers,
                 self.credit,

@@ -79,6 +79,7 @@ class CreditParts:
             == {own[-8:]: "owes 2.50 hours", second[-8:]: "is owed 0.00 hours", third[-8:]: "is owed 2.50 hours"},
             f"credit: with all lines {lines}",
         )
+        self.treasurer(own, third)
         self.go("#/credit")
         row = self.rows("Issuers")[0]
         expect(
@@ -88,6 +89,48 @@ class CreditParts:
         self.tokens(own, second, third)
         self.paid_by_credit(own, second, third)
         self.refused()
+
+    def treasurer(self, own, third):
+        """The whole book as double entry: shown, of a period, and saved as the command writes it."""
+        expect = self.failures.expect
+        self.click("Show the book")
+        self.becomes(lambda: len(self.rows("The book")) == 1, "ledger: an auditor sees what moved")
+        row = self.rows("The book")[0]
+        expect(
+            row[2] == "Paid" and f"{own[-8:]} −2.50 hours" in row[3] and f"{third[-8:]} +2.50 hours" in row[3],
+            f"ledger: with both sides of the payment {row}",
+        )
+        balances = {row[0][-8:]: row[1] for row in self.rows("Balances")}
+        expect(balances == {own[-8:]: "−2.50 hours", third[-8:]: "2.50 hours"}, f"ledger: and what each has {balances}")
+        file = f"ledger-{self.issuer[-8:]}"
+        button = "[...document.querySelectorAll('main button')].find((each) => each.textContent === '{}').click()"
+        ledger = ("issuer", "ledger", "--issuer", self.issuer)
+        for title, ending, words in (
+            ("Save for ledger and hledger", "ledger", ledger), ("Save as CSV", "csv", (*ledger, "--format", "csv")),
+        ):
+            saved = self.downloaded(button.format(title), f"{file}.{ending}").decode()
+            expect(saved == self.net.mesh(*words), f"ledger: saved as {ending}, it is what mesh issuer ledger writes")
+        saved = json.loads(self.downloaded(button.format("Save as JSON"), f"{file}.json"))
+        expect(saved == json.loads(self.net.mesh(*ledger, "--json")), "ledger: and as JSON it is what --json writes")
+        # A day that is over, before anything was booked.
+        self.fill("Before, in UTC", "2026-01-02")
+        self.fill("From, in UTC", "2026-01-02")
+        self.click("Show the book")
+        self.says("The period ends before it begins", "ledger: a period that is none is told", within="#notes")
+        self.fill("From, in UTC", "2026-01-01")
+        self.click("Show the book")
+        self.says("Nothing moved in that time", "ledger: a time in which nothing moved")
+        file = f"ledger-{self.issuer[-8:]}-2026-01-01-2026-01-02.csv"
+        saved = self.downloaded(button.format("Save as CSV"), file).decode()
+        expect(saved == self.net.mesh(*ledger, "--format", "csv", "--from", "2026-01-01", "--until", "2026-01-02"),
+            f"ledger: the file of a time is named so, and as the command's {saved!r}")
+        self.fill("From, in UTC", "")
+        self.fill("Before, in UTC", "")
+        self.click("Show the book")
+        self.becomes(lambda: len(self.rows("The book")) == 1, "ledger: and the whole book again")
+        for theme, width, _ in self.shaped():
+            self.browser.run("document.getElementById('c-for-the-treasurer').scrollIntoView(); scrollBy(0, -80)")
+            self.look("ledger", theme, width)
 
     def tokens(self, own, second, third):
         """This node gives a token, saves it for its holder, asks what is left of it and revokes it; it takes one, and

@@ -463,6 +463,22 @@ class JobParts:
         )
         self.says("<i>dropped</i>.wasm", "submit: a module is dropped")
         self.says("mesh_host_v1", "and its imports are told")
+        self.click("Compile it here")
+        self.says("a job of this module begins at once here", "submit: it is compiled for later", within="#notes")
+        self.go(f"#/workflow/{self.workflow}")
+        self.click("Run again")
+        self.click("Begin it", within="dialog")
+        browser.wait(
+            f"/^#.workflow.bafyrei/.test(location.hash) && location.hash !== '#/workflow/{self.workflow}'", "the new workflow"
+        )
+        again = browser.run("location.hash.split('/')[2]")
+        self.becomes(
+            lambda: self.told(f"/v1/workflows/{again}")["status"] == "succeeded", "workflow: a new one of the same definition", 180
+        )
+        old, new = (
+            {each["name"]: each["cid"] for each in self.told(f"/v1/workflows/{each}")["outputs"]} for each in (self.workflow, again)
+        )
+        self.failures.expect(old == new and old, f"workflow: with the same outputs {new}")
 
     def fraud(self):
         """A liar's receipt: what proves it false, beside the receipt and by itself, checked by the page."""

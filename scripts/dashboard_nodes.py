@@ -89,6 +89,40 @@ class NodeParts:
         address = self.told("/v1/status")["addresses"][0]
         self.failures.expect(self.copied("Copy the address") == address, "mesh: the node's address is copied")
 
+    def anchors(self):
+        """What this node anchored, and the log of another that it fetches, keeps and forgets."""
+        expect, other = self.failures.expect, self.net.did(1)
+        self.go("#/audit")
+        log = self.told("/v1/dag/log?limit=10")
+        rows = self.rows("Entries of this node's log")
+        expect(
+            len(rows) == len(log) > 0
+            and all(row[0] == f"{entry['number']:,}" and entry["entry_cid"][-8:] in row[3]
+                    and all(cid[-8:] in row[2] for cid in entry["anchors"][:4]) for row, entry in zip(rows, log)),
+            f"log: each entry with what it anchors {rows[:1]}",
+        )
+        button = "[...document.querySelectorAll('main button')].find((each) => each.textContent === 'Save the signed head').click()"
+        head = self.downloaded(button, "log.head").decode()
+        expect(head.splitlines()[0] == self.told("/v1/dag/head")["origin"], f"log: its signed head is saved {head[:90]!r}")
+        self.net.mesh("config", "set", "log.follow", other)
+        mine = lambda: [row for row in self.rows("Logs of others") if other[-8:] in row[0]]
+        self.anew("#/audit", lambda: mine() and "followed" in mine()[0][3], "log: another's is followed")
+        self.clicked(f'[data-key="fetch {other}"]')
+        self.says("of …" + other[-8:], "log: what is new of it is fetched", within="#notes")
+        for theme, width, _ in self.shaped():
+            self.look("log", theme, width)
+        self.net.mesh("config", "set", "log.follow", "--default")
+        entries = {each["author"]: each["entries"] for each in self.told("/v1/dag/logs")}
+        expect(entries.get(other, 0) > 0, f"log: and is here {entries}")
+        self.anew("#/audit", lambda: mine() and "followed" not in mine()[0][3], "log: it is followed no more")
+        self.clicked(f'[data-key="forget log {other}"]')
+        self.click("Forget it", within="dialog")
+        self.becomes(
+            lambda: {each["author"]: each["entries"] for each in self.told("/v1/dag/logs")}.get(other, 0) == 0
+            and (not mine() or mine()[0][1].startswith("0")),
+            "log: and forgotten after a question",
+        )
+
     def gateway(self):
         """A file that its owner makes public, for anyone over HTTP, and private again."""
         path = self.work / "for all.txt"

@@ -37,6 +37,12 @@ static const uint8_t index_html[] = {
 static const uint8_t job_js[] = {
 #embed "files/job.js"
 };
+static const uint8_t ledger_js[] = {
+#embed "files/ledger.js"
+};
+static const uint8_t logs_js[] = {
+#embed "files/logs.js"
+};
 static const uint8_t mesh_js[] = {
 #embed "files/mesh.js"
 };
@@ -75,6 +81,8 @@ static const dashboard_file files[] = {
     FILE_NAMED("icon.svg", icon_svg),
     FILE_NAMED("index.html", index_html),
     FILE_NAMED("job.js", job_js),
+    FILE_NAMED("ledger.js", ledger_js),
+    FILE_NAMED("logs.js", logs_js),
     FILE_NAMED("mesh.js", mesh_js),
     FILE_NAMED("pages.js", pages_js),
     FILE_NAMED("style.css", style_css),

@@ -91,6 +91,9 @@ export async function post(path, value, signal) {
   return text === "" ? null : JSON.parse(text);
 }
 
+/** Has something removed. */
+export const remove = async (path, signal) => (await request("DELETE", path, { signal })).json();
+
 /** Sends a file's bytes. */
 export const upload = async (file, signal) =>
   (await request("POST", "/v1/files", { body: file, type: "application/octet-stream", signal })).json();

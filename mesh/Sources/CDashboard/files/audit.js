@@ -3,7 +3,8 @@ import { h, show, card, facts, failure, waiting, table, action } from "./dom.js"
 import { get, post, block, part } from "./api.js";
 import { head } from "./pages.js";
 import { decode } from "./cbor.js";
-import { proving, output } from "./job.js";
+import { proving, output, warming } from "./job.js";
+import { logs } from "./logs.js";
 import { number, tokens, bytes, duration, tame } from "./formats.js";
 import { node, cid, at, jobByID, jobLink, outcome } from "./words.js";
 
@@ -29,6 +30,7 @@ export async function audit({ container, rest, signal }) {
   input.size = 64;
   const look = () => found(wanted, place, signal);
   if (wanted) await look();
+  else show(place, await logs(signal));
 }
 
 async function found(wanted, place, signal) {
@@ -131,7 +133,7 @@ function receiptFound(it, signal) {
     ["Started", at(it.execution_started_at)],
     ["Engine", tame(it.engine)],
     ["Determinism", tame(it.determinism)],
-    ["Module", cid(it.module_cid, "the module's CID")],
+    ["Module", h("div", { class: "row" }, cid(it.module_cid, "the module's CID"), warming(it.module_cid))],
     ["Inputs", it.inputs.length ? it.inputs.map((each) => h("div", {}, `${tame(each.name)} `, cid(each
       .cid))) : ""],
     ["The one before", cid(it.previous_receipt_cid, "the CID of the receipt before")],

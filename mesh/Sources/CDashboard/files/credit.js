@@ -3,9 +3,10 @@ import { h, show, panel, card, table, facts, tiles, failure, action, confirmed, 
 from "./dom.js";
 import { ask, get, post, session } from "./api.js";
 import { head } from "./pages.js";
-import { amount, number, parsed, tame, plural, short } from "./formats.js";
+import { amount, midnight, number, parsed, tame, plural, short } from "./formats.js";
+import { ledger } from "./ledger.js";
 import { giving, tokens } from "./tokens.js";
-import { node, at } from "./words.js";
+import { node, at, bookings } from "./words.js";
 
 const about = "Among the members of a cooperative one owes what another is owed. An issuer keeps that book, its " +
   "officers set the limits, and this node checks what it says.";
@@ -33,6 +34,7 @@ export async function credit({ container, rest: [did], signal }) {
   const wanted = h("input", { autocomplete: "off", spellcheck: "false", placeholder: "did:key:z6Mk…", size: 40 });
   show(container, head("Credit", about), h("div", { class: "stack" },
     own ? card("This node's own book", [charter(own), lineTable(own.lines, "It has no members yet.")]) : null,
+    own && session.mayChange ? ledger(own.did, signal) : null,
     card("Issuers", table("Issuers", [
       { title: "Issuer", cell: (each) => h("a", { href: `#/credit/${each.did}` }, node(each.did)) },
       { title: "Unit", cell: (each) => tame(each.unit, 16) },
@@ -131,11 +133,10 @@ async function issuer({ container, did, signal }) {
     fault: panel(parts.fault, faulty),
     charter: panel(parts.charter, (it) => card("Charter", charter(it))),
     sums: panel(parts.sums, (it) => (it.totals.length === 0 ? null : card("All lines together", table("Sums", [
-      { title: "Unit", cell: (each) => tame(each.unit, 16) },
-      { title: "Lines", num: true, cell: (each) => number(each.lines) },
+      { title: "Lines", cell: (each) => number(each.lines) },
       { title: "It owes", num: true, cell: (each) => amount(each.owed, each) },
       { title: "It is owed", num: true, cell: (each) => amount(each.owing, each) },
-      { title: "May be owed to it", num: true, cell: (each) => amount(each.owed_max, each) },
+      { title: "At most", num: true, cell: (each) => amount(each.owed_max, each) },
     ], it.totals, ""), { flush: true }))),
   };
   let told = await asIssuerSays();
@@ -148,10 +149,11 @@ async function issuer({ container, did, signal }) {
   show(container, head(`Issuer ${short(did)}`, about, action("Ask again", again)), parts.fault, parts.tiles,
     h("div", { class: "columns" },
       h("div", { class: "stack" }, isMember ? statement(parts.statement, asked, signal) : h("div", { class: "box" },
-        "This node has no line there. An officer opens one: mesh issuer order limit."), session.mayChange ?
-        orders(parts.orders, () => told, did, asked, refresh, signal) : null),
+        "This node has no line there. An officer opens one: mesh issuer order limit."), audit(parts.audit, asked,
+        signal), session.mayChange ?
+        [orders(parts.orders, () => told, did, asked, refresh, signal), ledger(did, signal)] : null),
       h("div", { class: "stack" }, isMember && session.mayChange ? [payment(() => told, did, refresh), giving({
-        issuer: did, unit: { unit: told.unit, decimals: told.decimals } })] : null, parts.charter, parts.sums, audit(parts.audit, asked, signal))));
+        issuer: did, unit: { unit: told.unit, decimals: told.decimals } })] : null, parts.charter, parts.sums)));
 }
 
 function payment(told, did, refresh) {
@@ -190,32 +192,6 @@ function payment(told, did, refresh) {
     await refresh();
   }, { kind: "primary" }))));
 }
-
-const bookings = {
-  transferred: "Paid",
-  hold_granted: "Held for a job",
-  hold_granted_by_token: "Held by a token",
-  token_revoked: "A token was revoked",
-  hold_settled: "A hold was settled",
-  hold_released: "A hold was released",
-  hold_expired: "A hold expired",
-  claim_lodged: "Claimed",
-  claim_disputed: "Disputed",
-  claim_decided: "Decided",
-  claim_paid: "A claim was paid",
-  limit: "Limits",
-  freeze: "Frozen, or free again",
-  rate: "A rate",
-  reverse: "Reversed",
-  write_off: "Written off",
-  deposit: "Paid in elsewhere",
-  withdraw: "Paid out elsewhere",
-  auditor: "An auditor named, or dismissed",
-  move: "Account moved to another key",
-  close: "A period was closed",
-  wind_down: "The book winds down",
-  end: "The book ended",
-};
 
 function statement(place, asked, signal) {
   const result = (it) => h("div", { class: "stack" }, h("div", {
@@ -305,13 +281,6 @@ function orders(place, told, did, asked, refresh, signal) {
     }));
   }).catch(() => null);
   return place;
-}
-
-/** The beginning of a day in UTC, such as 2026-12-01, in milliseconds. */
-function midnight(text) {
-  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : NaN;
-  if (Number.isNaN(time)) throw Error("A date looks like 2026-12-01.");
-  return time;
 }
 
 function proposal(told, did, after) {

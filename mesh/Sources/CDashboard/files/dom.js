@@ -209,3 +209,12 @@ export function copyButton(text, what) {
     }
   }, "copy");
 }
+
+/** Has the browser save bytes that this page has already. */
+export function saved(name, bytes) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+  const link = h("a", { download: name });
+  link.href = url;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -27,7 +27,7 @@ export function parsed(text, decimals) {
 /** What a job costs: in the unit of the issuer that pays for it, else in tokens. */
 export const price = (value, job) => (job?.unit === undefined || value === undefined ? tokens(value) :
   amount(value, job));
-export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+export const plural = (count, word, many = `${word}s`) => `${number(count)} ${count === 1 ? word : many}`;
 
 /** A large number short: 12,340 → 12.3k. */
 export function brief(value) {
@@ -94,3 +94,10 @@ export function tame(text, most = 120) {
 export const tameLines = (text) =>
   text.replace(/\r\n?/g, "\n")
   .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+
+/** The beginning of a day in UTC, such as 2026-12-01, in milliseconds. */
+export function midnight(text) {
+  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : NaN;
+  if (Number.isNaN(time)) throw Error("A date looks like 2026-12-01.");
+  return time;
+}

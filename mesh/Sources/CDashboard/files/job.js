@@ -435,10 +435,17 @@ export function proving(each, { signal, isWorkflow }) {
     report);
 }
 
+/** A button that compiles a module on this node, so that its first job here does not wait for that. */
+export const warming = (module) => action("Compile it here", async () => {
+  const it = await post(`/v1/modules/${inPath(module)}/warm`);
+  note(`${plural(it.functions, "function")} in ${bytes(it.size)}, ${it.source === "compiled" ?
+    `compiled in ${duration(it.milliseconds)}` : "compiled before"}: a job of this module begins at once here.`);
+}, { key: `warm ${module}` });
+
 function asked(request, job, sizes) {
   const size = (each) => bytes(sizes?.find((known) => known.cid === each)?.bytes);
   return card("Request", facts([
-    ["Module", h("span", {}, cid(request.module_cid, "the module's CID"))],
+    ["Module", h("div", { class: "row" }, cid(request.module_cid, "the module's CID"), warming(request.module_cid))],
     ["Entry", request.invoke ? `${tame(request.entry)}(${request.invoke.join(", ")})` : tame(request.entry)],
     ["Arguments", request.args.length ? h("code", {}, request.args.map((each) => tame(each, 200)).join(" ")) :
       ""

@@ -3,6 +3,7 @@ import { h, show, card, table, facts, failure, field, choice, waiting, note } fr
 import { get, post, upload, session } from "./api.js";
 import { head } from "./pages.js";
 import { amount as sum, number, tokens, bytes, tame, short, plural } from "./formats.js";
+import { warming } from "./job.js";
 import { isUsable } from "./tokens.js";
 import { node, cid } from "./words.js";
 
@@ -73,7 +74,7 @@ export async function submit({ container, signal }) {
       show(aboutModule, h("div", { class: "stack" }, facts([
         ["Module", h("span", { class: "name" }, tame(file.name, 80))],
         ["Size", bytes(file.size)],
-        ["CID", cid(added.cid, "the module's CID")],
+        ["CID", h("div", { class: "row" }, cid(added.cid, "the module's CID"), warming(added.cid))],
         ["Starts at", parts.exports.includes("_start") ? "_start" :
           "no _start: name a function under Program"],
         ["Memory", parts.memory ? `from ${bytes(parts.memory * 65536)}` : "none of its own"],

@@ -1,6 +1,6 @@
 // Tokens: rights to have jobs paid at the cost of somebody else's line. What this node holds or gave; to give, to take,
 // to hand on, to save for its holder, and to revoke.
-import { h, show, card, table, facts, failure, action, confirmed, field, waiting, note } from "./dom.js";
+import { h, show, card, table, facts, failure, action, confirmed, field, waiting, note, saved } from "./dom.js";
 import { ask, get, post, session } from "./api.js";
 import { amount, number, parsed, short, tame } from "./formats.js";
 import { cid, node, at } from "./words.js";
@@ -27,15 +27,6 @@ export const isUsable = (token) => token.is_own && token.not_before <= Date.now(
 
 const base64 = (bytes) => btoa(Array.from(bytes, (each) => String.fromCharCode(each)).join(""));
 const decoded = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-
-/** Has the browser save bytes that this page has already. */
-function saved(name, bytes) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
-  const link = h("a", { download: name });
-  link.href = url;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
 
 /** The tokens that are here, and what can be done with each. */
 export async function tokens(signal) {

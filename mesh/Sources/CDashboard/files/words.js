@@ -131,3 +131,30 @@ export function checks(report) {
       h("span", {}, tame(line.name)), h("span", { class: "detail" }, tame(line.detail, 400))))),
     report.does_not_show ? h("p", { class: "small muted" }, report.does_not_show) : null);
 }
+
+/** What entries of an issuer's book are. */
+export const bookings = {
+  transferred: "Paid",
+  hold_granted: "Held for a job",
+  hold_granted_by_token: "Held by a token",
+  token_revoked: "A token was revoked",
+  hold_settled: "A hold was settled",
+  hold_released: "A hold was released",
+  hold_expired: "A hold expired",
+  claim_lodged: "Claimed",
+  claim_disputed: "Disputed",
+  claim_decided: "Decided",
+  claim_paid: "A claim was paid",
+  limit: "Limits",
+  freeze: "Frozen, or free again",
+  rate: "A rate",
+  reverse: "Reversed",
+  write_off: "Written off",
+  deposit: "Paid in elsewhere",
+  withdraw: "Paid out elsewhere",
+  auditor: "An auditor named, or dismissed",
+  move: "Account moved to another key",
+  close: "A period was closed",
+  wind_down: "The book winds down",
+  end: "The book ended",
+};

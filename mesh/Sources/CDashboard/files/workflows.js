@@ -53,7 +53,8 @@ export async function workflow({ container, rest: [id], signal }) {
   let [stage, phase] = ["", ""];
   // Where each page of items after the first begins: behind the item of this place.
   let pages = [];
-  const needs = await block(id, signal).then((all) => needed(decode(all))).catch(() => new Map());
+  const manifest = await block(id, signal).then(decode).catch(() => null);
+  const needs = needed(manifest);
   const draw = {
     head: panel(part.head, (it) => h("div", { class: "head" }, h("div", { class: "grow" }, h(
       "h1", { class: "name" }, tame(it.name)),
@@ -70,7 +71,13 @@ export async function workflow({ container, rest: [id], signal }) {
         await post(`${path}/resume`);
         note("What failed and what was not run is run again.");
         refresh();
-      }, { kind: "primary" }) : null))),
+      }, { kind: "primary" }) : null, it.over && manifest ? action("Run again", async () => {
+        if (!await confirmed("Run this workflow again?", "A new one begins, with the same definition and budget; items " +
+            "that were done may be run and paid again.", "Begin it")) return;
+        // One key for one press: what is sent again is the same workflow.
+        const begun = await post("/v1/workflows", { definition: manifest.body.definition, key: crypto.randomUUID() });
+        location.hash = `#/workflow/${begun.workflow_id}`;
+      }) : null))),
     tiles: panel(part.tiles, tiles),
     graph: panel(part.graph, (stages) => card("Stages", [graph(stages, needs, describe), stages.some((each) =>
         each.reason) ?
