@@ -14,11 +14,8 @@ class CreditParts:
         # Who decides disputes is nobody of these, and is not asked.
         home = self.work / "arbiter"
         made = subprocess.run([self.net.program, "init", "--json", "--home", str(home)], check=True, capture_output=True)
-        self.net.mesh(
-            "issuer", "found", "--unit", "hours", "--decimals", "2", "--approvals", "2",
-            "--arbiter", json.loads(made.stdout)["did"],
-            *(word for did in (own, second, third) for word in ("--officer", did)), node=1,
-        )
+        self.arbiter = json.loads(made.stdout)["did"]
+        self.founded(1, own, second, third)
         self.go("#/credit")
         self.says("This node has asked no issuer yet", "credit: that there is none")
         for theme, width, _ in self.shaped():
@@ -88,6 +85,7 @@ class CreditParts:
         )
         self.tokens(own, second, third)
         self.paid_by_credit(own, second, third)
+        self.across(own, second, third)
         self.refused()
 
     def treasurer(self, own, third):
@@ -221,14 +219,62 @@ class CreditParts:
         left = json.loads(self.net.mesh("token", "show", "--json", self.lent))["left"]
         expect(left < 150, f"credit: the token has {left} of 150 left")
 
-    def ordered(self, *words, by=(2, 3)):
-        """Two officers order something by command; one that an order is about does not count."""
-        self.net.mesh("issuer", "order", *words, "--issuer", self.issuer, node=by[0])
-        self.net.mesh("issuer", "approve", self.waiting(by[1]), "--issuer", self.issuer, node=by[1])
+    def across(self, own, second, third):
+        """A job of a member of one issuer, run by an executor that trusts another issuer alone: what pays it is held by
+        both, and the page hears when the first one has booked that."""
+        expect = self.failures.expect
+        # The second issuer is an executor of the first one's members; the third node trusts it alone.
+        self.founded(2, own, self.issuer, third)
+        self.ordered("limit", third, "--owed", "40.00", by=(0, 1), at=second)
+        self.net.mesh("connect", json.loads(self.net.mesh("status", "--json", node=2))["addresses"][0], node=1)
+        self.ordered("limit", second, "--owed", "100.00", "--of-issuer", by=(0, 3))
+        self.ordered("limit", self.issuer, "--owed", "100.00", "--of-issuer", by=(0, 3), at=second)
+        book = lambda node: {
+            (line["did"], line["is_issuer"]): line["balance"]
+            for line in json.loads(self.net.mesh("issuer", "members", "--json", node=node))
+        }
+        before = book(1)[second, True]
+        self.anew(
+            f"#/credit/{self.issuer}", lambda: second[-8:] in self.facts("Charter").get("Pays members of", ""),
+            "credit: an issuer pays members of another",
+        )
+        self.go("#/submit")
+        self.fill("CID of the module", self.net.mesh("add", str(guests / "Sum.wasm")).split()[0])
+        lines = '[...document.getElementById("f-paid-by").options].find((each) => each.text.startsWith("Its line at …{}"))?.value'
+        self.fill("Paid by", self.browser.run(lines.format(self.issuer[-8:])))
+        self.fill("Fuel", "20000000")
+        self.fill("Budget in hours", "0.75")
+        self.fill("Only these executors", third)
+        self.click("Run the job")
+        self.browser.wait("location.hash.startsWith('#/job/')", "the job's page")
+        self.says("Succeeded", "across: a job by the credit of two issuers", seconds=60)
+        self.becomes(
+            lambda: "paid by the issuer" in self.facts("Result").get("Holds", ""), "across: what was held for it is paid, as seen live", 15
+        )
+        expect(third[-8:] in self.facts("Result")["Executor"], f"across: by whom {self.facts('Result')}")
+        self.says(f"had the issuer …{second[-8:]} hold it for the executor", "across: its story names both issuers")
+        job = self.browser.run("location.hash.split('/')[2]")
+        paid = self.told(f"/v1/jobs/{job}")["result"]["paid"]
+        expect(book(2) == {(third, False): paid, (self.issuer, True): -paid}, f"across: the second book has it {book(2)}")
+        self.becomes(lambda: book(1)[second, True] - before == paid, "across: and the first owes it to the second")
+        self.glance("job across two issuers")
 
-    def waiting(self, node):
+    def founded(self, node, *officers):
+        """A node becomes an issuer, with the arbiter of all."""
+        self.net.mesh(
+            "issuer", "found", "--unit", "hours", "--decimals", "2", "--approvals", "2", "--arbiter", self.arbiter,
+            *(word for did in officers for word in ("--officer", did)), node=node,
+        )
+
+    def ordered(self, *words, by=(2, 3), at=None):
+        """Two officers order something by command; one that an order is about does not count."""
+        issuer = at or self.issuer
+        self.net.mesh("issuer", "order", *words, "--issuer", issuer, node=by[0])
+        self.net.mesh("issuer", "approve", self.waiting(by[1], issuer), "--issuer", issuer, node=by[1])
+
+    def waiting(self, node, at=None):
         """The order that waits for an officer."""
-        orders = json.loads(self.net.mesh("issuer", "orders", "--json", "--issuer", self.issuer, node=node))
+        orders = json.loads(self.net.mesh("issuer", "orders", "--json", "--issuer", at or self.issuer, node=node))
         return orders[0]["order_cid"]
 
     def refused(self):

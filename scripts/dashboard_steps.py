@@ -27,11 +27,11 @@ class Steps:
     def __init__(self, options):
         self.options, self.failures = options, Failures()
         gateway = {"gateway": {"listen": "/ip4/127.0.0.1/tcp/0"}}
-        # The second node becomes an issuer, by whose credit the third is paid.
+        # The second node becomes an issuer, by whose credit the third is paid; the third one, by whose the fourth is.
         self.net = Net(options.mesh, lambda dids: {
             0: gateway,
             2: {"executor": {"features": ["special"], "issuers": [f"{dids[1]} hours/2 0.10 0.02"]}},
-            3: {"executor": {"features": ["special"]}},
+            3: {"executor": {"features": ["special"], "issuers": [f"{dids[2]} hours/2 0.10 0.02"]}},
         })
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="dashboard-files-"))
         self.browser = Browser(options.chromium)
