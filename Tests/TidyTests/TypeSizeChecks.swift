@@ -10,9 +10,7 @@ enum TypeSizeChecks {
     }
 
     /// What was too large when the check came. The numbers may only fall; what fits is taken out.
-    static let exceptions: [String: (files: Int, lines: Int)] = [
-        "MeshStore.MeshStore": (4, 655)
-    ]
+    static let exceptions: [String: (files: Int, lines: Int)] = [:]
 
     static func extents(of files: [SourceFile]) -> [String: Extent] {
         var extents: [String: Extent] = [:]

@@ -1,7 +1,6 @@
-import Dispatch
 import Foundation
 import GRDB
-import Multiformats
+package import Multiformats
 import Synchronization
 
 /// A node's data: blocks, the journal of its jobs, the ledger, receipts, peers and settings, in one SQLite database;
@@ -153,20 +152,6 @@ package final class MeshStore: Sendable {
         }
     }
 
-    /// Like `commit`, for a dedicated thread that may block, such as a running job's; never call it from async code.
-    package func commitBlocking(_ writes: [StoreWrite]) throws(MeshStoreError) {
-        let bytes = try checkedByteCount(writes)
-        let arrived = DispatchSemaphore(value: 0)
-        let answer = Answer()
-        queue.submit(
-            .init(writes: writes, bytes: bytes) { result in
-                answer.result.withLock { $0 = result }
-                arrived.signal()
-            })
-        arrived.wait()
-        try answer.result.withLock { $0 }.get()
-    }
-
     /// What the store has done so far.
     package var counters: Counters { counting.counters.withLock { $0 } }
 
@@ -195,6 +180,40 @@ package final class MeshStore: Sendable {
         }
         lock.release()
     }
+
+    // MARK: Blocks
+
+    /// The block of a CID, verified against it; nil if missing; throws `blockCorrupt` if damaged.
+    package func block(_ cid: CID) async throws(MeshStoreError) -> [UInt8]? {
+        uses.wasRead(cid)
+        let packs = packs
+        let look = try await read { db in try BlockLook(at: cid, in: packs, db) }
+        guard case .damaged = look else { return look.bytes }
+        return try await read { db in try BlockLook.again(at: cid, in: packs, db) }
+    }
+
+    /// Like `block`, for a dedicated thread that may block; never call it from async code.
+    package func blockBlocking(_ cid: CID) throws(MeshStoreError) -> [UInt8]? {
+        uses.wasRead(cid)
+        let look = try readBlocking { db in try BlockLook(at: cid, in: packs, db) }
+        guard case .damaged = look else { return look.bytes }
+        return try readBlocking { db in try BlockLook.again(at: cid, in: packs, db) }
+    }
+
+    /// Whether a block is here; it may be damaged.
+    package func hasBlock(_ cid: CID) async throws(MeshStoreError) -> Bool {
+        try await blockSize(cid) != nil
+    }
+
+    /// The size of a block in bytes; nil if missing.
+    package func blockSize(_ cid: CID) async throws(MeshStoreError) -> Int? {
+        try await read { db in
+            let statement = try db.cachedStatement(sql: "SELECT size FROM blocks WHERE cid = ?")
+            return try Int.fetchOne(statement, arguments: [Data(cid.bytes)])
+        }
+    }
+
+    // MARK: Reading
 
     /// Runs a read on a snapshot of what is committed now.
     func read<Value: Sendable>(
@@ -231,10 +250,6 @@ package final class MeshStore: Sendable {
         } catch {
             throw noted(error)
         }
-    }
-
-    private final class Answer: Sendable {
-        let result = Mutex<Result<Void, MeshStoreError>>(.failure(.closed))
     }
 
     private func noted(_ error: MeshStoreError) -> MeshStoreError {

@@ -132,7 +132,8 @@ package protocol NodeService: CreditService, TokenService {
     /// Those of the CIDs whose blocks are not on this node, in their order; at most `ContentBlock.askedMax` CIDs.
     func missing(_ cids: [CID]) async throws(NodeServiceError) -> [CID]
     /// Stores blocks, which may be evicted until a file or folder that has them is pinned; returns once they are
-    /// durable. At most `ContentBlock.sentBytesMax` bytes and `ContentBlock.sentMax` blocks.
+    /// durable. At most `ContentBlock.sentMax` blocks; their bytes are bounded by what brings them (over HTTP 16 MiB,
+    /// `MeshHTTPLimits.uploadBytesMax`).
     func put(_ blocks: [ContentBlock]) async throws(NodeServiceError)
     /// Reads a part of a file on the node's machine and stores its chunks like `put`; refuses a file that the node
     /// cannot read (`permissionDenied`), whose blocks are put then.

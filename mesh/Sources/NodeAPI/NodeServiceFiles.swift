@@ -60,8 +60,6 @@ package struct ContentBlock: Hashable, Sendable {
     package static let askedMax = 1_024
     /// The most blocks to send at once.
     package static let sentMax = 1_024
-    /// The most bytes to send at once, a block of the largest size past it.
-    package static let sentBytesMax = 8 << 20
 
     /// The CID; the bytes hash to it.
     package var cid: CID

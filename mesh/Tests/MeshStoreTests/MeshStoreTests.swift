@@ -1,4 +1,3 @@
-import Foundation
 import MeshStore
 import Multiformats
 import Testing
@@ -243,18 +242,6 @@ import Testing
         let store = try StoreFolder().openKept()
         let row = LedgerRow(debit: "a", credit: "b", amount: .max, jobID: nil, kind: "grant", at: 1)
         await #expect(throws: MeshStoreError.numberTooLarge(.max)) { try await store.value.commit([.ledger(row)]) }
-    }
-
-    @Test func aThreadOfItsOwnMayCommitAndWait() async throws {
-        let store = try StoreFolder().openKept()
-        let (cid, bytes) = block(1)
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                #expect(throws: Never.self) { try store.value.commitBlocking([.block(cid: cid, bytes: bytes)]) }
-                continuation.resume()
-            }
-        }
-        #expect(try await store.value.block(cid) == bytes)
     }
 
     @Test func afterClosingEverythingIsRefused() async throws {
