@@ -14,7 +14,7 @@ extension LogFollower {
         try await ready()
         let followed = followed
         var seen: Set<DID> = [identity.did]
-        let authors = (followed + newest.keys.sorted() + forks.keys.sorted() + heads.authors).filter {
+        let authors = (followed + newest.keys.sorted() + forks.authors + heads.authors).filter {
             seen.insert($0).inserted
         }
         return authors.map { view(of: $0, isFollowed: followed.contains($0)) }
@@ -110,10 +110,10 @@ extension LogFollower {
     ) async throws(NodeServiceError) -> [LogForkView] {
         try await ready()
         let (author, after) = (try author.map(Self.did), try after.map(Self.did))
-        let found = forks.values.filter { fork in
+        let found = forks.all.map(\.fork).filter { fork in
             author.map { $0 == fork.author } ?? true && after.map { $0 < fork.author } ?? true
         }
-        return found.sorted { $0.author < $1.author }.prefix(limit).map { fork in
+        return found.prefix(limit).map { fork in
             LogForkView(
                 author: fork.author.text, origin: fork.origin.text, place: fork.place,
                 text: String(decoding: fork.bytes, as: UTF8.self))

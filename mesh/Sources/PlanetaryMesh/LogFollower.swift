@@ -76,14 +76,6 @@ package actor LogFollower {
         init() {}
     }
 
-    /// When an author is asked for next.
-    private struct Turn {
-        var next: MonotonicInstant
-        var failures: Int64 = 0
-        /// What is wrong, for the owner; nil if nothing is.
-        var obstacle: String?
-    }
-
     let identity: Identity
     let store: MeshStore
     let desk: LogDesk
@@ -105,13 +97,8 @@ package actor LogFollower {
     private(set) var logs: [ExactText: FollowedLog] = [:]
     /// The name of each author's newest log.
     private(set) var newest: [DID: ExactText] = [:]
-    /// The proofs of two histories, by author.
-    // BOUNDED: by `LogForkRow.countMax`.
-    private(set) var forks: [DID: LogFork] = [:]
-    /// When this node had them first.
-    // BOUNDED: as they are.
-    private var forkDates: [DID: UnixMilliseconds] = [:]
-    private var turns: [DID: Turn] = [:]
+    private(set) var forks: KnownForks
+    private var turns: LogTurns
     /// Whose logs are fetched now, and who waits for the end of that.
     // BOUNDED: by the authors that are followed, and the owner's own requests.
     private var fetching: [DID: [CheckedContinuation<Void, Never>]] = [:]
@@ -124,12 +111,6 @@ package actor LogFollower {
     private var passedOn: [DID: MonotonicInstant] = [:]
     /// What was told last, when, and to whom at least.
     private var told: (size: UInt64, at: MonotonicInstant, listeners: Set<PeerID>)?
-    /// The authors of proofs that are still to be told to whoever listens since.
-    // BOUNDED: by `LogForkRow.countMax`.
-    private var untold: [DID] = []
-    /// Who listened for proofs when it was looked last.
-    private var forkListeners: Set<PeerID> = []
-    private var forkToldAt: MonotonicInstant?
     private var isLoaded = false
 
     init(
@@ -140,6 +121,9 @@ package actor LogFollower {
         (self.host, self.gossip, self.settings, self.logger) = (host, gossip, settings, logger)
         exchange = LogExchange(host: host)
         share = FollowedShare(limits: limits.share)
+        forks = KnownForks(
+            strangersMax: limits.strangersForksMax, pauseMilliseconds: limits.forkPauseMilliseconds)
+        turns = LogTurns(limits: limits)
         headRates = PeerRates(perSecond: limits.headsPerSecondMax, burst: limits.headsBurstMax)
         forkRates = PeerRates(perSecond: limits.forksPerSecondMax, burst: limits.forksBurstMax)
         rangeRates = PeerRates(perSecond: limits.rangesPerSecondPerPeerMax, burst: limits.rangesBurstPerPeerMax)
@@ -162,8 +146,7 @@ package actor LogFollower {
     ) async throws {
         (self.admits, self.blame, self.onKept, self.onFork) = (admits, blame, onKept, onFork)
         try await load()
-        for fork in forks.values.sorted(by: { $0.author < $1.author }) {
-            guard let foundAt = forkDates[fork.author] else { continue }
+        for (fork, foundAt) in forks.all {
             await onFork(FoundFork(author: fork.author, proof: fork.cid, foundAt: foundAt, isKept: true))
         }
         await desk.witness.tellForks { [weak self] fork in await self?.found(fork) }
@@ -215,7 +198,7 @@ package actor LogFollower {
         guard !isLoaded else { return }
         isLoaded = true
         // The oldest of an author is the last.
-        for (fork, foundAt) in proofs { (forks[fork.author], forkDates[fork.author]) = (fork, foundAt) }
+        for (fork, foundAt) in proofs { forks.load(fork, foundAt: foundAt) }
         for (log, amount) in kept {
             put(log)
             share.add(amount, of: log.name.author)
@@ -248,7 +231,8 @@ package actor LogFollower {
         let origins = logs.values.filter { $0.name.author == author }.map(\.origin)
         try await store.commit(origins.map { .forgetFollowed(origin: $0.text) })
         for origin in origins { logs[origin] = nil }
-        (newest[author], turns[author], givers[author]) = (nil, nil, nil)
+        (newest[author], givers[author]) = (nil, nil)
+        turns.forget(author)
         share.remove(author)
     }
 
@@ -268,21 +252,10 @@ package actor LogFollower {
 
     /// Whose logs are to be fetched now.
     func due() -> [DID] {
-        let now = NodeClock.now
-        let named = Set(named)
-        var free = limits.fetchesMax - fetching.count
-        // However slowly strangers give theirs, the owner's own choice is fetched.
-        var freeForStrangers = limits.strangersFetchesMax - fetching.keys.count { !named.contains($0) }
-        return followed.filter { author in
-            guard free > 0, fetching[author] == nil, forks[author] == nil else { return false }
-            guard named.contains(author) || freeForStrangers > 0 else { return false }
-            let isNews = isNewer(heads[author], than: log(of: author))
-            let turn = turns[author]
-            guard turn.map({ ($0.failures == 0 && isNews) || $0.next <= now }) ?? true else { return false }
-            free -= 1
-            if !named.contains(author) { freeForStrangers -= 1 }
-            return true
-        }
+        turns.due(
+            among: followed.filter { forks[$0] == nil }, fetching: fetching.keys, named: Set(named),
+            now: NodeClock.now
+        ) { isNewer(heads[$0], than: log(of: $0)) }
     }
 
     private func isNewer(_ known: KnownHeads.Known?, than log: FollowedLog?) -> Bool {
@@ -409,16 +382,11 @@ package actor LogFollower {
         await tell(fork)
     }
 
-    /// Tells one of the proofs again as long as there are some that a new listener may not have: gossip keeps none for
-    /// who comes later.
+    /// Tells one of the proofs again where a new listener may not have it.
     private func tellFork() async {
         let listeners = Set(await gossip.peers(of: Self.forksTopic))
-        if !listeners.isSubset(of: forkListeners) { untold = forks.keys.shuffled() }
-        forkListeners = listeners
-        let now = NodeClock.now
-        if let forkToldAt, now.milliseconds(since: forkToldAt) < limits.forkPauseMilliseconds { return }
-        guard let fork = untold.popLast().flatMap({ forks[$0] }) else { return }
-        forkToldAt = now
+        var generator = SystemRandomNumberGenerator()
+        guard let fork = forks.next(for: listeners, now: NodeClock.now, using: &generator) else { return }
         await tell(fork)
     }
 
@@ -435,17 +403,15 @@ package actor LogFollower {
             || desk.witness.authors.contains(author)
     }
 
-    /// Keeps a proof. Those against strangers, of whom anybody can make as many as keys, have a part of the room.
+    /// Keeps a proof, if there is room.
     private func keep(_ fork: LogFork) async {
-        let strangers = isOwnConcern(fork.author) ? 0 : forks.keys.count { !isOwnConcern($0) }
         let foundAt = NodeClock.wallClock
-        let hasRoom = forks.count < LogForkRow.countMax && strangers < limits.strangersForksMax
+        let hasRoom = forks.keep(fork, foundAt: foundAt) { isOwnConcern($0) }
         let found = FoundFork(author: fork.author, proof: fork.cid, foundAt: foundAt, isKept: hasRoom)
         guard hasRoom else {
             await desk.witness.renounce(fork.author)
             return await onFork(found)
         }
-        (forks[fork.author], forkDates[fork.author]) = (fork, foundAt)
         heads.forget(fork.author)
         await desk.witness.renounce(fork.author)
         await onFork(found)
@@ -498,18 +464,9 @@ package actor LogFollower {
             if isHeldAgainstAnother { break }
             isHeldAgainstAnother = true
         }
-        note(obstacle, of: author, hasGrown: (log(of: author)?.tree.size ?? 0) > size)
+        let hasGrown = (log(of: author)?.tree.size ?? 0) > size
+        turns.ended(author, obstacle: obstacle, hasGrown: hasGrown, now: NodeClock.now)
         for waiter in fetching.removeValue(forKey: author) ?? [] { waiter.resume() }
-    }
-
-    private func note(_ obstacle: String?, of author: DID, hasGrown: Bool) {
-        let failures = obstacle == nil || hasGrown ? 0 : min(16, (turns[author]?.failures ?? 0) + 1)
-        let pause =
-            obstacle == nil
-            ? limits.roundMilliseconds : min(limits.roundMilliseconds, limits.retryMilliseconds << failures)
-        turns[author] = Turn(
-            next: NodeClock.now.advanced(milliseconds: pause), failures: failures, obstacle: obstacle)
-        if turns.count > 4 * (limits.share.namedMax + limits.share.strangersMax) { turns = [:] }
     }
 
     /// Whom to ask: the author, who gave the log last, and others that are connected.
@@ -622,7 +579,7 @@ package actor LogFollower {
     func isFetching(_ author: DID) -> Bool { fetching[author] != nil }
 
     /// What keeps an author's log from being kept; nil if nothing does.
-    func obstacle(of author: DID) -> String? { turns[author]?.obstacle }
+    func obstacle(of author: DID) -> String? { turns.obstacle(of: author) }
 
     // MARK: Serving
 
