@@ -10,7 +10,13 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 filter=${1:-} skip=${2:-}
 alone=(CoVMTests MeshStoreTests LibP2PTests PlanetaryMeshTests NodeSetupTests MeshHTTPTests MeshCLITests NodeTests CrashTests)
-longest=(SimulationTests JobMarketTests) # begin first, so that no core waits for them at the end
+# These begin first, so that no core waits for them at the end: targets, and suites of the targets that are run by suites.
+longest=(SimulationTests JobMarketTests GuestFilesTests)
+longest_suites=(
+    CrashTests.{NetworkTests,UnrunnableJobTests,SharedOutputTests,StopTests,ExecutorFailureTests,CrashTests}
+    CrashTests.{PresentationTests,WorkflowTests,BackupTests,CreditJobCrashTests}
+    NodeTests.{AcrossTests,ArbiterTests,UnwantedBidTests,RestartTests,BanTests,StorageTests,SessionTests,MovedPeerTests}
+)
 # The bundle itself: `swift test` would plan the build again for every target, and let only one run at a time.
 bundle=$(swift build --show-bin-path)/planetary-meshPackageTests.xctest
 [ -x "$bundle" ] || { echo "$bundle is not there: build the tests first" >&2; exit 1; }
@@ -57,6 +63,7 @@ run_suites() { # run_suites TARGET
     suites=$("$bundle" --testing-library swift-testing --list-tests 2>/dev/null |
         sed -nE "s#^($1\.[^/]*)/.*#\1#p" | sort -u)
     [ -n "$suites" ] || { echo "$1 has no suites"; return; }
+    suites=$({ grep -xF "$(printf '%s\n' "${longest_suites[@]}")" <<<"$suites"; printf '%s\n' "$suites"; } | awk '!seen[$0]++')
     xargs -P "$(nproc)" -I '{}' bash -c 'run_beside {}' <<<"$suites"
     while read -r suite; do [ -e "$logs/$suite.passed" ] || return; done <<<"$suites"
     touch "$logs/$1.passed"
