@@ -98,6 +98,10 @@ extension JobMarket {
     /// A job that this node originated, as long as it is remembered.
     package func originatedJob(_ id: JobID) -> OriginatedJob? { originator.jobs[id] }
 
+    /// A number that a job of this node has as long as nothing in it changes, and that no other state of a job of this
+    /// node ever has; `nil` if it is not remembered.
+    package func originatedRevision(of id: JobID) -> UInt64? { originator.jobs.revision(of: id) }
+
     /// The jobs that do the same work as a job of this node, for the check of its result.
     package func replicas(of id: JobID) -> [JobID] { Array(originator.quorums.replicas(of: id)) }
 
@@ -161,6 +165,9 @@ extension JobMarket {
 
     /// A job that this node bid on or runs, as long as it is remembered.
     package func executedJob(_ id: JobID) -> ExecutedJob? { executor.jobs[id] }
+
+    /// The same for a job that this node bid on or runs, among those.
+    package func executedRevision(of id: JobID) -> UInt64? { executor.jobs.revision(of: id) }
 
     /// All originated jobs that are remembered, oldest first.
     package var originatedJobs: [OriginatedJob] {

@@ -8,6 +8,9 @@ import MeshTypes
 struct JobTable<Job: MarketJob>: Sendable {
     private var positions: [JobID: Int] = [:]
     private var slots: ContiguousArray<Job> = []
+    /// When the job in each slot changed last, counted in changes of the table.
+    private var revisions: ContiguousArray<UInt64> = []
+    private var changes: UInt64 = 0
     /// The closed ones, in the order of closing.
     private var closed = Deque<JobID>()
     /// The closed ones without a result, in the same order.
@@ -24,6 +27,10 @@ struct JobTable<Job: MarketJob>: Sendable {
 
     func contains(_ id: JobID) -> Bool { positions[id] != nil }
 
+    /// A number that a job has as long as nothing in it changes, and that no job of this table has twice; `nil` if
+    /// unknown.
+    func revision(of id: JobID) -> UInt64? { positions[id].map { revisions[$0] } }
+
     /// Reads a job in place; `nil` if unknown.
     func read<Value>(_ id: JobID, _ body: (Job) -> Value) -> Value? {
         guard let position = positions[id] else { return nil }
@@ -38,6 +45,7 @@ struct JobTable<Job: MarketJob>: Sendable {
     /// Changes a job in place.
     mutating func update(_ id: JobID, _ body: (inout Job) -> Void) {
         guard let position = positions[id] else { return }
+        revisions[position] = nextRevision()
         body(&slots[position])
     }
 
@@ -46,10 +54,12 @@ struct JobTable<Job: MarketJob>: Sendable {
         guard let position = positions[job.id] else {
             positions[job.id] = slots.count
             slots.append(job)
+            revisions.append(nextRevision())
             return
         }
         if slots[position].isClosed { takeOutOfOrder(job.id) }
         slots[position] = job
+        revisions[position] = nextRevision()
     }
 
     /// Removes a job.
@@ -77,6 +87,11 @@ struct JobTable<Job: MarketJob>: Sendable {
         return forgotten
     }
 
+    private mutating func nextRevision() -> UInt64 {
+        changes += 1
+        return changes
+    }
+
     private mutating func takeOutOfOrder(_ id: JobID) {
         closed.removeAll { $0 == id }
         closedForNothing.removeAll { $0 == id }
@@ -84,10 +99,13 @@ struct JobTable<Job: MarketJob>: Sendable {
 
     /// The last job moves into the free place.
     private mutating func takeOut(_ id: JobID) -> Job? {
-        guard let position = positions.removeValue(forKey: id), let last = slots.popLast() else { return nil }
+        guard let position = positions.removeValue(forKey: id), let last = slots.popLast(),
+            let revision = revisions.popLast()
+        else { return nil }
         guard position < slots.count else { return last }
         let job = slots[position]
         slots[position] = last
+        revisions[position] = revision
         positions[last.id] = position
         return job
     }

@@ -86,7 +86,9 @@ package struct MeshHTTPLimits: Hashable, Sendable {
     /// Texts of each kind of answer that are kept for the next request of the same address: pages of jobs, jobs,
     /// receipts. With one more all of the kind are written anew.
     package var knownTextsMax = 256
-    /// Their bytes, for each kind; a text that is longer by itself is not kept.
+    /// Texts of jobs that are kept for the pages they are in. With one more all are written anew.
+    package var knownRowsMax = 4_096
+    /// The bytes of the texts of each kind, these too; a text that is longer by itself is not kept.
     package var knownTextBytesMax = 4 * 1024 * 1024
     /// Entries that a listing may ask for.
     package var listingMax = 10_000

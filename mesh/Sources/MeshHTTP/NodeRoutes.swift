@@ -65,7 +65,7 @@ struct NodeRoutes: Sendable {
         ) { request, _ in
             let query = try JobQueryItems.query(request, limit: number(request, "limit", default: 50))
             let page = try await service.jobs(query)
-            return try NextPage.link(to: page.next, from: json(page, in: known.pages, for: request), for: request)
+            return try NextPage.link(to: page.next, from: json(page, for: request), for: request)
         }
         table.get(
             "/v1/jobs/:cid", "One job", answer: .json(JobView.self)
@@ -518,6 +518,10 @@ struct NodeRoutes: Sendable {
     private func json<Value: Encodable>(
         _ value: Value, in known: StampedMemo<String, Value, KnownTexts.Text>, for request: Request
     ) throws -> Response { json(try KnownTexts.text(of: value, at: request.uri.string, in: known)) }
+
+    private func json(_ page: JobPage, for request: Request) throws -> Response {
+        json(try known.text(of: page, at: request.uri.string))
+    }
 
     /// The text of an answer, with its tag if it has one.
     private func json(_ text: KnownTexts.Text) -> Response {

@@ -109,6 +109,11 @@ final class GroupCommitQueue: Sendable {
         }
     }
 
+    /// Whether everything accepted before is written, and nothing is held back.
+    var isIdle: Bool {
+        state.withLock { !$0.isClosed && !$0.isDraining && $0.waiting.isEmpty && !$0.isHoldingBack }
+    }
+
     /// Refuses further commits, and returns when everything accepted before is written.
     func close() {
         state.withLock { $0.isClosed = true }

@@ -13,7 +13,7 @@ extension JobRow {
             try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT * FROM jobs WHERE idempotency_key >= ? AND idempotency_key < ? AND idempotency_key <> ''
+                    \(StoredRow.jobs) WHERE idempotency_key >= ? AND idempotency_key < ? AND idempotency_key <> ''
                     AND role = 'originator' ORDER BY submitted_at, job_id LIMIT ?
                     """, arguments: [prefix, end, rowsMax]
             ).map { try StoredRow($0).jobRow() }

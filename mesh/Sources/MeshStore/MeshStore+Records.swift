@@ -72,7 +72,7 @@ extension MeshStore {
         try await writeNewerRows()
         return try await readable { db in
             try Row.fetchAll(
-                db, sql: "SELECT * FROM jobs WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
+                db, sql: "\(StoredRow.jobs) WHERE terminal = 0 AND role = ? ORDER BY submitted_at, job_id",
                 arguments: [role.rawValue])
         } _: { row in
             try row.jobRow()
@@ -84,7 +84,7 @@ extension MeshStore {
         if let newer = jobs.newer(jobID, role) { return newer }
         return try await read { db in
             try Row.fetchOne(
-                db, sql: "SELECT * FROM jobs WHERE job_id = ? AND role = ?",
+                db, sql: "\(StoredRow.jobs) WHERE job_id = ? AND role = ?",
                 arguments: [Data(jobID.bytes), role.rawValue]
             ).map { try StoredRow($0).jobRow() }
         }
@@ -113,7 +113,7 @@ extension MeshStore {
             try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT * FROM jobs WHERE idempotency_key = ? AND idempotency_key <> '' AND role = 'originator'
+                    \(StoredRow.jobs) WHERE idempotency_key = ? AND idempotency_key <> '' AND role = 'originator'
                     ORDER BY submitted_at LIMIT 1
                     """, arguments: [idempotencyKey]
             ).map { try StoredRow($0).jobRow() }
@@ -123,9 +123,7 @@ extension MeshStore {
 
     /// Writes the newest rows of open jobs before a listing reads them; but it does not wait for a lock or for room,
     /// which may take long: then the listing shows what is there.
-    private func writeNewerRows() async throws(MeshStoreError) {
-        if jobs.hasNewer, !isStuck { try await persisted() }
-    }
+    private func writeNewerRows() async throws(MeshStoreError) { if jobs.hasNewer, !isStuck { try await persisted() } }
 
     /// One page of movements after a position, in the order they were booked; an empty page is the end.
     package func ledger(after sequence: Int64 = 0, limit: Int = .max) async throws(MeshStoreError) -> [LedgerRow] {

@@ -137,6 +137,9 @@ package final class MeshStore: Sendable {
     /// Returns when everything handed to the store before is on the disk, the newest rows of open jobs too.
     package func persisted() async throws(MeshStoreError) { try await commit([]) }
 
+    /// Returns when a read finds everything handed to the store before; takes no transaction where nothing waits.
+    package func settled() async throws(MeshStoreError) { if !queue.isIdle || jobs.hasNewer { try await persisted() } }
+
     /// Like `commit`, without waiting: commits are written in the order of the calls, so a caller whose order matters
     /// calls this from one place. One that is not urgent may stay off the disk for a while, until an urgent
     /// transaction. Calls `finished` exactly once, possibly before this returns.

@@ -68,21 +68,34 @@ struct StoredRow {
         return balance
     }
 
-    /// The row of `jobs`.
+    /// Asks for the columns of `jobRow`, in its order: to look for a column by its name takes longer than to read it.
+    static let jobs = """
+        SELECT job_id, role, status, terminal, submitted_at, updated_at, counterparty, label, reason, price, \
+        fuel, receipt_cid, idempotency_key, unsettled, standard, outcome, outcome_detail, winner_price, payment, \
+        unit FROM jobs
+        """
+
+    /// The row of `jobs`, asked for by `jobs`.
     func jobRow() throws -> JobRow {
-        guard let role = StoreRole(rawValue: try text("role")) else {
+        func text(_ index: Int) throws -> String { try row.decode(String.self, atIndex: index) }
+        func flag(_ index: Int) throws -> Bool { try row.decode(Int.self, atIndex: index) != 0 }
+        func unsigned(_ index: Int) throws -> UInt64 { UInt64(clamping: try row.decode(Int64.self, atIndex: index)) }
+        func unsignedIfPresent(_ index: Int) throws -> UInt64? {
+            try row.decode(Int64?.self, atIndex: index).map { UInt64(clamping: $0) }
+        }
+        guard let role = StoreRole(rawValue: try text(1)) else {
             throw MeshStoreError.recordCorrupt(table: "jobs", row: 0)
         }
         return JobRow(
-            jobID: try cid("job_id"), role: role, status: try text("status"), isTerminal: try flag("terminal"),
-            submittedAt: try unsigned("submitted_at"), updatedAt: try unsigned("updated_at"),
-            counterparty: try text("counterparty"), label: try text("label"), reason: try text("reason"),
-            price: try unsignedIfPresent("price"), fuel: try unsignedIfPresent("fuel"),
+            jobID: try CID(bytes: [UInt8](try row.decode(Data.self, atIndex: 0))), role: role, status: try text(2),
+            isTerminal: try flag(3), submittedAt: try unsigned(4), updatedAt: try unsigned(5),
+            counterparty: try text(6), label: try text(7), reason: try text(8), price: try unsignedIfPresent(9),
+            fuel: try unsignedIfPresent(10),
             // An unreadable value names no receipt; the journal has it.
-            receiptCID: try row.decode(Data?.self, forColumn: "receipt_cid").flatMap { try? CID(bytes: [UInt8]($0)) },
-            idempotencyKey: try text("idempotency_key"), isUnsettled: try flag("unsettled"),
-            standard: try text("standard"), outcome: try text("outcome"), outcomeDetail: try text("outcome_detail"),
-            winnerPrice: try unsignedIfPresent("winner_price"), payment: try text("payment"), unit: try text("unit"))
+            receiptCID: try row.decode(Data?.self, atIndex: 11).flatMap { try? CID(bytes: [UInt8]($0)) },
+            idempotencyKey: try text(12), isUnsettled: try flag(13), standard: try text(14), outcome: try text(15),
+            outcomeDetail: try text(16), winnerPrice: try unsignedIfPresent(17), payment: try text(18),
+            unit: try text(19))
     }
 
     /// The row of `receipts`.

@@ -137,11 +137,11 @@ struct JobReader: Sendable {
         return nil
     }
 
-    /// Waits until everything handed to the store before is on the disk; but not for a lock or for room, which may take
+    /// Waits until everything handed to the store before can be read; but not for a lock or for room, which may take
     /// long: then it returns what is there.
     private func written() async throws(NodeServiceError) {
         guard !store.isStuck else { return }
-        try await stored { () throws(MeshStoreError) in try await store.persisted() }
+        try await stored { () throws(MeshStoreError) in try await store.settled() }
     }
 }
 

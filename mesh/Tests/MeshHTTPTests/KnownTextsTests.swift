@@ -61,6 +61,66 @@ struct KnownTextsTests {
         }
     }
 
+    @Test func aPageOfKnownJobsIsWrittenAsOneOfOthers() throws {
+        let texts = KnownTexts(MeshHTTPLimits())
+        var jobs = (0..<4).map { number in
+            var job = Samples.job
+            (job.jobID, job.label) = ("job \(number / 2)", number == 3 ? nil : "\"\(number)\", \u{1F411}")
+            job.result = nil
+            job.role = number.isMultiple(of: 2) ? "originator" : "executor"
+            return job
+        }
+        var pages = 0
+        func check(_ page: JobPage) throws {
+            pages += 1
+            let text = try texts.text(of: page, at: "/v1/jobs?since=\(pages)")
+            #expect(text.tag == nil)
+            #expect(Array(buffer: text.bytes) == (try MeshJSON.encodeByFoundation(page)))
+        }
+        for next in [nil, "job \"9\""] {
+            try check(JobPage(jobs: [], next: next))
+            for count in 1...jobs.count { try check(JobPage(jobs: Array(jobs[..<count]), next: next)) }
+        }
+        #expect(texts.rows.count == jobs.count)
+        // Whatever of a job changes is in the next page, one thing after another.
+        let changes: [(inout JobView) -> Void] = [
+            { $0.phase = "p" }, { $0.status = "s" }, { $0.outcome = .lost }, { $0.exitCode = 3 }, { $0.limit = "fuel" },
+            { $0.progressPermille = 7 }, { $0.preparation = JobPreparation(step: "fetching", fetchedBytes: 9) },
+            { $0.payment = .paid }, { $0.winnerDID = "w" }, { $0.winnerPrice = 8 }, { $0.receiptCID = "r" },
+            { $0.reason = "because" }, { $0.isTerminal.toggle() }, { $0.submittedAt += 1 }, { $0.updatedAt += 1 },
+            { $0.counterpartyDID = "c" }, { $0.isOwnRun = true }, { $0.label = "l" }, { $0.price = 6 },
+            { $0.unit = "u" }, { $0.decimals = 2 }, { $0.result = Samples.result }, { $0.result?.detail = "d" },
+            { $0.result = nil },
+        ]
+        for change in changes {
+            let before = jobs[1]
+            change(&jobs[1])
+            #expect(jobs[1] != before)
+            try check(JobPage(jobs: jobs))
+        }
+        #expect(texts.rows.count == jobs.count)
+    }
+
+    @Test func soManyJobsOfPagesAreKeptAndOneMoreForgetsThem() throws {
+        let limits = MeshHTTPLimits()
+        let texts = KnownTexts(limits)
+        var jobs = (0...limits.knownRowsMax).map { number in
+            JobView(
+                jobID: "\(number)", role: "executor", phase: "Closed", status: "Failed", outcome: .failed, reason: "",
+                isTerminal: true, submittedAt: 1, updatedAt: 1)
+        }
+        _ = try texts.text(of: JobPage(jobs: Array(jobs.dropLast())), at: "/all")
+        #expect(texts.rows.count == limits.knownRowsMax && texts.rows.weight <= limits.knownTextBytesMax)
+        _ = try texts.text(of: JobPage(jobs: [jobs[limits.knownRowsMax]]), at: "/more")
+        #expect(texts.rows.count == 1)
+        for index in jobs.indices {
+            jobs[index].reason = String(repeating: "x", count: 100_000)
+            _ = try texts.text(of: JobPage(jobs: [jobs[index]]), at: "/long")
+            #expect(texts.rows.weight <= limits.knownTextBytesMax)
+            if index > 100 { break }
+        }
+    }
+
     @Test func aReceiptThatIsShownOtherwiseHasAnotherTag() async throws {
         let now = NIOLockedValueBox(Samples.receipt)
         var script = ScriptedNode.Script()

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Multiformats
+import P2PTesting
 import Testing
 
 @testable import MeshStore
@@ -55,6 +56,37 @@ import Testing
         try await store.commit([.job(row(1, "Settling")), .job(row(1, "Closed", isTerminal: true))])
         #expect(try await written(1, store) == "Closed")
         #expect(try await store.openJobs(role: .originator).isEmpty)
+    }
+
+    @Test("A read waits for what it has to find, and takes no transaction where there is nothing")
+    func settled() async throws {
+        let store = try folder.open(limits: patient)
+        try await store.commit([.job(row(1, "Announced"))])
+        // The newer row is held back until somebody reads.
+        try await store.commit([.job(row(1, "Assigned"))])
+        #expect(try await written(1, store) == "Announced")
+        try await store.settled()
+        #expect(try await written(1, store) == "Assigned")
+        for number in 1...20 {
+            let urgency = number.isMultiple(of: 2) ? CommitUrgency.idle : .now
+            store.enqueue([.job(row(1 + number, "Announced"))], urgency: urgency) { _ in }
+            try await store.settled()
+            #expect(try await written(1 + number, store) == "Announced")
+        }
+        // The thread that wrote may be about to find nothing more to do.
+        try await eventually {
+            let before = store.counters.transactions
+            try await store.settled()
+            return store.counters.transactions == before
+        }
+        let before = store.counters.transactions
+        for _ in 0..<20 {
+            try await store.settled()
+            _ = try await store.jobs()
+        }
+        #expect(store.counters.transactions == before)
+        try store.close()
+        await #expect(throws: MeshStoreError.self) { try await store.settled() }
     }
 
     @Test("Whoever keeps what was read sees when something changed, and is not told so where nothing did")

@@ -3,10 +3,12 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
-import NodeCore
 import P2PTesting
+import SignedObjects
+import Synchronization
 import Testing
 
+@testable import NodeCore
 @testable import PlanetaryMesh
 
 /// Pages and receipts that are kept to be given again: whatever changes is in the next one.
@@ -98,6 +100,119 @@ struct ListedJobsTests {
         }
     }
 
+    @Test("A job that is kept for other pages has whatever changed: events of its journal, its row, how far it is")
+    func rows() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let (executor, node) = (mesh.nodes[0], mesh.originator)
+            let module = try Assembler.command("(call $exit (i32.const 0))")
+            // Both sides of jobs on their way, and where they are over.
+            for number in 1...4 {
+                let job = try await mesh.submit(module) { $0.label = "\(number)" }
+                async let result = mesh.result(of: job)
+                while try await node.pages().given.jobs.first?.result == nil {
+                    for each in mesh.nodes { try await each.expectSamePages() }
+                    await Task.yield()
+                }
+                let (ended, shown) = (try await result, try await node.pages().given)
+                #expect(shown.jobs.first?.result == ended)
+            }
+            try await eventually("the books of all jobs are closed, on both sides, and all are kept") {
+                for each in mesh.nodes { try await each.expectSamePages() }
+                let open = await [node.core.market.unclosedJobs, executor.core.market.unclosedJobs]
+                return open.allSatisfy { $0.originated.isEmpty && $0.executed.isEmpty }
+                    && node.listed.jobs.count == 4 && executor.listed.jobs.count == 4
+            }
+            let last = try await executor.pages().given
+            #expect(last.jobs.allSatisfy { $0.payment == .paid } && last.jobs.map(\.label) == ["4", "3", "2", "1"])
+            // Of those that the market forgets the rows are shown, and whatever becomes of these.
+            let before = [try await executor.pages().given, try await node.pages().given]
+            for each in mesh.nodes { await each.rememberOne() }
+            _ = try await mesh.result(of: try await mesh.submit(module) { $0.label = "5" })
+            try await eventually("the others are forgotten") {
+                let remembered = await (executor.core.market.executedJobs.count, node.core.market.originatedJobs.count)
+                return remembered == (1, 1)
+            }
+            for (each, before) in zip(mesh.nodes, before) {
+                let after = try await each.pages().given
+                #expect(after.jobs.dropFirst().map(\.jobID) == before.jobs.map(\.jobID))
+                #expect(after.jobs.dropFirst().map(\.result) == before.jobs.map(\.result))
+                try await each.expectSamePages()
+                let oldest = try CID(parsing: try #require(before.jobs.last).jobID)
+                let role = each === node ? StoreRole.originator : .executor
+                var row = try #require(try await each.store.job(oldest, role: role))
+                let changes: [(inout JobRow) -> Void] = [
+                    { $0.label = "another" }, { $0.reason = "for no reason" }, { $0.price = 77 }, { $0.status = "S" },
+                    { $0.updatedAt += 1 }, { $0.counterparty = node.identity.did.text }, { $0.receiptCID = oldest },
+                    { $0.unit = "hours/2" }, { $0.standard = "Failed" }, { $0.outcome = JobOutcome.trapped.rawValue },
+                    { $0.payment = JobPayment.refused.rawValue },
+                ]
+                for change in changes {
+                    change(&row)
+                    try await each.store.commit([.job(row)])
+                    try await each.expectSamePages()
+                    let shown = try #require(try await each.pages().given.jobs.last)
+                    #expect(shown.label == row.label && shown.price == row.price && shown.updatedAt == row.updatedAt)
+                }
+            }
+            // What is removed is in no page.
+            let newest = try CID(parsing: try #require(try await node.pages().given.jobs.first).jobID)
+            #expect(try await node.remove(newest).blocks > 0)
+            #expect(try await node.pages().given.jobs.map(\.label).prefix(2) == ["4", "3"])
+            try await node.expectSamePages()
+        }
+    }
+
+    @Test("Of what goes on by itself no job is kept, nor of an end that cannot be read")
+    func unsettled() async throws {
+        try await NodeMesh.run(prices: [1]) { mesh in
+            let (executor, node) = (mesh.nodes[0], mesh.originator)
+            let job = try await mesh.submit(try Assembler.command("(loop (br 0))")) { $0.limits.timeoutSeconds = 60 }
+            try await eventually("both say that it runs") {
+                let sides = try await [executor.pages(), node.pages()]
+                return sides.allSatisfy { $0.given.jobs.first?.outcome == .running }
+            }
+            // Nothing that was kept of its bidding can be taken for it.
+            for each in mesh.nodes {
+                let kept = each.listed.jobs.count
+                for _ in 0..<5 { #expect(try await each.pages().given.jobs.first?.outcome == .running) }
+                #expect(each.listed.jobs.count == kept)
+            }
+            _ = try await node.cancel(job)
+            _ = try await mesh.result(of: job)
+            #expect(try await node.pages().given.jobs.first?.result?.ending == .cancelled)
+            // Its journal is nowhere, so the next reading may find what this one did not.
+            let lost = JobRow(
+                jobID: CID.hashing([8], codec: .dagCBOR), role: .originator, status: "Closed", isTerminal: true,
+                submittedAt: NodeClock.wallClock.value + 1_000, updatedAt: 1, label: "lost", outcome: "succeeded")
+            try await node.store.commit([.job(lost)])
+            #expect(try await node.pages().given.jobs.first?.label == "lost")
+            let key = ListedJobs.Side(job: lost.jobID, role: .originator)
+            #expect(node.listed.jobs.value(of: key, at: .stored(lost)) == nil)
+        }
+    }
+
+    @Test("So many jobs are kept, with so many outputs")
+    func jobBounds() {
+        let (listed, limits) = (ListedJobs(), ListedJobs.jobLimits)
+        var view = JobView(
+            jobID: "j", role: "originator", phase: "Closed", status: "Failed", outcome: .failed, reason: "",
+            isTerminal: true, submittedAt: 1, updatedAt: 1)
+        for isLarge in [false, true] {
+            var result = JobResult(ending: .executorsFailed, detail: "", attempts: 1)
+            result.outputs = Array(repeating: NamedCID(name: "o", cid: "c"), count: isLarge ? 1_000 : 0)
+            view.result = result
+            var most = (count: 0, weight: 0)
+            for number in 0..<limits.countMax + 2 {
+                let job = CID.hashing(withUnsafeBytes(of: UInt64(number)) { Array($0) }, codec: .dagCBOR)
+                listed.keep(view, of: .init(job: job, role: .originator), .remembered(UInt64(number)))
+                most = (max(most.count, listed.jobs.count), max(most.weight, listed.jobs.weight))
+            }
+            #expect(isLarge || most.count == limits.countMax)
+            #expect(most.weight <= limits.weightMax && (!isLarge || most.weight > limits.weightMax - 1_001))
+            #expect(listed.jobs.count < limits.countMax)
+        }
+    }
+
     @Test("So many pages are kept, and so many jobs in them")
     func bounds() async throws {
         try await NodeMesh.run(prices: [1]) { mesh in
@@ -154,4 +269,29 @@ struct ListedJobsTests {
             }
         }
     }
+}
+
+private let dates = Atomic<UInt64>(0)
+
+extension MeshNode {
+    /// A page as this node gives it, of jobs that may be kept, and one for which nothing was kept; and whether nothing
+    /// happened between the two.
+    fileprivate func pages() async throws -> (given: JobPage, made: JobPage, isSame: Bool) {
+        // No page of this date was asked for before.
+        let date = dates.add(1, ordering: .relaxed).newValue
+        let (query, before) = (JobQuery(limit: 20, since: date), (decisions, store.changes))
+        let given = try await listed.page(query, of: self)
+        let made = try await ListedJobs().page(query, of: self)
+        return (given, made, before.0 == decisions && before.1 != nil && before.1 == store.changes)
+    }
+
+    /// Expects that what is kept of jobs is what is made of them now; where something happens meanwhile it says
+    /// nothing.
+    fileprivate func expectSamePages() async throws {
+        let (given, made, isSame) = try await pages()
+        if isSame { #expect(given == made) }
+    }
+
+    /// Has the market forget a closed job with the next that closes.
+    fileprivate func rememberOne() { core.market.configuration.limits.closedJobsMax = 1 }
 }
