@@ -61,7 +61,7 @@ holds() {
     running=()
     mesh() { "$binaries/mesh" "${@:2}" --home "$folder/$1"; }
     begin() { # begin NAME: starts a node, and waits until it answers
-        mesh "$1" up >>"$folder/log" 2>&1 &
+        "$binaries/mesh" up --home "$folder/$1" >>"$folder/log" 2>&1 &
         running+=($!)
         until mesh "$1" status >/dev/null 2>&1; do
             kill -0 "${running[-1]}" || { cat "$folder/log" >&2; return 1; }

@@ -142,8 +142,7 @@ package actor MeshNode {
         }
         await runSessions.serve(on: parts.swarm, admitting: admits, blame: blame)
         await runOutputs.serve(on: parts.swarm, admitting: admits, blame: blame)
-        try await parts.member.begin(admitting: admits, blame: blame)
-        try await parts.arbiter.begin(admitting: admits, blame: blame)
+        try await parts.beginCredit(for: self, admitting: admits, blame: blame)
         do {
             for topic in core.topics {
                 // The validator already took in what it accepted; nobody needs the stream of accepted messages.
@@ -155,7 +154,6 @@ package actor MeshNode {
                 admitting: admits, blame: blame,
                 onKept: { [weak self] author, head in await self?.take(.fact(.headKept(head, of: author))) },
                 onFork: { [weak self] fork in await self?.forked(fork) })
-            await parts.issuerHeads.begin(for: self, admitting: admits, blame: blame)
         } catch let error as MeshStoreError {
             throw NodeServiceError(storage: error)
         } catch {

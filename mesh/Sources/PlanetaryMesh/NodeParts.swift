@@ -3,6 +3,7 @@ import LibP2P
 import Logging
 import MeshStore
 import Multiformats
+import NodeAPI
 import NodeSetup
 import P2PServices
 import PeerIdentity
@@ -51,6 +52,21 @@ struct NodeParts: Sendable {
 
     /// The settings as they are now.
     var configuration: NodeConfiguration { settings.configuration }
+
+    /// Joins the protocols of issuers, their members and arbiters.
+    ///
+    /// - Parameters:
+    ///   - node: whose market hears what comes of it.
+    ///   - admits: whether to listen to a peer at all.
+    ///   - blame: receives who broke a protocol, and how.
+    func beginCredit(
+        for node: MeshNode, admitting admits: @escaping @Sendable (PeerID) async -> Bool,
+        blame: @escaping @Sendable (PeerID, String) async -> Void
+    ) async throws(NodeServiceError) {
+        try await member.begin(admitting: admits, blame: blame)
+        try await arbiter.begin(admitting: admits, blame: blame)
+        await issuerHeads.begin(for: node, admitting: admits, blame: blame)
+    }
 
     /// Runs the parts that work by themselves, until the group is cancelled.
     func addServices(to group: inout ThrowingTaskGroup<Void, any Error>) {
