@@ -154,10 +154,9 @@ struct ListedJobsTests {
                     #expect(shown.label == row.label && shown.price == row.price && shown.updatedAt == row.updatedAt)
                 }
             }
-            // What is removed is in no page.
+            // Of a job whose evidence is removed the row stays.
             let newest = try CID(parsing: try #require(try await node.pages().given.jobs.first).jobID)
             #expect(try await node.remove(newest).blocks > 0)
-            #expect(try await node.pages().given.jobs.map(\.label).prefix(2) == ["4", "3"])
             try await node.expectSamePages()
         }
     }
@@ -288,8 +287,12 @@ extension MeshNode {
     /// Expects that what is kept of jobs is what is made of them now; where something happens meanwhile it says
     /// nothing.
     fileprivate func expectSamePages() async throws {
-        let (given, made, isSame) = try await pages()
-        if isSame { #expect(given == made) }
+        var (given, made, isSame) = try await pages()
+        guard isSame else { return }
+        // How long it takes is the time of each page.
+        for index in given.jobs.indices { given.jobs[index].preparation?.compilingMilliseconds = nil }
+        for index in made.jobs.indices { made.jobs[index].preparation?.compilingMilliseconds = nil }
+        #expect(given == made)
     }
 
     /// Has the market forget a closed job with the next that closes.
