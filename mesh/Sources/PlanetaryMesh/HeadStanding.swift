@@ -35,11 +35,9 @@ enum HeadStanding: Sendable {
                 return .other
             }
             let continues = try await member.answer(of: did, to: .head(since: head.size, size: issuer.head.size))
-            if case .head(_, let proof) = continues, let hashes = MerkleHash.list(of: proof),
-                issuer.head.extends(head, proof: hashes)
-            {
-                return .same
-            }
+            // Who has too much to do refuses, too: only a proof that does not hold says something.
+            guard case .head(_, let proof) = continues else { return .unknown }
+            if let hashes = MerkleHash.list(of: proof), issuer.head.extends(head, proof: hashes) { return .same }
             guard case .head(let bytes, _) = try await member.answer(of: did, to: .head(since: 0, size: head.size)),
                 let other = SignedNote(bytes: bytes), let shown = KnownIssuer.head(of: other, by: did),
                 shown.size == head.size

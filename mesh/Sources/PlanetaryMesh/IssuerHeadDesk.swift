@@ -210,21 +210,19 @@ actor IssuerHeadDesk {
             let alone = KnownIssuer.alone(note, by: did), let tree = KnownIssuer.head(of: alone, by: did)
         else { return await rejected(author, "a head that the issuer of its topic did not sign") }
         onCount("issuer_heads_heard")
-        guard let known = try? await member.known(did) else { return .accept }
+        let known = try? await member.known(did)
         let head = HeardHeads.Head(note: alone, tree: tree)
-        if head.contradicts(known.head) {
-            await convict(known, alone)
-            return .accept
-        }
-        switch heads.heard(head, of: did, known: known.head, now: NodeClock.now) {
-        case .again: return .ignore
-        case .passedOn: return .accept
-        case .twoHistories(let other):
-            var shown = known
+        // Of one that this node never met every head is beyond what it knows.
+        let finding = heads.heard(head, of: did, known: known?.head ?? TreeHead(MerkleTree()), now: NodeClock.now)
+        if case .again = finding { return .ignore }
+        guard var shown = known, shown.fault.isEmpty else { return .accept }
+        if head.contradicts(shown.head) {
+            await convict(shown, alone)
+        } else if case .twoHistories(let other) = finding {
             (shown.note, shown.head) = (other.note, other.tree)
             await convict(shown, alone)
-            return .accept
         }
+        return .accept
     }
 
     private func rejected(_ author: PeerID, _ reason: String) async -> GossipVerdict {
