@@ -170,8 +170,9 @@ actor HoldDesk {
         let date = NodeClock.wallClock.advanced(milliseconds: again ? limits.refusedMilliseconds : 0)
         guard let next = try? HoldBookingRow(booking, askedAgainAt: date) else { return }
         // What fails here is asked for again, and is the same.
-        try? await store.commit([.issuer(.booked(next, was: row.bytes))], of: .ofBooking(booking.state.name))
-        if !again { tell(booking) }
+        let isKept: ()? = try? await store.commit(
+            [.issuer(.booked(next, was: row.bytes))], of: .ofBooking(booking.state.name))
+        if isKept != nil, !again { tell(booking) }
         var metadata: Logger.Metadata = ["job": "\(booking.jobID)"]
         switch booking.state {
         case .ended(let entry, let paid):
