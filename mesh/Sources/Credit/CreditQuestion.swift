@@ -108,6 +108,14 @@ package struct BookStanding: Hashable, Sendable, Codable {
     package var successor: DID?
     /// When the book ended.
     package var endedAt: UnixMilliseconds?
+    /// Until when the book has all that was lodged with the charter's witnesses; nil where it names none.
+    package var caughtUpUntil: UnixMilliseconds?
+
+    /// What a book says of itself.
+    package init(_ book: IssuerBook) {
+        self.init(book.rules)
+        caughtUpUntil = book.charter.witnesses.isEmpty ? nil : book.caughtUpUntil
+    }
 
     package init(_ rules: BookRules) {
         (closedUntil, balance) = (rules.closed?.until, rules.closed?.balance)
@@ -121,6 +129,7 @@ package struct BookStanding: Hashable, Sendable, Codable {
         case windsDownSince = "winds_down_since"
         case successor
         case endedAt = "ended_at"
+        case caughtUpUntil = "caught_up_until"
     }
 }
 

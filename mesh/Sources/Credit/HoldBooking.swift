@@ -14,6 +14,11 @@ package struct HoldBooking: Hashable, Sendable, Codable {
         package static let keptMilliseconds: UInt64 = 86_400_000
         /// The longest booking on the disk, in bytes: a claim and what stands around it.
         package static let bytesMax = 640 << 10
+        /// How long after its date a booking that the issuer has not made is lodged with the charter's witnesses, in
+        /// milliseconds.
+        package static let lodgedAfterMilliseconds: UInt64 = 60_000
+        /// How long before the last date of a claim that is done in any case, in milliseconds.
+        package static let lodgedBeforeMilliseconds: UInt64 = 300_000
     }
 
     /// Where it is.
@@ -52,11 +57,20 @@ package struct HoldBooking: Hashable, Sendable, Codable {
     package let windowMilliseconds: UInt64
     /// Where it is.
     package private(set) var state = State.due
+    /// The signed certificate of the hold, which witnesses of the charter ask for; nil where nothing is lodged.
+    package let certificate: [UInt8]?
+    /// What witnesses said, one each: when they were given what is to be booked.
+    // BOUNDED: by the witnesses of a charter (`IssuerCharter.Limits.namedMax`).
+    package private(set) var lodgings: [[UInt8]]?
 
     /// A booking about the hold of a certificate.
+    ///
+    /// - Parameter block: the signed certificate, where the event can be lodged with witnesses.
     package init(
-        _ event: BookEvent, of certificate: HoldCertificate, paying amount: TokenAmount, notBefore: UnixMilliseconds
+        _ event: BookEvent, of certificate: HoldCertificate, signed block: [UInt8]? = nil, paying amount: TokenAmount,
+        notBefore: UnixMilliseconds
     ) {
+        self.certificate = event.lodgeable == nil ? nil : block
         hold = certificate.holdCID
         issuerDID = certificate.issuerDID
         heldBy = certificate.entry
@@ -86,8 +100,55 @@ package struct HoldBooking: Hashable, Sendable, Codable {
         guard let dueAt, dueAt <= now else { return nil }
         switch state {
         case .claimed, .disputed: return .claimPaid(hold: hold)
-        case .due, .ended, .lost: return event
+        case .due, .ended, .lost: return firstLodging.map { event?.dated(by: $0.bytes) } ?? event
         }
+    }
+
+    // MARK: Witnesses
+
+    /// What witnesses are given of it now, if its issuer has not booked it: nil while that has time, or where there is
+    /// nothing of the kind.
+    package func lodgeable(now: UnixMilliseconds) -> (certificate: [UInt8], object: [UInt8])? {
+        guard state == .due, notBefore <= now, let certificate, let event, let object = event.lodgeable else {
+            return nil
+        }
+        // How much time a dispute or a decision has, the issuer's book alone says.
+        if case .claimLodged = event, let last = try? SignedObject<HoldCertificate>(reading: certificate, .stored) {
+            let late = notBefore.advanced(milliseconds: Limits.lodgedAfterMilliseconds)
+            let near = now.advanced(milliseconds: Limits.lodgedBeforeMilliseconds)
+            guard late <= now || last.body.terms.claimBy <= near else { return nil }
+        }
+        return (certificate, object)
+    }
+
+    /// The witnesses of a charter that may date it, and have not.
+    package func witnessesLeft(of charter: IssuerCharter) -> [DID] {
+        guard let block = certificate, let signed = try? SignedObject<HoldCertificate>(reading: block, .stored) else {
+            return []
+        }
+        let done = Set(statements.map(\.did))
+        return charter.witnesses.filter { !done.contains($0) && !signed.body.isParty($0) }
+    }
+
+    /// Notes what a witness said; returns whether that is about what is to be booked, and new.
+    package mutating func lodged(_ block: [UInt8], with witness: DID) -> Bool {
+        guard let object = event?.lodgeable, let statement = try? SignedObject<LodgingStatement>(reading: block),
+            statement.did == witness, statement.body.issuerDID == issuerDID,
+            statement.body.objectCID == CID.hashing(object, codec: .dagCBOR),
+            !statements.contains(where: { $0.did == witness }),
+            statements.count < IssuerCharter.Limits.namedMax
+        else { return false }
+        lodgings = (lodgings ?? []) + [block]
+        return true
+    }
+
+    private var statements: [SignedObject<LodgingStatement>] {
+        (lodgings ?? []).compactMap { try? SignedObject(reading: $0, .stored) }
+    }
+
+    /// The earliest of what witnesses said.
+    private var firstLodging: SignedObject<LodgingStatement>? {
+        statements.min { $0.body.lodgedAt < $1.body.lodgedAt }
     }
 
     /// Notes that the issuer proved an entry of the hold.
@@ -121,5 +182,5 @@ package struct HoldBooking: Hashable, Sendable, Codable {
         forgetEvidence()
     }
 
-    private mutating func forgetEvidence() { if dueAt == nil { event = nil } }
+    private mutating func forgetEvidence() { if dueAt == nil { (event, lodgings) = (nil, nil) } }
 }

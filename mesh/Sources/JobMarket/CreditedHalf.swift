@@ -106,7 +106,7 @@ extension CreditedHalf {
     mutating func delivered(
         _ message: JobDeliveredV1, from peer: PeerID, _ context: inout MarketContext
     ) -> MeshProtocolReply {
-        guard let job = jobs[message.jobID], let hold = job.run?.hold?.body, let receipt = job.signedReceipt,
+        guard let job = jobs[message.jobID], let hold = job.run?.hold, let receipt = job.signedReceipt,
             let run = job.run
         else { return .refused(Refusal(.receiptUnknown, "no receipt that is paid by credit was signed here")) }
         guard job.manifest.originatorPeerID == peer else {
@@ -130,9 +130,11 @@ extension CreditedHalf {
 
     /// Claims what a hold pays, by somebody's word that the result was delivered in time.
     private mutating func claim(
-        _ job: ExecutedJob, _ run: ExecutedRun, _ hold: HoldCertificate, _ receipt: SignedObject<ExecutionReceipt>,
-        by statement: SignedObject<DeliveryStatement>, _ context: inout MarketContext
+        _ job: ExecutedJob, _ run: ExecutedRun, _ signedHold: SignedObject<HoldCertificate>,
+        _ receipt: SignedObject<ExecutionReceipt>, by statement: SignedObject<DeliveryStatement>,
+        _ context: inout MarketContext
     ) {
+        let hold = signedHold.body
         let amount = min(receipt.body.price, hold.amount)
         guard amount > .zero, statement.body.deliveredAt <= hold.terms.deliverBy else { return }
         let claim = HoldClaim(
@@ -146,7 +148,8 @@ extension CreditedHalf {
         let waiting = context.configuration.executor?.settlementMilliseconds ?? 0
         context.book(
             HoldBooking(
-                .claimLodged(hold: hold.holdCID, claim: signed.bytes, lodging: nil), of: hold, paying: amount,
+                .claimLodged(hold: hold.holdCID, claim: signed.bytes, lodging: nil), of: hold,
+                signed: signedHold.bytes, paying: amount,
                 notBefore: min(context.calendarDate(inMilliseconds: waiting), last)))
     }
 
@@ -166,10 +169,10 @@ extension CreditedHalf {
 
     /// Takes the arbiter's word that it has a result: with it this node claims.
     mutating func lodged(_ id: JobID, _ block: [UInt8], _ context: inout MarketContext) {
-        guard let job = jobs[id], job.lodgeAt != nil, let run = job.run, let hold = run.hold?.body,
+        guard let job = jobs[id], job.lodgeAt != nil, let run = job.run, let hold = run.hold,
             let receipt = job.signedReceipt, let statement = try? SignedObject<DeliveryStatement>(reading: block),
-            statement.did == hold.terms.arbiterDID, statement.body.receiptCID == receipt.cid,
-            statement.body.bidCID == hold.terms.bidCID
+            statement.did == hold.body.terms.arbiterDID, statement.body.receiptCID == receipt.cid,
+            statement.body.bidCID == hold.body.terms.bidCID
         else { return }
         claim(job, run, hold, receipt, by: statement, &context)
         closeIfDone(id, &context)

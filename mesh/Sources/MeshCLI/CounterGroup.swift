@@ -123,6 +123,15 @@ struct CounterGroup {
             ]
         ),
         (
+            "Witnesses of issuers", ["issuer_catch_ups", "witness_"],
+            [
+                "issuer_catch_ups": "times this issuer's book caught up with its witnesses",
+                "issuer_catch_ups_failed": "times it did not",
+                "witness_lodged": "statements given as a witness of charters",
+                "witness_refused": "questions refused as one", "witness_reports": "reports given to issuers",
+            ]
+        ),
+        (
             "Other", [""],
             ["log_lines_left_out": "lines left out of the log"]
         ),

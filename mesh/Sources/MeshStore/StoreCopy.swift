@@ -13,6 +13,9 @@ package struct StoreCopy: Sendable {
     package static let restoredKey = "restored"
     /// The setting with the secret with which a node cosigns as a witness. It is of one database alone.
     package static let witnessSeedKey = "witness_seed"
+    /// The setting with the date since which the node knows all that it said as a witness of charters, in milliseconds
+    /// since the Unix epoch, as text.
+    package static let witnessSinceKey = "witness_since"
     /// The newest version of the tables that this program reads.
     package static let versionMax = StoreSchema.version
     /// Pages that are copied before it says how far it is.
@@ -113,9 +116,10 @@ package struct StoreCopy: Sendable {
     ///
     /// As a witness the original may have cosigned heads since, so the key for that is gone (backups of before have
     /// one), and what others cosigned is of a log that does not go on. With the new key no time was said yet, so one
-    /// that was behind the backup, as a clock was wrong, does not count.
+    /// that was behind the backup, as a clock was wrong, does not count. As a witness of charters it may have dated
+    /// objects since that are not here, and it has the same key: it reports nothing of before now, and dates later.
     package static func accept(
-        _ path: String, owner: String, madeAt: UInt64
+        _ path: String, owner: String, madeAt: UInt64, at now: UInt64? = nil
     ) throws(MeshStoreError) {
         try DatabaseFile.checkHeader(path: path)
         do {
@@ -134,6 +138,10 @@ package struct StoreCopy: Sendable {
                     sql: "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
                     arguments: [restoredKey, Data(String(madeAt).utf8)])
                 try db.execute(sql: "DELETE FROM settings WHERE key = ?", arguments: [witnessSeedKey])
+                let since = max(madeAt, now ?? UInt64(max(0, Date().timeIntervalSince1970 * 1_000))) + 1
+                try db.execute(
+                    sql: "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+                    arguments: [witnessSinceKey, Data(String(since).utf8)])
                 if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= WitnessedRow.sinceVersion {
                     try db.execute(sql: "DELETE FROM cosigned")
                     try db.execute(

@@ -5,7 +5,7 @@ enum StoreSchema {
     /// "MESH" in ASCII, in the header field that SQLite reserves for naming the application.
     static let applicationID = 0x4D45_5348
     /// Raised with every change of the tables.
-    static let version = 21
+    static let version = 22
     /// The setting that holds the DID of the node.
     static let ownerKey = "owner"
 
@@ -193,6 +193,7 @@ enum StoreSchema {
         }
         if found < 20 { try db.execute(sql: LodgingRow.tables) }
         if found < 21 { try db.execute(sql: ConductRow.table) }
+        if found < 22 { try db.execute(sql: WitnessedObjectRow.tables) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
 
@@ -221,6 +222,7 @@ enum StoreSchema {
         try HoldBookingRow.addUnits(db)
         try db.execute(sql: LodgingRow.tables)
         try db.execute(sql: ConductRow.table)
+        try db.execute(sql: WitnessedObjectRow.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }

@@ -40,10 +40,15 @@ package struct IssuerFounding: Hashable, Sendable, Codable {
     package var approvals: UInt64
     /// The DIDs of who may decide disputes about holds; without any, nothing is held.
     package var arbiters: [String]?
+    /// The DIDs of who says when something was lodged while the issuer is away, up to 16; without any, nobody does.
+    package var witnesses: [String]?
 
-    package init(unit: String, decimals: UInt64, officers: [String], approvals: UInt64, arbiters: [String]? = nil) {
+    package init(
+        unit: String, decimals: UInt64, officers: [String], approvals: UInt64, arbiters: [String]? = nil,
+        witnesses: [String]? = nil
+    ) {
         (self.unit, self.decimals, self.officers) = (unit, decimals, officers)
-        (self.approvals, self.arbiters) = (approvals, arbiters)
+        (self.approvals, self.arbiters, self.witnesses) = (approvals, arbiters, witnesses)
     }
 }
 
@@ -127,6 +132,13 @@ package struct IssuerView: Hashable, Sendable, Codable {
     package var approvals: UInt64
     /// The DIDs of who may decide disputes.
     package var arbiters: [String]
+    /// The DIDs of who says when something was lodged while it is away; empty where nobody does.
+    package var witnesses: [String]
+    /// Until when its book has all that was lodged with them, in milliseconds since the Unix epoch; nil where there are
+    /// none, or where it was not asked.
+    package var caughtUpUntil: UInt64?
+    /// Why holds end soon, or have ended, as too few witnesses report, a sentence; nil of other issuers than this node.
+    package var witnessWarning: String?
     /// When its book was opened, in milliseconds since the Unix epoch.
     package var openedAt: UInt64
     /// How many entries its newest head has that is known here.
@@ -160,15 +172,19 @@ package struct IssuerView: Hashable, Sendable, Codable {
 
     package init(
         did: String, unit: String, decimals: UInt64, officers: [String], approvals: UInt64, arbiters: [String],
-        openedAt: UInt64
+        witnesses: [String] = [], openedAt: UInt64
     ) {
         (self.did, self.unit, self.decimals, self.officers) = (did, unit, decimals, officers)
         (self.approvals, self.arbiters, self.openedAt) = (approvals, arbiters, openedAt)
+        self.witnesses = witnesses
         (entries, head, lines, toldAt, totals) = (0, "", [], 0, [])
     }
 
     private enum CodingKeys: String, CodingKey {
         case did, unit, decimals, officers, approvals, arbiters, entries, head, lines, totals, pays, obstacle, fault
+        case witnesses
+        case caughtUpUntil = "caught_up_until"
+        case witnessWarning = "witness_warning"
         case closedUntil = "closed_until"
         case balanceCID = "balance_cid"
         case windsDownSince = "winds_down_since"

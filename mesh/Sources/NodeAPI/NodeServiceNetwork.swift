@@ -32,6 +32,8 @@ package struct NodeStatus: Hashable, Sendable, Codable {
     package var journalWarning: String?
     /// That another node runs with the same key, in a sentence; nil if none is known to.
     package var keyWarning: String?
+    /// That too few witnesses of this node's charter report, in a sentence; nil if it is no issuer, or enough do.
+    package var issuerWarning: String?
     /// How runs are kept apart from the node: `process`, `seccomp` and `landlock`, as far as it has them; nil from a
     /// node of an older version, or one that runs no jobs.
     package var runIsolation: [String]?
@@ -218,6 +220,7 @@ package struct NodeStatus: Hashable, Sendable, Codable {
         case clockWarning = "clock_warning"
         case journalWarning = "journal_warning"
         case keyWarning = "key_warning"
+        case issuerWarning = "issuer_warning"
         case runIsolation = "run_isolation"
         case apiAddress = "api_address"
         case apiCertificate = "api_certificate"

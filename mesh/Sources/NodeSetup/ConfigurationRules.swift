@@ -68,7 +68,7 @@ indirect enum ConfigurationRule: Sendable {
                 ),
             ])
         ),
-        ("witness", .group([("authors", .list(did))])),
+        ("witness", .group([("authors", .list(did)), ("issuers", .list(did))])),
         ("holds", HoldDates.rule),
         ("arbiter", .group([("issuers", .list(did))])),
         ("limits", limits),

@@ -36,7 +36,7 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
     package var traces = Traces()
     /// Who witnesses the log of what the node anchored, and whose logs it keeps.
     package var log = Log()
-    /// Whose logs the node witnesses.
+    /// Whose logs the node witnesses, and of whose charters it is a witness.
     package var witness = Witness()
     /// How long holds for the owner's jobs last.
     package var holds = HoldDates()
@@ -306,10 +306,12 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         }
     }
 
-    /// Whose logs a node witnesses, at its gateway.
+    /// Whose logs a node witnesses, at its gateway, and of whose charters it is a witness.
     package struct Witness: Hashable, Sendable, Codable {
         /// Their authors, by DID; nobody's means that it is no witness.
         package var authors: [String] = []
+        /// The issuers whose charters name this node as a witness, by DID.
+        package var issuers: [String] = []
 
         /// Nobody's.
         package init() {}
@@ -317,13 +319,18 @@ package struct NodeConfiguration: Hashable, Sendable, Codable {
         /// The authors, read; `ConfigurationRule` has checked them.
         package var dids: Set<DID> { Set(authors.compactMap { try? DID(parsing: $0) }) }
 
+        /// The issuers, read; `ConfigurationRule` has checked them.
+        package var issuerDIDs: Set<DID> { Set(issuers.compactMap { try? DID(parsing: $0) }) }
+
         private enum CodingKeys: String, CodingKey {
-            case authors
+            case authors, issuers
         }
 
         /// Reads what is given; `ConfigurationRule` has checked it.
         package init(from decoder: any Decoder) throws {
-            try decoder.container(keyedBy: CodingKeys.self).read(.authors, into: &authors)
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            try container.read(.authors, into: &authors)
+            try container.read(.issuers, into: &issuers)
         }
     }
 

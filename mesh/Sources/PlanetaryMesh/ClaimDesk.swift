@@ -60,6 +60,8 @@ actor ClaimDesk {
         let entry: BookEntry
         let work: DoneWork
         let certificate: HoldCertificate
+        /// The certificate as it was signed.
+        let promise: [UInt8]
         let manifest: [UInt8]
     }
 
@@ -259,7 +261,7 @@ actor ClaimDesk {
         let below = shown.flatMap { try? SignedObject<HoldCertificate>(reading: $0) }?.body.holdCID
         return Found(
             hold: hold, kept: below ?? hold, claim: claim, entry: entry, work: work, certificate: signed.body,
-            manifest: manifest)
+            promise: signed.bytes, manifest: manifest)
     }
 
     /// Has something booked in the place of what was to be; not if that has changed meanwhile.
@@ -267,7 +269,8 @@ actor ClaimDesk {
         _ event: BookEvent, of found: Found, instead row: HoldBookingRow?, notBefore date: UnixMilliseconds
     ) async throws(NodeServiceError) {
         let booking = HoldBooking(
-            event, of: found.certificate, paying: found.work.due(of: found.certificate), notBefore: date)
+            event, of: found.certificate, signed: found.promise, paying: found.work.due(of: found.certificate),
+            notBefore: date)
         guard let next = try? HoldBookingRow(booking) else { return }
         let write = row.map { IssuerWrite.booked(next, was: $0.bytes) } ?? .firstBooking(next)
         try await stored { () throws(MeshStoreError) in

@@ -3,6 +3,7 @@ import JobMarket
 import Logging
 import MeshStore
 import MeshTypes
+import Multiformats
 import NodeAPI
 import NodeCore
 import NodeSetup
@@ -52,6 +53,8 @@ actor HoldDesk {
     private let member: MemberDesk
     /// Hears of each hold that was settled, once its entry is proved.
     private let onSettled: @Sendable (RecordDesk.PaidHold) async -> Void
+    /// Lodges what an issuer does not book with the witnesses of its charter.
+    private let witnesses: BookingWitnesses?
     private let logger: Logger
     private let limits: Limits
     private let unwritten: UnwrittenOrders
@@ -70,10 +73,11 @@ actor HoldDesk {
     private var turns: [DID: ContinuousClock.Instant] = [:]
 
     init(
-        member: MemberDesk, logger: Logger, limits: Limits = Limits(),
+        member: MemberDesk, witnesses: BookingWitnesses? = nil, logger: Logger, limits: Limits = Limits(),
         onSettled: @escaping @Sendable (RecordDesk.PaidHold) async -> Void = { _ in }
     ) {
-        (self.member, self.logger, self.limits, self.onSettled) = (member, logger, limits, onSettled)
+        (self.member, self.witnesses, self.logger) = (member, witnesses, logger)
+        (self.limits, self.onSettled) = (limits, onSettled)
         unwritten = UnwrittenOrders(countMax: limits.unwrittenMax)
     }
 
@@ -138,15 +142,30 @@ actor HoldDesk {
 
     private func ask(_ issuer: DID, _ rows: [HoldBookingRow]) async {
         defer { asked.remove(issuer) }
+        let booked = await askInTurn(issuer, rows)
+        guard !Task.isCancelled, let witnesses else { return }
+        // Whatever the issuer says of it: one that will not book it may not say later that it came too late.
+        let left = rows.filter { !booked.contains($0.hold) }
+        for booking in await witnesses.lodge(left.compactMap(\.booking), at: issuer) {
+            guard let row = left.first(where: { $0.hold == booking.hold }) else { continue }
+            await keep(booking, instead: row)
+        }
+    }
+
+    /// Asks an issuer for bookings while it has its turn, and answers; returns the holds about which it proved
+    /// something.
+    private func askInTurn(_ issuer: DID, _ rows: [HoldBookingRow]) async -> Set<CID> {
+        var booked: Set<CID> = []
         let end = ContinuousClock.now + .milliseconds(limits.turnMilliseconds)
         for (index, row) in rows.enumerated() {
             let now = NodeClock.wallClock
-            guard index == 0 || ContinuousClock.now < end, !Task.isCancelled else { return }
+            guard index == 0 || ContinuousClock.now < end, !Task.isCancelled else { return booked }
             guard var booking = row.booking, let event = booking.next(now: now) else { continue }
             do throws(NodeServiceError) {
                 switch try await questions.book(event, of: booking) {
                 case .proved(let entry):
                     booking.proved(entry)
+                    booked.insert(row.hold)
                     if case .holdSettled = entry.event {
                         await onSettled(.init(issuerDID: issuer, granted: booking.heldBy, settled: entry.number))
                     }
@@ -160,9 +179,11 @@ actor HoldDesk {
                 // What cannot be checked keeps no other waiting.
                 if booking.dueAt == nil || !isSilent { await keep(booking, instead: row) }
                 guard isSilent else { continue }
-                return wait(for: issuer, error)
+                wait(for: issuer, error)
+                return booked
             }
         }
+        return booked
     }
 
     private func keep(_ booking: HoldBooking, instead row: HoldBookingRow) async {

@@ -238,10 +238,13 @@ extension IssuerDesk {
         for officer in founding.officers { officers.append(try MemberDesk.did(officer, "officer")) }
         var arbiters: [DID] = []
         for arbiter in founding.arbiters ?? [] { arbiters.append(try MemberDesk.did(arbiter, "arbiter")) }
+        var witnesses: [DID] = []
+        for witness in founding.witnesses ?? [] { witnesses.append(try MemberDesk.did(witness, "witness")) }
         try await found(
             IssuerCharter(
                 issuerDID: identity.did, unit: CreditUnit(name: founding.unit, decimals: founding.decimals),
-                officers: officers, approvals: founding.approvals, arbiters: arbiters, openedAt: clock()))
+                officers: officers, approvals: founding.approvals, witnesses: witnesses, arbiters: arbiters,
+                openedAt: clock()))
         return try await view()
     }
 
@@ -260,6 +263,7 @@ extension IssuerDesk {
         // What did not get to the disk is no booking.
         if durable.size < size { (view.lines, view.totals) = ([], []) }
         (view.toldAt, view.obstacle) = (clock().value, obstacle)
+        view.witnessWarning = await witnesses?.warning()
         view.entries = durable.size
         do {
             view.head = String(decoding: try note(TreeHead(durable)), as: UTF8.self)
@@ -272,7 +276,7 @@ extension IssuerDesk {
     // MARK: Lines
 
     /// What the officers ordered about the book itself; nil where there is none.
-    private var standing: BookStanding? { issuer.map { BookStanding($0.book.rules) } }
+    private var standing: BookStanding? { issuer.map { BookStanding($0.book) } }
 
     /// The lines of somebody.
     func lines(of did: DID) -> [LineState] {

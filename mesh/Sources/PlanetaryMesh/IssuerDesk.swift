@@ -100,6 +100,8 @@ package actor IssuerDesk {
     private var overBelow: Set<CID> = []
     /// Who follows them.
     private(set) weak var across: AcrossDesk?
+    /// Who asks the witnesses of the charter.
+    private(set) weak var witnesses: IssuerWitnesses?
     private var isFounding = false
     /// Until when nothing expires.
     private var graceUntil: ContinuousClock.Instant?
@@ -217,7 +219,9 @@ package actor IssuerDesk {
         if let field = charter.fieldOutOfBounds {
             throw NodeServiceError(
                 .invalidRequest, "The charter is impossible: its field \(field) is out of bounds.",
-                hint: "Officers are 2 to 16 others, each named once; of them at least 2 approve.")
+                hint:
+                    "Officers are 2 to 16 others, each named once; of them at least 2 approve. Witnesses are up to 16 "
+                    + "others, each named once.")
         }
         isFounding = true
         defer { isFounding = false }
@@ -362,6 +366,12 @@ package actor IssuerDesk {
             return "What these two members show about holds is more than \(limits.evidenceBytesPerDayMax) bytes today."
         }
     }
+
+    /// Notes who asks the witnesses of the charter.
+    func join(_ desk: IssuerWitnesses) { witnesses = desk }
+
+    /// What the book says, which is not copied.
+    func read<Value>(_ body: (IssuerBook) throws -> Value) rethrows -> Value? { try issuer.map { try body($0.book) } }
 
     // MARK: Across two issuers
 

@@ -92,7 +92,8 @@ extension IssuerView {
         self.init(
             did: charter.issuerDID.text, unit: charter.unit.name, decimals: charter.unit.decimals,
             officers: charter.officers.map(\.text), approvals: charter.approvals,
-            arbiters: charter.arbiters.map(\.text), openedAt: charter.openedAt.value)
+            arbiters: charter.arbiters.map(\.text), witnesses: charter.witnesses.map(\.text),
+            openedAt: charter.openedAt.value)
     }
 
     /// Shows what the officers ordered about the book itself.
@@ -100,6 +101,7 @@ extension IssuerView {
         (closedUntil, balanceCID) = (standing.closedUntil?.value, standing.balance?.text)
         (windsDownSince, successor) = (standing.windsDownSince?.value, standing.successor?.text)
         endedAt = standing.endedAt?.value
+        caughtUpUntil = standing.caughtUpUntil?.value
     }
 }
 

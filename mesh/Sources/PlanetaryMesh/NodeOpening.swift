@@ -73,6 +73,10 @@ struct NodeOpening: Sendable {
         let runner = JobRunner(
             machine: machine, fetcher: fetcher, store: store, moduleBytesMax: configuration.limits.moduleBytesMax,
             inputBytesMax: configuration.limits.fileBytesMax)
+        let auditor = ReceiptAuditor(store: store, dht: dht, host: swarm, fetcher: fetcher, runner: runner)
+        let witnesses = BookingWitnesses(
+            member: member, host: swarm, reach: { await auditor.reach($0) }, logger: logger)
+        let tallies = NodeTallies()
         let parts = NodeParts(
             identity: identity, settings: settings, logger: logger, store: store, swarm: swarm, gossip: gossip,
             dht: dht, bitswap: bitswap,
@@ -83,13 +87,21 @@ struct NodeOpening: Sendable {
             follower: LogFollower(
                 desk: LogDesk(identity: identity, store: store, witness: witness), host: swarm, gossip: gossip,
                 settings: settings, logger: logger),
-            member: member, holds: HoldDesk(member: member, logger: logger) { await records.settled($0) },
+            member: member,
+            holds: HoldDesk(member: member, witnesses: witnesses, logger: logger) { await records.settled($0) },
             records: records,
             issuerHeads: IssuerHeadDesk(member: member, gossip: gossip, settings: settings, logger: logger),
             across: AcrossDesk(member: member, logger: logger),
             arbiter: ArbiterDesk(
                 identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,
-                logger: logger))
+                logger: logger),
+            charterWitness: CharterWitnessDesk(
+                identity: identity, store: store, host: swarm, issuers: configuration.witness.issuerDIDs,
+                logger: logger),
+            issuerWitnesses: IssuerWitnesses(
+                own: member.own, host: swarm, reach: { await auditor.reach($0) }, logger: logger
+            ) { tallies.add($0) },
+            tallies: tallies)
         return (parts, bans)
     }
 

@@ -43,7 +43,11 @@ struct NodeParts: Sendable {
     let across: AcrossDesk
     /// This node as an arbiter of holds.
     let arbiter: ArbiterDesk
-    let tallies = NodeTallies()
+    /// This node as a witness of issuers' charters.
+    let charterWitness: CharterWitnessDesk
+    /// The witnesses of this node's own charter.
+    let issuerWitnesses: IssuerWitnesses
+    let tallies: NodeTallies
     let endedResults = EndedResults()
     let shownReceipts = ShownReceipts()
 
@@ -53,7 +57,7 @@ struct NodeParts: Sendable {
     /// The settings as they are now.
     var configuration: NodeConfiguration { settings.configuration }
 
-    /// Joins the protocols of issuers, their members and arbiters.
+    /// Joins the protocols of issuers, their members, arbiters and witnesses.
     ///
     /// - Parameters:
     ///   - node: whose market hears what comes of it.
@@ -65,6 +69,7 @@ struct NodeParts: Sendable {
     ) async throws(NodeServiceError) {
         try await member.begin(admitting: admits, blame: blame)
         try await arbiter.begin(admitting: admits, blame: blame)
+        try await charterWitness.begin(admitting: admits, blame: blame) { [tallies] in tallies.add($0) }
         await issuerHeads.begin(for: node, admitting: admits, blame: blame)
     }
 
@@ -81,6 +86,8 @@ struct NodeParts: Sendable {
         group.addTask { [records] in await records.run() }
         group.addTask { [issuerHeads] in await issuerHeads.run() }
         group.addTask { [arbiter] in await arbiter.run() }
+        group.addTask { [charterWitness] in await charterWitness.run() }
+        group.addTask { [issuerWitnesses] in await issuerWitnesses.run() }
         if configuration.findsLocalNodes {
             let discovery = LocalDiscoveryService(
                 swarm: swarm, network: configuration.localNetwork, logger: logger,

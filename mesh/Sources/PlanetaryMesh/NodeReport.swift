@@ -84,6 +84,7 @@ struct NodeReport: Sendable {
         status.restoredAtMilliseconds = figures.restoredAtMilliseconds
         if configuration.executor.isEnabled { status.runIsolation = parts.machine.isolation }
         status.keyWarning = parts.swarm.ownKeyElsewhere().map { Self.warning(of: $0, now: NodeClock.now) }
+        status.issuerWarning = await parts.issuerWitnesses.warning()
         return status
     }
 

@@ -32,10 +32,19 @@ extension ArbiterQuestion: AskedQuestion {
     static var answerBytesMax: Int { ArbiterAnswer.bytesMax }
 }
 
+extension WitnessQuestion: AskedQuestion {
+    typealias Answer = WitnessReply
+    static var protocolID: String { MeshTopics.witness }
+    static var topic: String { "witness" }
+    static var answerBytesMax: Int { WitnessReply.bytesMax }
+}
+
 /// Questions to issuers (PROTOCOL.md, "Questions to an issuer").
 typealias CreditExchange = QuestionExchange<CreditQuestion>
 /// Questions to arbiters (PROTOCOL.md, "Results left with an arbiter").
 typealias ArbiterExchange = QuestionExchange<ArbiterQuestion>
+/// Questions to witnesses of charters (PROTOCOL.md, "Witnesses of a charter").
+typealias WitnessExchange = QuestionExchange<WitnessQuestion>
 
 /// How long questions and answers may take.
 enum QuestionTimes {

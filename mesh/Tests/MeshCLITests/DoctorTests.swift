@@ -144,6 +144,8 @@ struct DoctorTests {
         #expect(other.check == "node" && other.verdict == .warn && other.detail.contains("0.0.9"))
         #expect(try changed { facts in try status(&facts) { $0.keyWarning = "Two." } }.verdict == .bad)
         #expect(try changed { facts in try status(&facts) { $0.journalWarning = "One." } }.verdict == .warn)
+        let issuer = try changed { facts in try status(&facts) { $0.issuerWarning = "Two of four report." } }
+        #expect(issuer.check == "issuer" && issuer.verdict == .bad && issuer.detail == "Two of four report")
         let clock = try changed { facts in try status(&facts) { $0.clockWarning = "It is 400 s behind." } }
         #expect(clock.check == "clock" && clock.verdict == .bad && clock.detail == "It is 400 s behind")
         #expect(try changed { $0.isClockSet = false }.verdict == .warn)

@@ -79,6 +79,8 @@ struct CreditBook {
 
     var officers = [Identity.generate(), Identity.generate()]
     let arbiters: [DID]
+    /// Who dates what is lodged.
+    var witnesses: [DID] = []
     /// How much earlier end the holds that it orders at others.
     var marginMilliseconds: UInt64 = 30_000
 
@@ -88,7 +90,8 @@ struct CreditBook {
         try await desk.found(
             IssuerCharter(
                 issuerDID: node.identity.did, unit: CreditCooperative.unit, officers: officers.map(\.did), approvals: 2,
-                arbiters: arbiters, marginMilliseconds: marginMilliseconds, openedAt: NodeClock.wallClock))
+                witnesses: witnesses, arbiters: arbiters, marginMilliseconds: marginMilliseconds,
+                openedAt: NodeClock.wallClock))
         for line in lines { try await open(line, at: node) }
     }
 

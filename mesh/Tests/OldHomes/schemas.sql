@@ -241,3 +241,11 @@ CREATE TABLE IF NOT EXISTS conduct(
     id INTEGER PRIMARY KEY AUTOINCREMENT, side TEXT NOT NULL, subject TEXT NOT NULL, assignment BLOB NOT NULL,
     payer TEXT NOT NULL, citation BLOB NOT NULL, verdict TEXT NOT NULL, at INTEGER NOT NULL,
     details BLOB, UNIQUE(side, subject, assignment));
+-- version 22
+CREATE TABLE IF NOT EXISTS witnessed_objects(
+    id INTEGER PRIMARY KEY, issuer TEXT NOT NULL, lodged_at INTEGER NOT NULL, object BLOB NOT NULL,
+    hold BLOB NOT NULL, signer TEXT NOT NULL, size INTEGER NOT NULL, statement BLOB NOT NULL,
+    bytes BLOB NOT NULL, UNIQUE(issuer, lodged_at), UNIQUE(issuer, object));
+CREATE TABLE IF NOT EXISTS witnessed_issuers(
+    issuer TEXT PRIMARY KEY, until INTEGER NOT NULL, passed INTEGER NOT NULL, since INTEGER NOT NULL)
+    WITHOUT ROWID;

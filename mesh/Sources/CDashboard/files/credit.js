@@ -66,7 +66,7 @@ async function ownBook(signal) {
 }
 
 const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { class: "box warn" }, tame(it.obstacle,
-  400)) : null, it.ended_at ? h("div", { class: "box warn" }, "By its issuer's word this book has ended.") : it.winds_down_since ? h("div", {
+  400)) : null, it.witness_warning ? h("div", { class: "box warn" }, tame(it.witness_warning, 400)) : null, it.ended_at ? h("div", { class: "box warn" }, "By its issuer's word this book has ended.") : it.winds_down_since ? h("div", {
     class: "box warn" }, "By its issuer's word this book winds down: nothing new is held or owed. Ask an officer.") : null,
   facts([
   ["Issuer", node(it.did)],
@@ -75,6 +75,8 @@ const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { cl
   ["Have to approve", `${it.approvals} of them`],
   ["Pays members of", it.pays?.length ? h("div", {}, it.pays.map((each) => h("div", {}, node(each)))) : ""],
   ["Decide disputes", it.arbiters.length ? h("div", {}, it.arbiters.map((each) => h("div", {}, node(each)))) : ""],
+  ["Witnesses", it.witnesses?.length ? h("div", {}, it.witnesses.map((each) => h("div", {}, node(each)))) : ""],
+  ["Caught up until", it.caught_up_until ? at(it.caught_up_until) : ""],
   ["Book opened", at(it.opened_at)],
   ["Closed before", it.closed_until ? at(it.closed_until) : ""],
   ["Trial balance then", it.balance_cid ? tame(it.balance_cid, 80) : ""],

@@ -23,7 +23,9 @@ struct IssuerGroup: AsyncParsableCommand {
             abstract: "Make this node an issuer, for good.",
             discussion: """
                 The charter that it signs does not change: neither the unit nor the officers, nor how many of them \
-                have to approve. Officers are other nodes: mesh status prints their DIDs.
+                have to approve, nor the witnesses. All of these are other nodes: mesh status prints their DIDs. With \
+                witnesses, more than half of them (of four and more, of all but those who may lie: 3 of 4, 5 of 7) \
+                have to run, or nothing more is held after 10 minutes.
                 """)
 
         @OptionGroup var global: GlobalOptions
@@ -44,10 +46,15 @@ struct IssuerGroup: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Who may decide disputes about holds; once for each.", valueName: "did"))
         var arbiter: [String] = []
 
+        @Option(
+            help: ArgumentHelp(
+                "Who says when a claim was lodged while this node is away; once for each, up to 16.", valueName: "did"))
+        var witness: [String] = []
+
         func perform(_ console: Console) async throws -> ExitCode {
             let founding = IssuerFounding(
                 unit: unit, decimals: decimals, officers: officer, approvals: approvals,
-                arbiters: arbiter.isEmpty ? nil : arbiter)
+                arbiters: arbiter.isEmpty ? nil : arbiter, witnesses: witness.isEmpty ? nil : witness)
             let issuer = try await global.node.found(founding)
             if global.json {
                 try console.json(issuer)
@@ -216,6 +223,9 @@ struct IssuerGroup: AsyncParsableCommand {
         ]
         facts += issuer.officers.map { ("", $0) }
         if !issuer.arbiters.isEmpty { facts.append(("arbiters", issuer.arbiters.joined(separator: " "))) }
+        if !issuer.witnesses.isEmpty { facts.append(("witnesses", issuer.witnesses.joined(separator: " "))) }
+        if let until = issuer.caughtUpUntil { facts.append(("caught up until", Readable.date(until))) }
+        if let warning = issuer.witnessWarning { facts.append(("holds", warning)) }
         if let pays = issuer.pays, !pays.isEmpty { facts.append(("pays members of", pays.joined(separator: " "))) }
         facts.append(("entries", Readable.count(issuer.entries)))
         facts += standing(issuer)

@@ -45,6 +45,7 @@ struct Status: MeshCommand {
         }
         if let warning = status.clockWarning { facts.append(("clock", warning)) }
         if let warning = status.keyWarning { facts.append(("key", warning)) }
+        if let warning = status.issuerWarning { facts.append(("issuer", warning)) }
         if let warning = status.journalWarning { facts.append(("journal", warning)) }
         return Table.facts(facts) + CounterGroup.groups(of: status.counters).map { "\n" + $0.text }.joined()
     }

@@ -20,7 +20,7 @@ struct Doctor {
     /// Everything that was looked at, in a fixed order.
     var findings: [DoctorFinding] {
         guard facts.home.fault == nil else { return [home] }
-        return [home, key, tokens, certificate, configuration, node, clock].compactMap { $0 } + ports
+        return [home, key, tokens, certificate, configuration, node, issuer, clock].compactMap { $0 } + ports
             + [reachability, bootstrap, peers, disk, files, memory, sandbox].compactMap { $0 }
     }
 
@@ -118,6 +118,14 @@ struct Doctor {
         case .failure(let error):
             if isStopped { return .ok("node", "does not run, so less can be said; mesh up starts it") }
             return failed("node", error)
+        }
+    }
+
+    private var issuer: DoctorFinding? {
+        status?.issuerWarning.map {
+            .bad(
+                "issuer", Self.clause($0),
+                "Have the witnesses of its charter run, with this node in their witness.issuers, and reachable.")
         }
     }
 

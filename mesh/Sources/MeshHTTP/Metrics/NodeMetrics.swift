@@ -23,6 +23,7 @@ struct NodeMetrics {
     private var node: [MetricFamily] {
         let warnings = [
             ("clock", status.clockWarning), ("journal", status.journalWarning), ("key", status.keyWarning),
+            ("issuer", status.issuerWarning),
         ]
         return [
             MetricFamily(
@@ -243,6 +244,21 @@ struct NodeMetrics {
         Counted(
             counter: "issuer_heads_compared", metric: "mesh_issuer_heads_compared_total",
             help: "Heads of issuers held against the log that the issuer shows."),
+        Counted(
+            counter: "issuer_catch_ups", metric: "mesh_issuer_catch_ups_total",
+            help: "Times that this issuer's book caught up with its witnesses."),
+        Counted(
+            counter: "issuer_catch_ups_failed", metric: "mesh_issuer_catch_ups_failed_total",
+            help: "Times that it did not, as too few reported or their reports named what the book lacks."),
+        Counted(
+            counter: "witness_lodged", metric: "mesh_witness_lodged_total",
+            help: "Statements that this node gave as a witness of charters."),
+        Counted(
+            counter: "witness_refused", metric: "mesh_witness_refused_total",
+            help: "Questions that it refused as one."),
+        Counted(
+            counter: "witness_reports", metric: "mesh_witness_reports_total",
+            help: "Reports that it gave issuers."),
         Counted(
             counter: "records_heard", metric: "mesh_records_heard_total",
             help: "Records of reputation that could show something new."),
