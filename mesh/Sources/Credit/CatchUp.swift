@@ -1,6 +1,5 @@
-import MerkleLog
-package import MeshTypes
-package import Multiformats
+import MeshTypes
+import Multiformats
 package import SignedObjects
 
 /// What an issuer does with the reports of its charter's witnesses: first it books what they were given, then that it
@@ -99,27 +98,5 @@ package struct CatchUp: Sendable {
             refused.append(object.block)
         }
         return .caughtUp(reports: reports.sorted { $0.key < $1.key }.map(\.value), refused: refused)
-    }
-}
-
-extension IssuerBook {
-    /// Whether a claim, a dispute or a decision was taken, by the CID of its block or of its body.
-    package func hasTaken(_ object: CID) -> Bool { objects[object] != nil }
-
-    /// How many of the charter's witnesses have to report; nil where it names none.
-    package var witnessesNeeded: Int? { WitnessQuorum(of: charter.witnesses.count)?.needed }
-
-    /// Whether it is time to ask the witnesses of the charter.
-    package func isToCatchUp(now: UnixMilliseconds, _ limits: CatchUp.Limits = CatchUp.Limits()) -> Bool {
-        guard !charter.witnesses.isEmpty, rules.winding?.endedAt == nil, now > caughtUpUntil else { return false }
-        let passed = now.milliseconds(since: caughtUpUntil)
-        guard let next = nextDeadline else { return passed >= limits.idleMilliseconds }
-        if passed >= limits.heldMilliseconds { return true }
-        return caughtUpUntil < next && next.advanced(milliseconds: limits.dateMilliseconds) <= now
-    }
-
-    /// Until when the book grants holds if it does not catch up again; nil where its charter names no witnesses.
-    package var grantsUntil: UnixMilliseconds? {
-        charter.witnesses.isEmpty ? nil : caughtUpUntil.advanced(milliseconds: limits.caughtUpMillisecondsMax)
     }
 }

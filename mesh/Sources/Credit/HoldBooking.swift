@@ -59,8 +59,8 @@ package struct HoldBooking: Hashable, Sendable, Codable {
     package private(set) var state = State.due
     /// The signed certificate of the hold, which witnesses of the charter ask for; nil where nothing is lodged.
     package let certificate: [UInt8]?
-    /// What witnesses said, one each: when they were given what is to be booked.
     // BOUNDED: by the witnesses of a charter (`IssuerCharter.Limits.namedMax`).
+    /// What witnesses said, one each: when they were given what is to be booked.
     package private(set) var lodgings: [[UInt8]]?
 
     /// A booking about the hold of a certificate.
@@ -116,7 +116,9 @@ package struct HoldBooking: Hashable, Sendable, Codable {
         if case .claimLodged = event, let last = try? SignedObject<HoldCertificate>(reading: certificate, .stored) {
             let late = notBefore.advanced(milliseconds: Limits.lodgedAfterMilliseconds)
             let near = now.advanced(milliseconds: Limits.lodgedBeforeMilliseconds)
-            guard late <= now || last.body.terms.claimBy <= near else { return nil }
+            let claimBy = last.body.terms.claimBy
+            // Later no witness takes it.
+            guard now <= claimBy, late <= now || claimBy <= near else { return nil }
         }
         return (certificate, object)
     }

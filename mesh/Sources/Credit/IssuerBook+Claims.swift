@@ -1,6 +1,6 @@
 import MerkleLog
-import MeshTypes
-import Multiformats
+package import MeshTypes
+package import Multiformats
 import SignedObjects
 
 /// Claims to holds, disputes about them, and what was lodged with witnesses.
@@ -175,5 +175,27 @@ extension IssuerBook {
             return claim.cid == decision.body.claimCID && hold.terms.arbiterDID == decision.did && lodgedAt <= end
                 && decision.body.payable.units <= claim.due
         }
+    }
+
+    // MARK: Catching up
+
+    /// Whether a claim, a dispute or a decision was taken, by the CID of its block or of its body.
+    package func hasTaken(_ object: CID) -> Bool { objects[object] != nil }
+
+    /// How many of the charter's witnesses have to report; nil where it names none.
+    package var witnessesNeeded: Int? { WitnessQuorum(of: charter.witnesses.count)?.needed }
+
+    /// Whether it is time to ask the witnesses of the charter.
+    package func isToCatchUp(now: UnixMilliseconds, _ limits: CatchUp.Limits = CatchUp.Limits()) -> Bool {
+        guard !charter.witnesses.isEmpty, rules.winding?.endedAt == nil, now > caughtUpUntil else { return false }
+        let passed = now.milliseconds(since: caughtUpUntil)
+        guard let next = nextDeadline else { return passed >= limits.idleMilliseconds }
+        if passed >= limits.heldMilliseconds { return true }
+        return caughtUpUntil < next && next.advanced(milliseconds: limits.dateMilliseconds) <= now
+    }
+
+    /// Until when the book grants holds if it does not catch up again; nil where its charter names no witnesses.
+    package var grantsUntil: UnixMilliseconds? {
+        charter.witnesses.isEmpty ? nil : caughtUpUntil.advanced(milliseconds: limits.caughtUpMillisecondsMax)
     }
 }

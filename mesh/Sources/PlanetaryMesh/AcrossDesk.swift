@@ -187,8 +187,11 @@ actor AcrossDesk {
         do throws(NodeServiceError) {
             let met = try await member.meet(issuer)
             let told = try await member.lines(at: issuer).lines
+            let charter = met.charter.body
             open = Set(
-                told.filter { $0.isIssuer && !$0.isFrozen && $0.line.unit == met.charter.body.unit }.map(\.line.unit))
+                told.filter {
+                    $0.isIssuer && !$0.isFrozen && $0.line.unit == charter.unit && charter.witnesses.isEmpty
+                }.map(\.line.unit))
         } catch {
             logger.debug(
                 "Another issuer does not say what line it has for this one.",
@@ -204,7 +207,8 @@ actor AcrossDesk {
 
     /// The issuers that this one pays for its members, by their lines.
     func neighbourLines() async -> [LineID] {
-        Array(await own.issuerLines().filter { neighbours[$0]?.isOpen == true }.prefix(limits.neighboursMax))
+        guard await own.hasNoWitnesses else { return [] }
+        return Array(await own.issuerLines().filter { neighbours[$0]?.isOpen == true }.prefix(limits.neighboursMax))
     }
 
     // MARK: Orders

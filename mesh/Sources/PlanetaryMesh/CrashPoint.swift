@@ -5,8 +5,8 @@ import Synchronization
 ///
 /// `MESH_CRASH_AFTER` and `MESH_CRASH_BEFORE` hold `role:event` as in the journal, for example
 /// `originator:assignment_made`; the role `plan` stands for the journals of workflows, `issuer` for a book, `arbiter`
-/// for what is left with one, `charter_witness` for what is lodged with one, `booking` for what issuers are to book, and
-/// `*` for any role or event.
+/// for what is left with one, `charter_witness` for what a witness is given, `booking` for what issuers are to book,
+/// and `*` for any role or event.
 /// `issuer:transferred:2` means the second such write, and `*:*!originator:announced,originator:closed` any write but
 /// those of nothing else than these two. The process kills itself by SIGKILL right after the event is durable, or right
 /// before it is written, in either case before anything that follows from it, and says so on standard error: the side,

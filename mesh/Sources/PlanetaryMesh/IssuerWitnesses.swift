@@ -88,7 +88,7 @@ actor IssuerWitnesses {
         for (witness, answer) in await answers(of: charter.witnesses, from: from) {
             switch answer {
             case .success(let answer): round.faults[witness] = catching.take(answer, of: witness)
-            case .failure(let failure): round.faults[witness] = failure.text
+            case .failure(let failure): round.faults[witness] = failure.description
             }
         }
         round.reports = catching.reportCount
@@ -120,8 +120,8 @@ actor IssuerWitnesses {
     }
 
     /// Why a witness's answer is not there.
-    private struct Silence: Error {
-        let text: String
+    private struct Silence: Error, CustomStringConvertible {
+        let description: String
     }
 
     private func answers(
@@ -138,9 +138,9 @@ actor IssuerWitnesses {
                         }
                         return (witness, .success(answer))
                     } catch WitnessExchange.Failure.malformed {
-                        return (witness, .failure(Silence(text: "Its answer does not read.")))
+                        return (witness, .failure(Silence(description: "Its answer does not read.")))
                     } catch {
-                        return (witness, .failure(Silence(text: "It does not answer.")))
+                        return (witness, .failure(Silence(description: "It does not answer.")))
                     }
                 }
             }
@@ -150,13 +150,14 @@ actor IssuerWitnesses {
 
     private func finish(_ round: Round, of charter: IssuerCharter) {
         last = round
-        onCount(round.refusal == nil ? "issuer_catch_ups" : "issuer_catch_ups_failed")
         if round.refusal == nil {
+            onCount("issuer_catch_ups")
             // More may have been lodged than one report has, or a witness's clock is behind.
             pause = limits.pauseMilliseconds.lowerBound
             if isWarned { logger.notice("The book catches up with its witnesses again.") }
             isWarned = false
         } else {
+            onCount("issuer_catch_ups_failed")
             pause = min(max(pause * 2, limits.pauseMilliseconds.lowerBound), limits.pauseMilliseconds.upperBound)
             if !isWarned { logger.warning("\(Self.words(round, charter))") }
             isWarned = true

@@ -61,7 +61,7 @@ struct NodeOpening: Sendable {
         let bitswap = BitswapService(
             host: swarm, store: StoreBlockSource(store: store, results: results), limits: blocks, logger: logger)
         let fetcher = ContentFetcher(store: store, bitswap: bitswap, dht: dht, host: swarm)
-        let gossip = GossipService(host: swarm, identity: identity, logger: logger)
+        let (gossip, tallies) = (GossipService(host: swarm, identity: identity, logger: logger), NodeTallies())
         let witness = WitnessDesk(
             identity: identity, store: store, authors: configuration.witness.dids,
             warn: { [logger] in logger.warning("\($0)") })
@@ -76,7 +76,6 @@ struct NodeOpening: Sendable {
         let auditor = ReceiptAuditor(store: store, dht: dht, host: swarm, fetcher: fetcher, runner: runner)
         let witnesses = BookingWitnesses(
             member: member, host: swarm, reach: { await auditor.reach($0) }, logger: logger)
-        let tallies = NodeTallies()
         let parts = NodeParts(
             identity: identity, settings: settings, logger: logger, store: store, swarm: swarm, gossip: gossip,
             dht: dht, bitswap: bitswap,
@@ -99,8 +98,8 @@ struct NodeOpening: Sendable {
                 identity: identity, store: store, host: swarm, issuers: configuration.witness.issuerDIDs,
                 logger: logger),
             issuerWitnesses: IssuerWitnesses(
-                own: member.own, host: swarm, reach: { await auditor.reach($0) }, logger: logger
-            ) { tallies.add($0) },
+                own: member.own, host: swarm, reach: { await auditor.reach($0) }, logger: logger,
+                onCount: { tallies.add($0) }),
             tallies: tallies)
         return (parts, bans)
     }

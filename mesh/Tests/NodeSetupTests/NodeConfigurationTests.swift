@@ -293,6 +293,7 @@ import Testing
             "traces.service": ["other"],
             "log.witnesses": ["\(witness.text) http://[::1]:8080/witness"], "witness.authors": [identity.did.text],
             "log.follow": ["all"], "arbiter.issuers": [identity.did.text],
+            "witness.issuers": [identity.did.text],
         ]
         for key in ConfigurationFile.keys {
             try NodeConfiguration().encoded().write(to: URL(filePath: path))

@@ -219,7 +219,7 @@ import Testing
             #expect(try await reason(lodge(2, at: desk)) == .clock)
             let question = WitnessQuestion.report(from: .epoch)
             #expect(await reason(desk.answer(question, from: home.issuer.peerID)) == .clock)
-            calendar.date = now + 100_000
+            calendar.date = now + 100_001
             #expect(try await date(lodge(2, at: desk)) == now + 400_001)
         }
     }
@@ -267,13 +267,43 @@ import Testing
         }
     }
 
-    @Test("Where the disk takes nothing, nothing is said")
-    func noDisk() async throws {
-        try await withDesk { (desk: CharterWitnessDesk, _: Calendar, node: MeshNode) async throws -> Void in
-            _ = try await lodge(1, at: desk)
-            try node.store.close()
-            #expect(try await text(lodge(2, at: desk)) == "This node's disk takes nothing now.")
-            #expect(await reason(desk.answer(.report(from: .epoch), from: home.issuer.peerID)) == .full)
+    @Test("Where the disk takes nothing more nothing is said, and what was said is there", .timeLimit(.minutes(2)))
+    func fullDisk() async throws {
+        try await withDesk { (_: CharterWitnessDesk, _: Calendar, node: MeshNode) async throws -> Void in
+            let path = "/tmp/mn-\(UUID().uuidString.prefix(8)).sqlite"
+            defer {
+                for suffix in ["", "-wal", "-shm", "-blocks"] {
+                    try? FileManager.default.removeItem(atPath: path + suffix)
+                }
+            }
+            var full = StoreLimits()
+            (full.databasePagesMax, full.fullMillisecondsMax) = (200, 10)
+            let store = try MeshStore(path: path, owner: witness.did.text, limits: full)
+            var limits = CharterWitnessDesk.Limits()
+            limits.signerShare = 1
+            func desk(_ store: MeshStore) -> CharterWitnessDesk {
+                CharterWitnessDesk(
+                    identity: witness, store: store, host: node.swarm, issuers: [home.issuer.did],
+                    logger: node.parts.logger, limits: limits)
+            }
+            let filled = desk(store)
+            let first = try await lodge(0, at: filled)
+            var (said, isFull) = (1, false)
+            for number in 1..<2_000 where !isFull {
+                let answer = try await lodge(UInt8(number / 8), UInt64(number % 8), at: filled)
+                isFull = text(answer) == "This node's disk takes nothing now."
+                if !isFull {
+                    _ = try date(answer)
+                    said += 1
+                }
+            }
+            #expect(isFull && said > 2, "\(said)")
+            #expect(try await lodge(0, at: filled) == first)
+            try store.close()
+            let again = try MeshStore(path: path, owner: witness.did.text)
+            #expect(try await WitnessedObjectRow.all(of: home.issuer.did.text, in: again).count == said)
+            #expect(try await lodge(0, at: desk(again)) == first)
+            try again.close()
         }
     }
 }

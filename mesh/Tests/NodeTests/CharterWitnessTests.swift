@@ -6,6 +6,7 @@ import MeshStore
 import MeshTypes
 import Multiformats
 import NodeAPI
+import NodeSetup
 import P2PTesting
 import PeerIdentity
 import SignedObjects
@@ -269,9 +270,9 @@ import Testing
         let counted = Mutex<[String]>([])
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let swarm = Swarm(configuration: SwarmConfiguration(), identity: stand.issuer, logger: logger)
-        let witnesses = IssuerWitnesses(own: desk, host: swarm, reach: { _ in }, logger: logger) { name in
-            counted.withLock { $0.append(name) }
-        }
+        let witnesses = IssuerWitnesses(
+            own: desk, host: swarm, reach: { _ in }, logger: logger,
+            onCount: { name in counted.withLock { $0.append(name) } })
         await witnesses.catchUp()
         let names = counted.withLock(\.self)
         #expect((await witnesses.warning() != nil) == !names.isEmpty)

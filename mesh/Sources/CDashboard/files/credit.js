@@ -66,7 +66,8 @@ async function ownBook(signal) {
 }
 
 const charter = (it) => h("div", { class: "stack" }, it.obstacle ? h("div", { class: "box warn" }, tame(it.obstacle,
-  400)) : null, it.witness_warning ? h("div", { class: "box warn" }, tame(it.witness_warning, 400)) : null, it.ended_at ? h("div", { class: "box warn" }, "By its issuer's word this book has ended.") : it.winds_down_since ? h("div", {
+  400)) : null, it.witness_warning ? h("div", { class: "box warn" }, tame(it.witness_warning, 600)) : null,
+  it.ended_at ? h("div", { class: "box warn" }, "By its issuer's word this book has ended.") : it.winds_down_since ? h("div", {
     class: "box warn" }, "By its issuer's word this book winds down: nothing new is held or owed. Ask an officer.") : null,
   facts([
   ["Issuer", node(it.did)],
