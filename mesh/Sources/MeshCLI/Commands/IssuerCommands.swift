@@ -23,8 +23,8 @@ struct IssuerGroup: AsyncParsableCommand {
             abstract: "Make this node an issuer, for good.",
             discussion: """
                 The charter that it signs does not change: neither the unit nor the officers, nor how many of them \
-                have to approve, nor the witnesses. All of these are other nodes: mesh status prints their DIDs. Of its \
-                witnesses a quorum (2 of 3, 3 of 4, 5 of 7) has to run, or nothing more is held after 10 minutes.
+                have to approve, nor the witnesses. All of these are other nodes: mesh status prints their DIDs. Of \
+                its witnesses a quorum (2 of 3, 3 of 4, 5 of 7) has to run, or nothing more is held after 10 minutes.
                 """)
 
         @OptionGroup var global: GlobalOptions
