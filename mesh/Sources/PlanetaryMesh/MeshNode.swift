@@ -401,7 +401,10 @@ package actor MeshNode {
         let (verdict, effects) = core.judge(
             message.data, topic: message.topic, author: message.source,
             isAuthorConnected: parts.swarm.isConnected(message.source), at: moment)
-        if case .accept = verdict { traces.hear(message.data, from: message.source, at: moment) }
+        if case .accept = verdict {
+            traces.hear(message.data, from: message.source, at: moment)
+            parts.fetcher.named.heard(message.data, topic: message.topic)
+        }
         carryOut(effects)
         switch verdict {
         case .accept: return .accept

@@ -14,8 +14,8 @@ import Testing
 
 @testable import PlanetaryMesh
 
-/// How a receipt is found by its CID by somebody who had no part in the job: as a record of the DHT, or by a
-/// provider record; each where there is no other way.
+/// How a receipt is found by its CID by somebody who had no part in the job: as a record of the DHT, by a provider
+/// record, or at the executor that gossip named; each where there is no other way.
 ///
 /// Between the two sides and who asks stands a node that runs no jobs and has nothing of them.
 @Suite("Receipts that are found", .serialized)
@@ -81,8 +81,9 @@ struct FoundReceiptTests {
             let asker = try await scene.open("a")
             try await NodeMesh.running([asker]) {
                 try await waitForDHT(asker)
+                #expect(asker.fetcher.named.holders(of: cid).isEmpty, "it heard of the receipt by gossip")
                 let view = try await asker.receipt(cid)
-                #expect(view.source == "the DHT")
+                #expect(view.source == ReceiptAuditor.directory)
                 #expect(view.executorDID == executor.identity.did.text)
                 // The chain behind it went with its sides: nothing speaks against it, and it is not shown to hold.
                 let report = try await asker.verifyReceipt(cid)
@@ -129,6 +130,7 @@ struct FoundReceiptTests {
                 let asker = try await scene.open("a")
                 try await NodeMesh.running([asker]) {
                     try await waitForDHT(asker)
+                    #expect(asker.fetcher.named.holders(of: cid).isEmpty, "it heard of the receipt by gossip")
                     #expect(await asker.fetcher.providers(of: cid).contains(executor.identity.peerID))
                     #expect((try? await asker.dht.getValue(key: MeshTopics.receiptKey(cid))) == nil)
                     #expect(try await !scene.relay.store.hasBlock(cid))
@@ -138,6 +140,70 @@ struct FoundReceiptTests {
                     let report = try await asker.verifyReceipt(cid)
                     #expect(report.isValid, "\(report.lines.filter { $0.verdict != .passed })")
                 }
+            }
+        }
+    }
+
+    @Test(
+        "The executor that gossip named is dialed and asked for receipt, evidence and outputs where no DHT leads there"
+    )
+    func named() async throws {
+        let scene = try await Scene()
+        defer { try? FileManager.default.removeItem(at: scene.folder) }
+        let asker = try await scene.open("a", dht: "/another/kad/1.0.0")
+        try await NodeMesh.running([scene.relay, asker]) {
+            let executor = try await scene.open("e", executes: true)
+            let originator = try await scene.open("o")
+            let executing = executor.identity.peerID
+            try await NodeMesh.running([executor, originator]) {
+                let module = try Assembler.command(
+                    """
+                    (i32.store (i32.const 0) (i32.const 16)) (i32.store (i32.const 4) (i32.const 4))
+                    (i32.store (i32.const 16) (i32.const 0x21216968))
+                    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    """)
+                let cid = try await scene.receipt(of: module, by: executor, for: originator, listeners: 3)
+                try await eventually("the asker hears who has the receipt") {
+                    asker.fetcher.named.holders(of: cid).map(\.peer) == [executing]
+                }
+                #expect(!asker.swarm.isConnected(executing))
+                #expect((try? await asker.dht.findPeer(executing)) ?? [] == [])
+                let view = try await asker.receipt(cid)
+                #expect(view.source == ReceiptAuditor.named)
+                #expect(asker.swarm.isConnected(executing))
+                let output = try CID(named: try #require(view.stdoutCID), "output")
+                #expect(asker.fetcher.named.holders(of: output).map(\.peer).first == executing)
+                #expect(try await !asker.store.hasBlock(output))
+                #expect(try await asker.get(output) == Array("hi!!".utf8))
+                let report = try await asker.verifyReceipt(cid)
+                #expect(report.isValid, "\(report.lines.filter { $0.verdict != .passed })")
+                #expect(try await asker.replayReceipt(cid).isValid)
+            }
+        }
+    }
+
+    @Test("Who names itself for a receipt that it has not is asked for a moment, and the receipt found elsewhere")
+    func liar() async throws {
+        try await NodeMesh.run(prices: [10, 20]) { mesh in
+            let result = try await mesh.result(of: try await mesh.submit(try Assembler.command("nop")))
+            let cid = try CID(named: try #require(result.receiptCID), "receipt")
+            try await HostilePeer.meeting(mesh.nodes) { peer in
+                let asker = mesh.nodes[1]
+                let other = CID.hashing(Array("another".utf8), codec: .dagCBOR)
+                for named in [other, cid] {
+                    let notice = ExecutionReceiptAvailableV1(
+                        jobID: JobID(other), receiptCID: named, executorDID: peer.identity.did,
+                        status: .completedSuccessfully)
+                    try await peer.publish(
+                        try MeshProtocolMessage.executionReceiptAvailable(notice).encoded(),
+                        topic: MeshTopics.receipts, to: mesh.nodes)
+                }
+                let liar = peer.identity.peerID
+                try await eventually("the asker hears the lie") {
+                    asker.fetcher.named.holders(of: other).map(\.peer) == [liar]
+                }
+                #expect(await asker.fetcher.fromNamed(other) == nil)
+                #expect(try await asker.verifyReceipt(cid).isValid)
             }
         }
     }
