@@ -40,7 +40,8 @@ package enum MarketAction: Sendable, Hashable {
     /// Leave a result with the arbiter of its hold, or hear that it has it, until the date for claims; report
     /// `resultLodged`. A second order with the same receipt while the first is under way changes nothing.
     case lodgeResult(LodgingOrder)
-    /// Put the receipt into the DHT under `MeshTopics.receiptKey` and announce it by gossip.
+    /// Put the receipt into the DHT under `MeshTopics.receiptKey`, a long one as a provider record, and announce it by
+    /// gossip.
     case publishReceipt(receipt: CID, block: [UInt8], ExecutionReceiptAvailableV1)
 }
 

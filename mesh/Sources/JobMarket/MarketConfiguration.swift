@@ -42,6 +42,8 @@ package enum StorageState: Hashable, Sendable {
 package struct OriginatorConfiguration: Sendable {
     /// Until the announcement must be published.
     package var announcementMilliseconds: UInt64 = 10_000
+    /// How long a bid waits for the offer that it cites, where that was not heard, in milliseconds.
+    package var citedOfferMilliseconds: UInt64 = 250
     /// Between announcements of a job that has no acceptable bid yet.
     package var reannounceMilliseconds: UInt64 = 1000
     /// The bid window if the policy names none.

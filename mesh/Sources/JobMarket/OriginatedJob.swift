@@ -382,7 +382,7 @@ extension OriginatedJob {
     }
 
     /// Whether the job accepts bids: while collecting them, and also before gossip has the announcement.
-    var takesBids: Bool { isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed }
+    package var takesBids: Bool { isOpen && (phase == .announcement || phase == .bidding) && status != .biddingClosed }
 
     /// Whether the job has room for this much more evidence; bids leave half of it to receipts.
     func hasRoom(forBidBytes count: Int, _ limits: MarketLimits) -> Bool {

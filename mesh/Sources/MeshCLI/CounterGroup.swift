@@ -105,12 +105,15 @@ struct CounterGroup {
             ]
         ),
         (
-            "Peers", ["swarm_", "peers_", "messages_", "records_", "issuer_heads_", "misbehaviours", "mdns_"],
+            "Peers",
+            ["swarm_", "peers_", "messages_", "offers_", "records_", "issuer_heads_", "misbehaviours", "mdns_"],
             [
                 "peers_looked_for": "lost peers looked for", "peers_shunned": "peers shunned",
                 "messages_unknown": "messages of unknown kinds",
                 "issuer_heads_heard": "heads of issuers that others told",
                 "issuer_heads_compared": "such heads held against the log that the issuer shows",
+                "offers_fetched": "offers that bids cite and that their bidders gave",
+                "offers_not_fetched": "offers that bids cite and that their bidders did not give in time",
                 "records_heard": "records of reputation that could show something new",
                 "messages_unread": "messages that did not read",
                 "mdns_sent": "messages sent to look for nodes on the local network",

@@ -2,8 +2,8 @@ import DequeModule
 package import Determinism
 import JobMarket
 package import MeshTypes
-import Multiformats
-import SignedObjects
+package import Multiformats
+package import SignedObjects
 
 /// What executors offer, as this node last heard it; bounded in entries and in bytes.
 ///
@@ -37,6 +37,8 @@ package struct CapabilityBook: Sendable {
     private var number: UInt64 = 0
     /// Bytes of all offers.
     private(set) var byteCount = 0
+    /// Offers that bids cite and this node did not hear.
+    var cited = CitedOffers()
 
     /// An empty book.
     init(limits: Limits = Limits()) {
@@ -57,6 +59,16 @@ package struct CapabilityBook: Sendable {
         offer(of: did, now: now).flatMap { offer in
             entries[did].map { KnownBidder.Offer(cid: $0.cid, capability: offer) }
         }
+    }
+
+    /// What is known of who bids.
+    func bidder(_ did: DID, now: MonotonicInstant) -> KnownBidder {
+        KnownBidder(offer: signedOffer(of: did, now: now), cited: cited.offer(of: did))
+    }
+
+    /// Whether an executor's offer of this name is known, or what a bid of it cited by it.
+    package func knows(_ cid: CID, of did: DID, now: MonotonicInstant) -> Bool {
+        signedOffer(of: did, now: now)?.cid == cid || cited.offer(of: did)?.cid == cid
     }
 
     /// Whether an executor's offer, or one that it has replaced, was known before a moment, and without a gap since.

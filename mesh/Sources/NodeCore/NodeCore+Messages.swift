@@ -101,10 +101,10 @@ extension NodeCore {
 
     /// What the bidder of a message offers, and what it has too little of for the job's module or inputs.
     func bidder(of message: MeshProtocolMessage, _ moment: NodeMoment) -> KnownBidder {
-        guard case .jobBid(let bid) = message,
-            let offer = capabilities.signedOffer(of: bid.bid.executorDID, now: moment.now)
-        else { return KnownBidder() }
-        return KnownBidder(shortage: outlooks.shortage(of: offer.capability, for: bid.bid.jobID), offer: offer)
+        guard case .jobBid(let bid) = message else { return KnownBidder() }
+        var known = capabilities.bidder(bid.bid.executorDID, now: moment.now)
+        known.shortage = known.offer.flatMap { outlooks.shortage(of: $0.capability, for: bid.bid.jobID) }
+        return known
     }
 
     // MARK: Conduct

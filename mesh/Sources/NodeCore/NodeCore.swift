@@ -249,6 +249,7 @@ package struct NodeCore: Core {
         case .fact(let fact): give(fact, moment)
         case .message(let bytes, let peer, let milliseconds, let networks, let request):
             received(bytes, from: peer, milliseconds, networks, request, moment)
+        case .offerFetched(let block, let cid, let bidder): capabilities.cited.came(block, cid: cid, of: bidder)
         case .misbehaved(let peer, let fault, let isConnected): note(peer, fault, isMet: isConnected, moment)
         case .written(let number): steps += order.wrote(upTo: number)
         case .faultsWritten: areFaultsUnderWay = false

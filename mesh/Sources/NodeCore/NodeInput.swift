@@ -32,6 +32,8 @@ package enum NodeInput: Sendable {
     /// the round trip to the peer if its connection was measured, and the parts of the internet that it comes from.
     case message(
         [UInt8], from: PeerID, roundTripMilliseconds: UInt64?, networks: [AddressGroup] = [], request: UInt64)
+    /// A bidder gave the block of what its bid cites as its offer; before the message with the bid.
+    case offerFetched([UInt8], CID, of: DID)
     /// A peer broke a rule of the wire before its message was complete.
     case misbehaved(PeerID, String, isConnected: Bool)
     /// All writes up to this number are on the disk.

@@ -7,8 +7,8 @@ import Multiformats
 import P2PServices
 
 /// Blocks and files by CID: from this node's store, else from peers that are likely to have them, else from the DHT's
-/// providers. A caller that names no peer also asks the connected ones. It checks everything that arrives against its
-/// CID before anybody sees it.
+/// providers. For a caller that names no peer it asks who is named by gossip or a receipt, then the connected ones. It
+/// checks everything that arrives against its CID before anybody sees it.
 ///
 /// Equal requests at the same time share one request to the network (`BitswapCore`), so a popular module is requested
 /// once; each has its own peers and its own end, and decides whether to keep the block.
@@ -17,6 +17,9 @@ struct ContentFetcher: Sendable {
     struct Limits: Sendable {
         /// How long one block may take from all peers together, in milliseconds.
         var blockMilliseconds: Int64 = 15_000
+        /// How long those are asked who are named for a block, with the dials to them, before anybody else, in
+        /// milliseconds.
+        var namedMilliseconds: Int64 = 3_000
         /// Providers to ask the DHT for, per block.
         var providersMax = 8
         /// Connected peers to ask if the caller names none.
@@ -31,6 +34,7 @@ struct ContentFetcher: Sendable {
     let host: any StreamHost
     var limits = Limits()
     let givers = BlockGivers()
+    let named = NamedHolders()
 
     /// A file, and its blocks that came from others.
     struct File: Sendable {
@@ -156,7 +160,10 @@ struct ContentFetcher: Sendable {
         } catch {
             throw .storage(error)
         }
-        if peers.isEmpty { return try await sought(cid) }
+        if peers.isEmpty {
+            if let found = await fromNamed(cid) { return found }
+            return try await sought(cid)
+        }
         let reason: BlockFetchError
         switch await ask(peers, for: cid) {
         case .success(let found): return found
@@ -169,6 +176,19 @@ struct ContentFetcher: Sendable {
         case .success(let found): return found
         case .failure(let error): throw .notFound(cid, reason: "\(error)")
         }
+    }
+
+    /// A block from those who are named for it, dialed where they said that they are; nil if none is, or none gives it
+    /// soon.
+    func fromNamed(_ cid: CID) async -> BitswapService.Fetched? {
+        let holders = named.holders(of: cid).filter { $0.peer != host.localPeer }
+        guard !holders.isEmpty else { return nil }
+        for holder in holders where !holder.addresses.isEmpty {
+            await host.addAddresses(holder.addresses, for: holder.peer)
+        }
+        return try? await bitswap.fetched(
+            cid, from: holders.map(\.peer), maxBytes: limits.blockBytesMax,
+            timeout: .milliseconds(limits.namedMilliseconds))
     }
 
     /// A block without a known owner: asks connected peers and the DHT's providers at the same time.

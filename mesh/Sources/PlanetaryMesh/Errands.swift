@@ -9,6 +9,7 @@ import MeshTypes
 import Multiformats
 import NodeCore
 import P2PServices
+import Receipts
 import SignedObjects
 
 /// What the core wants done that has to wait for something, each in a child task of the node's loop, which reports the
@@ -113,7 +114,12 @@ struct Errands: Sendable {
     private func publishReceipt(_ receipt: CID, _ block: [UInt8], _ notice: ExecutionReceiptAvailableV1) async {
         _ = await publish(.executionReceiptAvailable(notice), topic: MeshTopics.receipts)
         do {
-            _ = try await parts.dht.putValue(key: MeshTopics.receiptKey(receipt), value: block)
+            // No record is so long: whoever looks for it finds this node as its provider, and asks it for the block.
+            if block.count > ReceiptRecord.bytesMax {
+                _ = try await parts.dht.provide(receipt)
+            } else {
+                _ = try await parts.dht.putValue(key: MeshTopics.receiptKey(receipt), value: block)
+            }
             parts.tallies.add("receipts_put")
         } catch {
             parts.tallies.add("receipts_not_put")

@@ -137,9 +137,7 @@ package actor MeshNode {
         let blame: @Sendable (PeerID, String) async -> Void = { [weak self] peer, fault in
             await self?.take(.misbehaved(peer, fault, isConnected: true))
         }
-        await messages.serve(admitting: admits, blame: blame) { [weak self] peer, bytes in
-            await self?.answer(bytes, from: peer)
-        }
+        await messages.serve(admitting: admits, blame: blame, answer: CitedOfferDesk(parts).answers(of: self))
         await runSessions.serve(on: parts.swarm, admitting: admits, blame: blame)
         await runOutputs.serve(on: parts.swarm, admitting: admits, blame: blame)
         try await parts.beginCredit(for: self, admitting: admits, blame: blame)
@@ -403,7 +401,10 @@ package actor MeshNode {
         let (verdict, effects) = core.judge(
             message.data, topic: message.topic, author: message.source,
             isAuthorConnected: parts.swarm.isConnected(message.source), at: moment)
-        if case .accept = verdict { traces.hear(message.data, from: message.source, at: moment) }
+        if case .accept = verdict {
+            traces.hear(message.data, from: message.source, at: moment)
+            parts.fetcher.named.heard(message.data, topic: message.topic)
+        }
         carryOut(effects)
         switch verdict {
         case .accept: return .accept

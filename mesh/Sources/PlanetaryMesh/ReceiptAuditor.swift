@@ -14,8 +14,9 @@ import Workflows
 
 /// Checks a receipt as a stranger would: from its CID alone, with what the mesh holds.
 ///
-/// The receipt itself comes from the store, else from the DHT; the chain behind it and the outputs come from the two
-/// parties that the receipt names, found through the DHT by their keys, else from any provider.
+/// The receipt itself comes from the store, else from the executor that gossip named, else from the DHT; the chain
+/// behind it and the outputs come from the two parties that the receipt names, at the addresses that gossip named or
+/// found through the DHT by their keys, else from any provider.
 struct ReceiptAuditor: Sendable {
     let store: MeshStore
     let dht: KademliaService
@@ -31,12 +32,18 @@ struct ReceiptAuditor: Sendable {
 
     /// The source of what is in this node's store.
     static let here = "here"
+    /// The source of what the executor gave that gossip named.
+    static let named = "the executor that gossip named"
+    /// The source of what is a record of the DHT.
+    static let directory = "the DHT"
 
     /// The receipt of a CID.
     func find(_ cid: CID) async throws(NodeServiceError) -> Found {
         let (block, source) = try await block(of: cid)
         do {
-            return Found(signed: try SignedObject<ExecutionReceipt>(verifying: block), source: source)
+            let signed = try SignedObject<ExecutionReceipt>(verifying: block)
+            fetcher.named.saw(signed.body)
+            return Found(signed: signed, source: source)
         } catch {
             throw NodeServiceError(
                 .receiptInvalid, "\(cid) is no validly signed receipt: \(error).",
@@ -55,8 +62,9 @@ struct ReceiptAuditor: Sendable {
         } catch {
             throw NodeServiceError(storage: error)
         }
+        if let found = await fetcher.fromNamed(cid) { return (found.block, Self.named) }
         for key in key.map({ [$0] }) ?? [MeshTopics.receiptKey(cid), WorkflowReceipt.key(cid)] {
-            if let block = try? await dht.getValue(key: key) { return (block, "the DHT") }
+            if let block = try? await dht.getValue(key: key) { return (block, Self.directory) }
         }
         do {
             return (try await fetcher.block(cid, from: await host.connectedPeers()), "a peer")
@@ -197,6 +205,7 @@ struct ReceiptAuditor: Sendable {
         let block = await withTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
                 if let block = (try? await store.block(cid)) ?? nil { return block }
+                if let found = await fetcher.fromNamed(cid) { return found.block }
                 if let block = try? await dht.getValue(key: MeshTopics.receiptKey(cid)) { return block }
                 return try? await fetcher.block(cid, from: parties, keep: false)
             }
@@ -274,12 +283,13 @@ struct ReceiptAuditor: Sendable {
             wallClockMilliseconds: milliseconds.overflow ? .max : milliseconds.partialValue)
     }
 
-    /// Connects to peers with known keys at the addresses that the DHT has.
+    /// Connects to peers with known keys where gossip named them, else at the addresses that the DHT has.
     func reach(_ peers: [PeerID]) async {
         let connected = Set(await host.connectedPeers())
         await withDiscardingTaskGroup { group in
             for peer in peers where !connected.contains(peer) {
                 group.addTask {
+                    if await reachNamed(peer) { return }
                     guard let addresses = try? await dht.findPeer(peer) else { return }
                     try? await host.connect(to: peer, addresses: addresses)
                 }
@@ -289,6 +299,20 @@ struct ReceiptAuditor: Sendable {
 }
 
 extension ReceiptAuditor {
+    /// Connects to a peer at the addresses that it named by gossip; whether it answered.
+    private func reachNamed(_ peer: PeerID) async -> Bool {
+        let addresses = fetcher.named.addresses(of: peer)
+        guard !addresses.isEmpty else { return false }
+        do {
+            try await withDeadline(milliseconds: fetcher.limits.namedMilliseconds) { [host] in
+                try await host.connect(to: peer, addresses: addresses)
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// The auditor of a node.
     init(_ parts: NodeParts) {
         self.init(

@@ -24,6 +24,22 @@ package enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     case terms
     /// The agreed price is within the job's budget.
     case budget
+    /// The agreed terms name an issuer that the job is paid by, or none if it costs tokens.
+    case payment
+    /// The job's lists of executors admit this one.
+    case executors
+    /// The bid is of a region that the job admits.
+    case region
+    /// The bid has the features that the job requires.
+    case features
+    /// The bid has the resources that the job requires, and guarantees them.
+    case resources
+    /// The executor's reputation was what the job asks for at least.
+    case reputation
+    /// The bid promised the result by the job's date.
+    case deadline
+    /// The module ran no longer than the job allows.
+    case timeout
     /// Module, inputs and determinism match the manifest.
     case work
     /// The fuel is within the job's limit.
@@ -43,6 +59,14 @@ package enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
     /// The receipt before it is there, is the same executor's, and no other receipt names it as the one before.
     case predecessor
 
+    /// Whether it is about what the job demands of its executor.
+    var isOfPolicy: Bool {
+        switch self {
+        case .budget, .payment, .executors, .region, .features, .resources, .reputation, .deadline, .timeout: true
+        default: false
+        }
+    }
+
     /// What is checked, in a few words for people.
     package var title: String {
         switch self {
@@ -58,6 +82,14 @@ package enum ReceiptCheckName: String, Hashable, Sendable, CaseIterable {
         case .identities: "DIDs and PeerIDs agree"
         case .terms: "terms as bid"
         case .budget: "price within the budget"
+        case .payment: "paid as the job says"
+        case .executors: "executor admitted by the job"
+        case .region: "region as the job asks"
+        case .features: "features as the job asks"
+        case .resources: "resources as the job asks"
+        case .reputation: "reputation as the job asks"
+        case .deadline: "result promised in time"
+        case .timeout: "run within the timeout"
         case .work: "module and inputs as in the manifest"
         case .fuelLimit: "fuel within the limit"
         case .memoryLimit: "memory within the limit"

@@ -9,7 +9,7 @@ struct ReceiptExamination {
     private var limits: ReceiptVerifier.Limits { rules.limits }
     private var findings: [ReceiptCheckName: (result: VerificationReport.Result, detail: String)] = [:]
     /// Checks without which a receipt may hold: an old predecessor is often gone.
-    private var dispensable: Set<ReceiptCheckName> = [.predecessor]
+    private var dispensable: Set<ReceiptCheckName> = [.predecessor, .reputation]
 
     init(limits: ReceiptVerifier.Limits) {
         rules = ReceiptRules(limits: limits)
@@ -18,7 +18,8 @@ struct ReceiptExamination {
     /// A line for every check; those never reached say so.
     var lines: [VerificationReport.Line] {
         ReceiptCheckName.allCases.map { name in
-            let finding = findings[name] ?? (.notCheckable, "a check before it failed, or a block is missing")
+            let unmade = (name.isOfPolicy ? "not shown: " : "") + "a check before it failed, or a block is missing"
+            let finding = findings[name] ?? (.notCheckable, unmade)
             return VerificationReport.Line(
                 code: name.rawValue, title: name.title, result: finding.result, detail: finding.detail,
                 isNeeded: !dispensable.contains(name))
@@ -42,7 +43,11 @@ struct ReceiptExamination {
         if let assignment, let bid { terms(assignment, bid) }
         if let assignment { price(receipt, assignment) }
         if let assignment, let manifest { budget(assignment, manifest) }
-        if let manifest { work(receipt, manifest) }
+        if let manifest {
+            work(receipt, manifest)
+            let policy = PolicyCheck(manifest: manifest, receipt: receipt, assignment: assignment, bid: bid)
+            findings.merge(policy.findings) { $1 }
+        }
         if let assignment, let bid, let manifest { times(receipt, assignment, bid, manifest) }
         outputs(receipt, manifest, output, evidence)
     }
@@ -236,9 +241,21 @@ struct ReceiptExamination {
                 ? "module \(params.wasmCID) and \(inputs) input\(inputs == 1 ? "" : "s")"
                 : "another \(wrong.joined(separator: ", ")) than in the manifest")
         // Outputs are checked once their blocks are known.
-        for use in rules.uses(receipt, manifest) where use.field != .bytesWritten {
-            note(use.field == .fuel ? .fuelLimit : .memoryLimit, use)
+        for use in rules.uses(receipt, manifest) {
+            switch use.field {
+            case .fuel: note(.fuelLimit, use)
+            case .peakMemoryBytes: note(.memoryLimit, use)
+            case .wallMilliseconds: timeout(use, receipt, manifest)
+            default: continue
+            }
         }
+    }
+
+    /// The timeout itself, and whether it was kept within what stopping a run may take.
+    private mutating func timeout(_ use: ReceiptRules.Use, _ receipt: ExecutionReceipt, _ manifest: JobManifest) {
+        let (ran, timeout) = (GroupedNumber.of(use.used), GroupedNumber.of(manifest.params.timeoutSeconds))
+        let isKept = use.fault == nil || receipt.outcome.responsibility == .node
+        note(.timeout, isKept, "the module ran \(ran) ms, the job allows \(timeout) s")
     }
 
     private mutating func note(_ check: ReceiptCheckName, _ use: ReceiptRules.Use) {

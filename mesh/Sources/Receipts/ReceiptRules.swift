@@ -140,7 +140,17 @@ package struct ReceiptRules: Hashable, Sendable {
             Use(field: .peakMemoryBytes, used: usage.peakMemoryBytes, max: manifest.params.maxMemoryBytes),
             Use(
                 field: .bytesWritten, used: max(usage.bytesWritten, outputBytes), max: manifest.params.maxOutputBytes),
+            Use(field: .wallMilliseconds, used: usage.wallMilliseconds, max: wallMillisecondsMax(receipt, manifest)),
         ]
+    }
+
+    /// How long the module may have run: its timeout, and what stopping it may take. A node that failed the job says
+    /// how long it tried, and asks nothing for it.
+    private func wallMillisecondsMax(_ receipt: ExecutionReceipt, _ manifest: JobManifest) -> UInt64 {
+        if receipt.outcome.responsibility == .node { return .max }
+        let (timeout, long) = manifest.params.timeoutSeconds.multipliedReportingOverflow(by: 1_000)
+        let (most, overflow) = timeout.addingReportingOverflow(limits.stopMilliseconds)
+        return long || overflow ? .max : most
     }
 
     /// A run that was cut short claims no more fuel than the bid promised for the time between its dates.
@@ -218,6 +228,8 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
     case peakMemoryBytes = "peak_memory_bytes"
     /// All outputs together.
     case bytesWritten = "bytes_written"
+    /// How long the module ran.
+    case wallMilliseconds = "wall_ms"
 
     /// A word for people.
     var word: String {
@@ -238,6 +250,7 @@ package enum ReceiptField: String, Hashable, Sendable, CaseIterable {
         case .hostCalls: "host functions"
         case .fuel: "fuel"
         case .peakMemoryBytes, .bytesWritten: "bytes"
+        case .wallMilliseconds: "ms"
         }
     }
 }

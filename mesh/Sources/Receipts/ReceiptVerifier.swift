@@ -30,6 +30,10 @@ package struct ReceiptVerifier: Hashable, Sendable {
         /// By how much the clocks of originator and executor may differ, in milliseconds.
         package var clockSkewMilliseconds = JobRules().clockSkewMilliseconds
 
+        /// How much longer than its timeout a module may have run until it was stopped, in milliseconds: as long as an
+        /// originator waits beyond the timeout.
+        package var stopMilliseconds: UInt64 = 10_000
+
         /// Files of a receipt: its named outputs, standard output, standard error and log.
         var outputsMax: Int { outputCountMax + 4 }
 

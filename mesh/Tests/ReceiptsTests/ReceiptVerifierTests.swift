@@ -50,6 +50,14 @@ import Testing
 
     static let other = CID.hashing([0xFF], codec: .raw)
     static let stranger = ReceiptChain.stranger
+    static let executor = ReceiptChain.executorDID
+
+    /// A policy with a demand.
+    static func policy(_ change: (inout ExecutionPolicy) -> Void) -> ExecutionPolicy {
+        var policy = ExecutionPolicy()
+        change(&policy)
+        return policy
+    }
 
     static let cases: [Case] = [
         Case("executor of the assignment is another", .assignmentLinks) {
@@ -77,10 +85,58 @@ import Testing
         Case("agreed price above the budget", .budget) {
             $0.manifest = { $0.params.maxAcceptableBidTokens = TokenAmount(499) }
         },
+        Case("an issuer that the job does not pay by", .payment) {
+            let payment = BidPayment(issuerDID: stranger.did, unit: CreditUnit(name: "hour", decimals: 2))
+            $0.bid = { $0.terms.payment = payment }
+            $0.assignment = { $0.terms.payment = payment }
+        },
+        Case("tokens where the job pays by issuers", .payment) {
+            $0.manifest = {
+                let payBy = PayBy(issuers: [stranger.did], unit: CreditUnit(name: "hour", decimals: 2))
+                $0.params.executionPolicy = policy { $0.payBy = payBy }
+            }
+        },
+        Case("an executor that the job denies", .executors) {
+            $0.manifest = { $0.params.executionPolicy = policy { $0.deniedDIDs = [stranger.did, executor] } }
+        },
+        Case("an executor that the job does not admit", .executors) {
+            $0.manifest = { $0.params.executionPolicy = policy { $0.allowedDIDs = [stranger.did] } }
+        },
+        Case("a bid of another region", .region) {
+            $0.manifest = { $0.params.executionPolicy = policy { $0.regionFilter = ["eu", "us"] } }
+            $0.bid = { $0.region = "EU" }
+        },
+        Case("a bid of no region", .region) {
+            $0.manifest = { $0.params.executionPolicy = policy { $0.regionFilter = ["eu"] } }
+        },
+        Case("a bid without a required feature", .features) {
+            $0.manifest = { $0.params.executionPolicy = policy { $0.requiredFeatures = ["a", "b"] } }
+            $0.bid = { $0.features = ["a"] }
+        },
+        Case("a bidder that has too little", .resources) {
+            $0.manifest = { $0.params.resourcesRequired = ["memory_mib": 64] }
+            $0.bid = { ($0.resources, $0.terms.resourceGuarantees) = (["memory_mib": 63], ["memory_mib": 64]) }
+            $0.assignment = { $0.terms.resourceGuarantees = ["memory_mib": 64] }
+        },
+        Case("a bidder that guarantees too little", .resources) {
+            $0.manifest = { $0.params.resourcesRequired = ["gpu": 1] }
+            $0.bid = { $0.resources = ["gpu": 4] }
+        },
+        Case("a result promised after the job's date", .deadline) {
+            // The bid promises it 49,990 ms after it was made.
+            $0.manifest = { manifest in
+                let date = manifest.submittedAt.advanced(milliseconds: 49_989)
+                manifest.params.executionPolicy = policy { $0.deadline = date }
+            }
+        },
+        Case("a module that ran far beyond its timeout", .timeout) {
+            $0.manifest = { $0.params.timeoutSeconds = 5 }
+            $0.receipt = { $0.resourceUsage.wallMilliseconds = 15_001 }
+        },
         Case("another module", .work) { $0.receipt = { $0.moduleCID = other } },
         Case("other inputs", .work) { $0.receipt = { $0.inputCIDs = [:] } },
         Case("another determinism", .work) { $0.receipt = { $0.determinism = .attested } },
-        Case("another engine than the manifest fixes", .work) {
+        Case("another engine than the manifest fixes", .work, .features) {
             $0.manifest = { manifest in
                 let engine = EngineDescription(name: "wasmtime", version: "2", configurationDigest: "abc")
                 manifest.execution = ExecutionIdentity(
@@ -162,6 +218,62 @@ import Testing
         #expect(!report.isVerified)
     }
 
+    /// A chain that keeps every demand of its policy to the last unit, and asks for a reputation that nobody can see.
+    @Test func aPolicyThatIsKept() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(
+                manifest: { manifest in
+                    let date = manifest.submittedAt.advanced(milliseconds: 49_990)
+                    manifest.params.timeoutSeconds = 5
+                    manifest.params.resourcesRequired = ["memory_mib": 64]
+                    manifest.params.executionPolicy = Self.policy {
+                        $0.allowedDIDs = [Self.stranger.did, Self.executor]
+                        $0.deniedDIDs = [Self.stranger.did]
+                        $0.regionFilter = ["us", "eu"]
+                        $0.requiredFeatures = ["a", "b", "c", "d"]
+                        $0.deadline = date
+                        $0.minReputation = 500
+                    }
+                },
+                bid: {
+                    ($0.region, $0.features, $0.resources) = ("eu", ["a", "b", "c", "d"], ["memory_mib": 64])
+                    $0.terms.resourceGuarantees = ["memory_mib": 64]
+                },
+                assignment: { $0.terms.resourceGuarantees = ["memory_mib": 64] },
+                receipt: { $0.resourceUsage.wallMilliseconds = 15_000 }))
+        let report = chain.verify(cid)
+        #expect(report.isVerified, "\(report.failures)")
+        #expect(report.codes(.notCheckable) == ["reputation"])
+        let details = Dictionary(uniqueKeysWithValues: report.lines.map { ($0.code, $0.detail) })
+        #expect(details["executors"] == "one of the 2 that the job admits")
+        #expect(details["region"] == "the bid is of eu, one of us, eu")
+        #expect(details["features"] == "the bid has a, b, c and 1 more")
+        #expect(details["resources"] == "the bid has and guarantees all 1")
+        #expect(details["deadline"] == "within 49,990 ms of the bid, of 49,990 ms")
+        #expect(details["timeout"] == "the module ran 15,000 ms, the job allows 5 s")
+        #expect(details["reputation"]?.hasPrefix("not shown: at least 500 ") == true)
+        chain.blocks[chain.assignment.bidCID] = nil
+        let without = chain.verify(cid)
+        for code in ["region", "features", "resources", "deadline"] {
+            let line = without.lines.first { $0.code == code }
+            #expect(line?.result == .notCheckable && line?.detail.hasPrefix("not shown: ") == true)
+        }
+        #expect(without.result == .notCheckable && without.failures.isEmpty)
+    }
+
+    /// A node that failed the job asks for nothing, however long it tried.
+    @Test func aNodeThatFailedMayHaveTriedForLong() throws {
+        var chain = try ReceiptChain()
+        let cid = try chain.sign(
+            ReceiptChain.Changes(receipt: { receipt in
+                receipt.outcome = .nodeFailed(reason: "power")
+                (receipt.status, receipt.price) = (receipt.outcome.standardStatus, .zero)
+                receipt.resourceUsage.wallMilliseconds = 1 << 40
+            }))
+        #expect(chain.verify(cid).isVerified, "\(chain.verify(cid).failures)")
+    }
+
     /// Every bound of a receipt may be reached.
     @Test func aChainAtAllItsBoundsPasses() throws {
         var chain = try ReceiptChain()
@@ -233,7 +345,7 @@ import Testing
     @Test(arguments: cases) func theRulesOfAnOriginatorAreThoseOfTheVerifier(_ lie: Case) throws {
         let shared: Set<ReceiptCheckName> = [
             .assignmentSignature, .assignmentLinks, .attempt, .work, .fuelLimit, .memoryLimit, .outputLimit, .status,
-            .price, .contentIdentifiers,
+            .price, .contentIdentifiers, .timeout,
         ]
         var chain = try ReceiptChain()
         #expect(
@@ -247,7 +359,10 @@ import Testing
 
     /// The table above and the tests below reach every check.
     @Test func everyCheckCanFail() {
-        let elsewhere: Set<ReceiptCheckName> = [.receiptBlock, .receiptSignature, .outputs, .predecessor]
+        // Of a reputation nothing is shown.
+        let elsewhere: Set<ReceiptCheckName> = [
+            .receiptBlock, .receiptSignature, .outputs, .predecessor, .reputation,
+        ]
         #expect(Set(Self.cases.flatMap(\.failing)).union(elsewhere) == Set(ReceiptCheckName.allCases))
     }
 

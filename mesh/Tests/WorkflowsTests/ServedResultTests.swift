@@ -12,7 +12,7 @@ import Testing
 struct ServedResultTests {
     /// Two items; the result of the first serves for the second.
     private func report(
-        _ edit: (inout StageDefinition) -> Void = { _ in }, by executor: DID? = nil,
+        _ edit: (inout StageDefinition) -> Void = { _ in }, by executor: DID? = nil, of earlier: Identity? = nil,
         scene change: (inout WorkflowScene) -> Void = { _ in }
     ) throws -> VerificationReport {
         var scene = try WorkflowScene()
@@ -25,13 +25,17 @@ struct ServedResultTests {
         var plan = try WorkflowPlan(definition)
         var effects = plan.begin()
         var first: ChildEnd?
+        var ran: ChildKey?
         while !effects.isEmpty {
             let effect = effects.removeFirst()
             if case .submit(let key) = effect, var end = first {
+                if let earlier, let ran, let params = plan.params(of: ran) {
+                    end = try scene.earlier(ran, params, by: earlier)
+                }
                 (end.servedBy, end.paid) = (executor ?? scene.executor.did, 0)
                 effects += plan.handle(.ended(key, end))
             } else if let event = try scene.event(effect, of: plan, { _ in .exits(0) }) {
-                if case .ended(_, let end) = event { first = end }
+                if case .ended(let key, let end) = event { (ran, first) = (key, end) }
                 effects += plan.handle(event)
             }
         }
@@ -50,16 +54,17 @@ struct ServedResultTests {
     @Test("What is another work, had a seed of its own, is not admitted or not wanted is refused by the reason")
     func refused() throws {
         let executor = try WorkflowScene().executor.did
-        let other = try Identity(seed: [UInt8](repeating: 3, count: 32)).did
+        let stranger = try Identity(seed: [UInt8](repeating: 3, count: 32))
+        let other = stranger.did
         let cases: [(String, VerificationReport)] = [
             ("is of a job with another list of arguments", try report { $0.args = ["{item}"] }),
             (
-                "is of an executor that the policy does not admit, \(executor)",
-                try report { $0.policy.deniedDIDs = [executor.text] }
+                "is of an executor that the policy does not admit, \(other)",
+                try report({ $0.policy.deniedDIDs = [other.text] }, by: other, of: stranger)
             ),
             (
-                "is of an executor that the policy does not admit, \(executor)",
-                try report { $0.policy.allowedDIDs = [other.text] }
+                "is of an executor that the policy does not admit, \(other)",
+                try report({ $0.policy.allowedDIDs = [executor.text] }, by: other, of: stranger)
             ),
             ("is of another executor than \(other)", try report(by: other)),
             ("is to serve again, and the plan wants none that does so", try report { $0.memo = .off }),

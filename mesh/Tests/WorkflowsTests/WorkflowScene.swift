@@ -33,7 +33,7 @@ struct WorkflowScene {
     }
 
     let originator: Identity
-    let executor: Identity
+    private(set) var executor: Identity
     var blocks: [CID: [UInt8]] = [:]
     var changes = Changes()
     /// Whether the seeds and clocks of jobs follow from their work.
@@ -92,11 +92,14 @@ struct WorkflowScene {
         let job = try keep(manifest, originator)
         let terms = BidTerms(
             price: TokenAmount(1), basePrice: TokenAmount(1), pricePerMillionFuel: TokenAmount(0),
-            earliestStart: date(10), deadline: date(50_000))
+            earliestStart: date(10), deadline: date(50_000), resourceGuarantees: params.resourcesRequired)
+        // It has what the job asks for.
         let bid = try keep(
             Bid(
                 jobID: JobID(job), originatorPeerID: originator.peerID, bidderDID: executor.did,
-                bidderPeerID: executor.peerID, terms: terms, issuedAt: date(10), expiresAt: date(5_000)), executor)
+                bidderPeerID: executor.peerID, terms: terms, region: manifest.policy.regionFilter?.first,
+                features: manifest.policy.requiredFeatures ?? [], resources: params.resourcesRequired,
+                issuedAt: date(10), expiresAt: date(5_000)), executor)
         let assignment = try keep(
             Assignment(
                 jobID: JobID(job), originatorDID: originator.did, bidCID: bid, executorDID: executor.did, attempt: 1,
@@ -123,6 +126,17 @@ struct WorkflowScene {
             ], paid: 1)
         if case .exited(let code) = outcome { end.outcome = .exited(code: Int64(code)) }
         return end
+    }
+
+    /// What an earlier job of the same work comes to, done by somebody else under a policy that admits him.
+    mutating func earlier(_ key: ChildKey, _ params: MeshJobParams, by other: Identity) throws -> ChildEnd {
+        let (own, chain) = (executor, last)
+        (executor, last) = (other, nil)
+        defer { (executor, last) = (own, chain) }
+        var params = params
+        params.executionPolicy?.allowedDIDs = nil
+        params.executionPolicy?.deniedDIDs = nil
+        return try end(key, params, .exits(0))
     }
 
     mutating func keep<Body: SignedBody>(_ body: Body, _ signer: Identity) throws -> CID {

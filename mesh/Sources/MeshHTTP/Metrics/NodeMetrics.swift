@@ -260,6 +260,12 @@ struct NodeMetrics {
             counter: "witness_reports", metric: "mesh_witness_reports_total",
             help: "Reports that it gave issuers."),
         Counted(
+            counter: "offers_fetched", metric: "mesh_offers_fetched_total",
+            help: "Offers that bids cite and that their bidders gave."),
+        Counted(
+            counter: "offers_not_fetched", metric: "mesh_offers_not_fetched_total",
+            help: "Offers that bids cite and that their bidders did not give in time."),
+        Counted(
             counter: "records_heard", metric: "mesh_records_heard_total",
             help: "Records of reputation that could show something new."),
         Counted(counter: "proofs_put", metric: "mesh_proofs_put_total", help: "Proofs of fraud put into the DHT."),
