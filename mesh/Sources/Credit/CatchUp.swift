@@ -1,5 +1,5 @@
 import MeshTypes
-import Multiformats
+package import Multiformats
 package import SignedObjects
 
 /// What an issuer does with the reports of its charter's witnesses: first it books what they were given, then that it
@@ -22,9 +22,18 @@ package struct CatchUp: Sendable {
     private struct Found {
         /// When the first of them was.
         var date: UnixMilliseconds
-        /// What would have it booked, one for each witness, with the first one first.
-        var events: [(date: UnixMilliseconds, event: BookEvent?)]
+        // BOUNDED: by the witnesses of a charter.
+        var given: [Given] = []
         let block: [UInt8]
+        /// What a thing like it is about comes before: claims, disputes, decisions.
+        let rank: Int
+    }
+
+    /// That a witness was given an object.
+    private struct Given {
+        let witness: DID
+        let date: UnixMilliseconds
+        let statement: [UInt8]
     }
 
     private let issuer: DID
@@ -58,9 +67,10 @@ package struct CatchUp: Sendable {
         for object in objects.prefix(WitnessReport.lodgedMax) {
             let cid = CID.hashing(object.object, codec: .dagCBOR)
             guard let date = dates[cid], object.object.count <= HoldClaim.bytesMax else { continue }
-            var known = found[cid] ?? Found(date: date, events: [], block: object.object)
+            var known = found[cid] ?? Found(date: date, block: object.object, rank: Self.rank(of: object))
             known.date = min(known.date, date)
-            known.events.append((date, BookEvent(object)))
+            known.given.removeAll { $0.witness == witness }
+            known.given.append(Given(witness: witness, date: date, statement: object.statement))
             found[cid] = known
         }
         return nil
@@ -69,18 +79,26 @@ package struct CatchUp: Sendable {
     /// How many reports count.
     package var reportCount: Int { reports.count }
 
-    /// The objects that the book lacks, in the order in which they can be booked: what a claim is about comes after it.
-    /// Each with the events that would have it booked, of which one has to be taken.
-    package func wanted(by book: IssuerBook) -> [[BookEvent]] {
+    /// The objects that the book lacks, in the order in which they can be booked: what is about a claim comes after it.
+    package func missing(in book: IssuerBook) -> [CID] {
         found.filter { !book.hasTaken($0.key) }.sorted { left, right in
-            (Self.rank(left.value), left.value.date, left.key) < (Self.rank(right.value), right.value.date, right.key)
-        }.map { _, object in
-            object.events.sorted { $0.date < $1.date }.compactMap(\.event)
+            (left.value.rank, left.value.date, left.key) < (right.value.rank, right.value.date, right.key)
+        }.map(\.key)
+    }
+
+    /// The events that would have an object booked as the book is now, of which one has to be taken; none if it refuses
+    /// the object. The hold is the one that the book says, whatever certificate it was lodged by.
+    package func events(for object: CID, in book: IssuerBook) -> [BookEvent] {
+        guard let found = found[object] else { return [] }
+        return found.given.sorted { $0.date < $1.date }.compactMap { given in
+            book.wanting(found.block, lodgedAt: given.date, with: given.witness).flatMap {
+                BookEvent(found.block, for: $0, lodging: given.statement)
+            }
         }
     }
 
-    private static func rank(_ object: Found) -> Int {
-        switch object.events.first?.event {
+    private static func rank(of object: LodgedObject) -> Int {
+        switch BookEvent(object.object, for: object.hold, lodging: object.statement) {
         case .claimLodged: 0
         case .claimDisputed: 1
         default: 2

@@ -136,7 +136,7 @@ extension IssuerBook {
             guard report.body.from <= caughtUpUntil else { continue }
             let missing = report.body.lodged.first { lodged in
                 if objects[lodged.objectCID] != nil { return false }
-                return blocks[lodged.objectCID].map { isWanted($0, lodgedAt: lodged.lodgedAt, with: report.did) }
+                return blocks[lodged.objectCID].map { wanting($0, lodgedAt: lodged.lodgedAt, with: report.did) != nil }
                     ?? true
             }
             if let missing { untaken = missing.objectCID }
@@ -151,30 +151,31 @@ extension IssuerBook {
         return nil
     }
 
-    /// Whether the book would have taken an object by the date at which a witness was given it, and has not. Its
-    /// signature is checked at a replay, too, since what was refused for that would be wanted then. For its own holds a
-    /// witness dates nothing.
-    private func isWanted(_ block: [UInt8], lodgedAt: UnixMilliseconds, with witness: DID) -> Bool {
+    /// The hold for which the book would have taken an object by the date at which a witness was given it, and has not;
+    /// nil if there is none. By whose certificate it was lodged says nothing: the witness cannot compare the two, as it
+    /// does not know the claims. Its signature is checked at a replay, too, since what was refused for that would be
+    /// wanted then. For its own holds a witness dates nothing.
+    func wanting(_ block: [UInt8], lodgedAt: UnixMilliseconds, with witness: DID) -> CID? {
         let holds = holds.lazy.map(\.value).filter { !$0.isParty(witness) }
         if let claim = try? SignedObject<HoldClaim>(reading: block) {
-            return objects[claim.bodyCID] == nil
-                && holds.contains { hold in
-                    hold.state == .open && hold.terms.executorDID == claim.did && lodgedAt <= hold.terms.claimBy
-                        && (try? hold.due(claim, under: charter, .arrived)) != nil
-                }
+            guard objects[claim.bodyCID] == nil else { return nil }
+            return holds.first { hold in
+                hold.state == .open && hold.terms.executorDID == claim.did && lodgedAt <= hold.terms.claimBy
+                    && (try? hold.due(claim, under: charter, .arrived)) != nil
+            }?.id
         }
         if let dispute = try? SignedObject<HoldDispute>(reading: block) {
-            return holds.contains { hold in
+            return holds.first { hold in
                 guard case .claimed(let claim) = hold.state, let end = hold.dueAt else { return false }
                 return claim.cid == dispute.body.claimCID && hold.mayDispute(dispute.did) && lodgedAt <= end
-            }
+            }?.id
         }
-        guard let decision = try? SignedObject<HoldDecision>(reading: block) else { return false }
-        return holds.contains { hold in
+        guard let decision = try? SignedObject<HoldDecision>(reading: block) else { return nil }
+        return holds.first { hold in
             guard case .disputed(let claim, _) = hold.state, let end = hold.dueAt else { return false }
             return claim.cid == decision.body.claimCID && hold.terms.arbiterDID == decision.did && lodgedAt <= end
                 && decision.body.payable.units <= claim.due
-        }
+        }?.id
     }
 
     // MARK: Catching up

@@ -95,14 +95,14 @@ extension BookEvent {
         }
     }
 
-    /// What has an object booked that a witness was given for a hold; nil if it is none of the three.
-    package init?(_ lodged: LodgedObject) {
-        if (try? SignedObject<HoldClaim>(reading: lodged.object)) != nil {
-            self = .claimLodged(hold: lodged.hold, claim: lodged.object, lodging: lodged.statement)
-        } else if (try? SignedObject<HoldDispute>(reading: lodged.object)) != nil {
-            self = .claimDisputed(hold: lodged.hold, dispute: lodged.object, lodging: lodged.statement)
-        } else if (try? SignedObject<HoldDecision>(reading: lodged.object)) != nil {
-            self = .claimDecided(hold: lodged.hold, decision: lodged.object, lodging: lodged.statement)
+    /// What has an object booked for a hold, with a witness's statement; nil if it is none of the three.
+    init?(_ object: [UInt8], for hold: CID, lodging statement: [UInt8]) {
+        if (try? SignedObject<HoldClaim>(reading: object)) != nil {
+            self = .claimLodged(hold: hold, claim: object, lodging: statement)
+        } else if (try? SignedObject<HoldDispute>(reading: object)) != nil {
+            self = .claimDisputed(hold: hold, dispute: object, lodging: statement)
+        } else if (try? SignedObject<HoldDecision>(reading: object)) != nil {
+            self = .claimDecided(hold: hold, decision: object, lodging: statement)
         } else {
             return nil
         }

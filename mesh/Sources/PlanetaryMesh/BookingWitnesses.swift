@@ -52,7 +52,7 @@ struct BookingWitnesses: Sendable {
         }
     }
 
-    /// Lodges what is to be, and returns the bookings that were tried, with what witnesses said.
+    /// Lodges what is to be, and returns the bookings about which witnesses said something new, with that.
     func lodge(_ bookings: [HoldBooking], at issuer: DID) async -> [HoldBooking] {
         guard let charter = try? await member.known(issuer)?.charter.body, !charter.witnesses.isEmpty else { return [] }
         let wanted = wanted(bookings, charter)
@@ -73,7 +73,7 @@ struct BookingWitnesses: Sendable {
                 }
             }
         }
-        return Array(tried.values)
+        return wanted.compactMap { tried[$0.booking.hold] == $0.booking ? nil : tried[$0.booking.hold] }
     }
 
     /// Asks one witness one thing after the other, until it does not answer.

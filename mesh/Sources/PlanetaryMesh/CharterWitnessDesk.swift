@@ -28,9 +28,9 @@ actor CharterWitnessDesk {
         /// Bytes of these.
         var bytesPerIssuerMax: UInt64 = 256 << 20
         /// The part of both that one signer may have: one in so many.
-        var signerShare: UInt64 = 8
-        /// Objects about one hold.
-        var objectsPerHoldMax = 8
+        var signerShare: UInt64 = 4
+        /// Objects of one signer about one hold: there is one of a kind, and it may be signed anew.
+        var objectsPerHoldOfSignerMax = 2
         /// Questions of a peer that are read in a second, and at once.
         var questionsPerSecondPerPeerMax = 16
         var questionsBurstPerPeerMax = 128
@@ -275,10 +275,10 @@ actor CharterWitnessDesk {
         if isOver(shelf.objects.count, shelf.bytes, limits.objectsPerIssuerMax, limits.bytesPerIssuerMax) {
             return "This node keeps as much for that issuer as it may."
         }
-        if shelf.objects.values.count(where: { $0.hold == row.hold }) >= limits.objectsPerHoldMax {
-            return "This node keeps as much about that hold as it may."
-        }
         let own = shelf.objects.values.filter { $0.signer == row.signer }
+        if own.count(where: { $0.hold == row.hold }) >= limits.objectsPerHoldOfSignerMax {
+            return "This node keeps as much of yours about that hold as it may."
+        }
         let isShareOver = isOver(
             own.count, own.reduce(0) { $0 + $1.size }, limits.objectsPerIssuerMax / Int(limits.signerShare),
             limits.bytesPerIssuerMax / limits.signerShare)

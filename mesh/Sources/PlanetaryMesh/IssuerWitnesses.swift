@@ -80,10 +80,10 @@ actor IssuerWitnesses {
 
     /// Asks all witnesses once, and books what they have and that it has caught up as far as that goes.
     func catchUp() async {
-        guard await own.obstacle == nil, var catching = await own.read({ CatchUp($0) }),
-            let charter = await own.read({ $0.charter }), !charter.witnesses.isEmpty
+        let begun = await own.read { (CatchUp($0), $0.charter, $0.caughtUpUntil) }
+        guard await own.obstacle == nil, case (var catching, let charter, let from)? = begun,
+            !charter.witnesses.isEmpty
         else { return }
-        let from = await own.read { $0.caughtUpUntil } ?? charter.openedAt
         var round = Round(reports: 0)
         for (witness, answer) in await answers(of: charter.witnesses, from: from) {
             switch answer {
@@ -94,7 +94,9 @@ actor IssuerWitnesses {
         round.reports = catching.reportCount
         let caught = catching
         // In their order, as one may be about the one before.
-        for events in await own.read({ caught.wanted(by: $0) }) ?? [] { await book(events) }
+        for object in await own.read({ caught.missing(in: $0) }) ?? [] {
+            await book(await own.read { caught.events(for: object, in: $0) } ?? [])
+        }
         if caught.reportCount > 0, let event = await own.read({ caught.event(for: $0) }) {
             switch await own.take(event) {
             case .success?: break
@@ -104,7 +106,7 @@ actor IssuerWitnesses {
         } else {
             round.refusal = "none of them reports"
         }
-        finish(round, of: charter)
+        await finish(round, of: charter)
     }
 
     /// Has one of several events booked that are about one object.
@@ -112,7 +114,7 @@ actor IssuerWitnesses {
         for event in events {
             switch await own.take(event) {
             case .success?: return
-            // The book says of another witness's word, or of another hold, whether that does.
+            // The book says of another witness's word whether that does.
             case .failure?: continue
             case nil: return
             }
@@ -148,21 +150,28 @@ actor IssuerWitnesses {
         }
     }
 
-    private func finish(_ round: Round, of charter: IssuerCharter) {
+    private func finish(_ round: Round, of charter: IssuerCharter) async {
+        let (now, times) = (NodeClock.wallClock, limits.times)
+        let isBehind = await own.read { $0.isToCatchUp(now: now, times) } ?? false
         last = round
         if round.refusal == nil {
             onCount("issuer_catch_ups")
-            // More may have been lodged than one report has, or a witness's clock is behind.
-            pause = limits.pauseMilliseconds.lowerBound
+            // More may have been lodged than one report has. A witness's clock may be behind, too, and each round is an
+            // entry of the log.
+            pause = isBehind ? longerPause : limits.pauseMilliseconds.lowerBound
             if isWarned { logger.notice("The book catches up with its witnesses again.") }
             isWarned = false
         } else {
             onCount("issuer_catch_ups_failed")
-            pause = min(max(pause * 2, limits.pauseMilliseconds.lowerBound), limits.pauseMilliseconds.upperBound)
+            pause = longerPause
             if !isWarned { logger.warning("\(Self.words(round, charter))") }
             isWarned = true
         }
         nextAt = .now + .milliseconds(pause)
+    }
+
+    private var longerPause: Int64 {
+        min(max(pause * 2, limits.pauseMilliseconds.lowerBound), limits.pauseMilliseconds.upperBound)
     }
 
     // MARK: The owner

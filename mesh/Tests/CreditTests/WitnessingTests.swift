@@ -170,14 +170,14 @@ struct WitnessingTests {
 
     private func reply(
         _ held: Held, by number: Int, until: UnixMilliseconds, _ objects: [([UInt8], UnixMilliseconds)] = [],
-        hiding: Bool = false
+        for hold: CID? = nil, hiding: Bool = false
     ) throws -> WitnessReply {
         let witness = held.world.witnesses[number]
         let listed = objects.map { (CID.hashing($0.0, codec: .dagCBOR), $0.1) }
         let report = try held.world.report(by: witness, until: until, listed)
         let given = try zip(objects, listed).map { object, listed in
             LodgedObject(
-                hold: held.hold, object: object.0,
+                hold: hold ?? held.hold, object: object.0,
                 statement: try held.world.lodging(listed.0, at: listed.1, by: witness))
         }
         return .report(report: report, objects: hiding ? [] : given)
@@ -187,8 +187,8 @@ struct WitnessingTests {
     private func caughtUp(_ held: inout Held, _ replies: [(Int, WitnessReply)]) -> BookRefusal? {
         var catching = CatchUp(held.world.book)
         for (number, reply) in replies { _ = catching.take(reply, of: held.world.witnesses[number].did) }
-        for events in catching.wanted(by: held.world.book) {
-            _ = events.first { (try? held.world.enter($0)) != nil }
+        for object in catching.missing(in: held.world.book) {
+            _ = catching.events(for: object, in: held.world.book).first { (try? held.world.enter($0)) != nil }
         }
         do {
             try held.world.enter(catching.event(for: held.world.book))
@@ -213,6 +213,24 @@ struct WitnessingTests {
         #expect(held.world.book.dueEvents(now: held.world.now).isEmpty, "its window has only begun")
         #expect(!held.world.book.isToCatchUp(now: held.world.now.advanced(milliseconds: 1_000)))
         #expect(held.world.book.isToCatchUp(now: held.world.now.advanced(milliseconds: 13_000)), "its window is over")
+    }
+
+    @Test("What was lodged by another hold's certificate is booked for the hold that it is about")
+    func misfiled() throws {
+        var held = try held()
+        let (_, other) = try held.world.held(2)
+        try held.world.enter(.claimLodged(hold: held.hold, claim: held.claim.bytes, lodging: nil))
+        let dispute = try held.world.disputed(held.claim, by: held.job.originator)
+        let lodgedAt = held.world.now.advanced(milliseconds: 1_000)
+        held.world.now = held.world.now.advanced(milliseconds: 200_000)
+        let (now, given) = (held.world.now, [(dispute.bytes, lodgedAt)])
+        let replies = try (0..<3).map { ($0, try reply(held, by: $0, until: now, given, for: other)) }
+        #expect(caughtUp(&held, replies) == nil)
+        guard case .disputed(_, dispute.bodyCID)? = held.world.book.holds[held.hold]?.state else {
+            Issue.record("the hold is not disputed")
+            return
+        }
+        #expect(held.world.book.caughtUpUntil == now)
     }
 
     @Test("A witness that hides a block, invents one, or signs for another is none; the honest quorum goes on")

@@ -142,9 +142,9 @@ import Testing
         try await refused({ $0.bytesMax = size * 3 / 2 }, "for issuers as it may")
         try await refused({ ($0.objectsPerIssuerMax, $0.signerShare) = (1, 1) }, "for that issuer as it may")
         try await refused({ ($0.bytesPerIssuerMax, $0.signerShare) = (size * 3 / 2, 1) }, "for that issuer as it may")
-        try await refused({ ($0.objectsPerIssuerMax, $0.signerShare) = (8, 8) }, "of yours for that issuer")
-        try await refused({ $0.bytesPerIssuerMax = size * 12 }, "of yours for that issuer")
-        try await refused({ $0.objectsPerHoldMax = 1 }, "about that hold", version: 1)
+        try await refused({ ($0.objectsPerIssuerMax, $0.signerShare) = (4, 4) }, "of yours for that issuer")
+        try await refused({ $0.bytesPerIssuerMax = size * 6 }, "of yours for that issuer")
+        try await refused({ $0.objectsPerHoldOfSignerMax = 1 }, "about that hold", version: 1)
     }
 
     @Test("A report has so many objects and bytes at most, and then says less time")
@@ -280,7 +280,7 @@ import Testing
             (full.databasePagesMax, full.fullMillisecondsMax) = (200, 10)
             let store = try MeshStore(path: path, owner: witness.did.text, limits: full)
             var limits = CharterWitnessDesk.Limits()
-            limits.signerShare = 1
+            (limits.signerShare, limits.objectsPerHoldOfSignerMax) = (1, 8)
             func desk(_ store: MeshStore) -> CharterWitnessDesk {
                 CharterWitnessDesk(
                     identity: witness, store: store, host: node.swarm, issuers: [home.issuer.did],
