@@ -139,6 +139,11 @@ package enum IssuerWrite: Sendable {
     /// An entry, whose bookings it makes, the hashes of the subtrees that it completes, and the root of the tree with
     /// it; refused with `logTaken` unless it is the next.
     case entered(IssuerEntryRow, parties: [String], hashes: [[UInt8]], root: [UInt8])
+    /// The entries from a number on are gone, which nobody was shown; the root of the tree without them, and who
+    /// inherited entries by one of them.
+    case cut(size: UInt64, root: [UInt8], heirs: [String])
+    /// The term in which its entries are written from now on (`BookTerm`), which begins with all that others may know.
+    case term([UInt8])
     /// All entries so far of one party are those of another, too.
     case inherited(by: String, from: String)
     /// An officers' order that waits, in the place of what was kept of it; nil: it waits no more.
@@ -163,7 +168,7 @@ package enum IssuerWrite: Sendable {
     /// The bytes that go to the disk.
     var byteCount: Int {
         switch self {
-        case .founded, .inherited: 512
+        case .founded, .inherited, .cut, .term: 512
         case .entered(let row, let parties, let hashes, _):
             row.entry.count + parties.count * 128 + hashes.count * 48 + 512
         case .order(_, let bytes), .token(_, let bytes): (bytes?.count ?? 0) + 512
@@ -187,6 +192,12 @@ package enum IssuerWrite: Sendable {
             guard db.changesCount == 1 else { throw MeshStoreError.logTaken(number: 0, size: 1) }
         case .entered(let row, let parties, let hashes, let root):
             try Self.enter(row, parties, hashes, root, db)
+        case .cut(let size, let root, let heirs): try Self.cut(to: size, root, heirs, db)
+        case .term(let bytes):
+            try db.execute(
+                sql: "INSERT INTO settings(key, value) VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+                arguments: [Self.termKey, Data(bytes)])
+            try db.execute(sql: "UPDATE issuer SET restored = 0")
         case .inherited(let heir, let party):
             try db.execute(
                 sql: """
@@ -208,6 +219,24 @@ package enum IssuerWrite: Sendable {
         case .holdOrder(let row): try row.put(db)
         case .booked(let row, let bytes): try row.put(db, instead: bytes)
         }
+    }
+
+    /// The setting with the term in which the entries of the book are written.
+    package static let termKey = "book_term"
+
+    private static func cut(to size: UInt64, _ root: [UInt8], _ heirs: [String], _ db: Database) throws {
+        guard let number = Int64(exactly: size) else { throw MeshStoreError.numberTooLarge(size) }
+        try db.execute(
+            sql: "UPDATE issuer SET size = ?, root = ? WHERE size > ?", arguments: [number, Data(root), number])
+        try db.execute(sql: "DELETE FROM issuer_entries WHERE number >= ?", arguments: [number])
+        try db.execute(sql: "DELETE FROM issuer_parties WHERE number >= ?", arguments: [number])
+        // Who inherits entries had none before.
+        for heir in heirs { try db.execute(sql: "DELETE FROM issuer_parties WHERE did = ?", arguments: [heir]) }
+        try db.execute(
+            sql: "DELETE FROM issuer_hashes WHERE position >= ?",
+            arguments: [2 * number - Int64(number.nonzeroBitCount)])
+        // What is left may be of several terms.
+        try db.execute(sql: "DELETE FROM settings WHERE key = ?", arguments: [Self.termKey])
     }
 
     private static func enter(

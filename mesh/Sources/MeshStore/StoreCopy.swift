@@ -153,6 +153,10 @@ package struct StoreCopy: Sendable {
                 if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= IssuerRow.sinceVersion {
                     try db.execute(sql: "UPDATE issuer SET restored = 1")
                 }
+                // A witness may have promised since, and kept entries of books, which are in no backup.
+                if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 >= ReplicaRow.sinceVersion {
+                    try db.execute(sql: "UPDATE replicas SET restored = 1")
+                }
             }
             try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
             try queue.close()

@@ -193,6 +193,7 @@ enum StoreSchema {
         }
         if found < 20 { try db.execute(sql: LodgingRow.tables) }
         if found < 21 { try db.execute(sql: ConductRow.table) }
+        if found < 22 { try db.execute(sql: ReplicaRow.tables) }
         if found < 22 { try db.execute(sql: WitnessedObjectRow.tables) }
         try db.execute(sql: "PRAGMA user_version = \(version)")
     }
@@ -222,6 +223,7 @@ enum StoreSchema {
         try HoldBookingRow.addUnits(db)
         try db.execute(sql: LodgingRow.tables)
         try db.execute(sql: ConductRow.table)
+        try db.execute(sql: ReplicaRow.tables)
         try db.execute(sql: WitnessedObjectRow.tables)
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
         try db.execute(sql: "PRAGMA user_version = \(version)")

@@ -84,6 +84,8 @@ package enum StoreWrite: Sendable {
     case issuer(IssuerWrite)
     /// A change of what this node keeps as an arbiter.
     case lodging(LodgingWrite)
+    /// A change of what this node keeps of other issuers' books.
+    case replica(ReplicaWrite)
     /// A change of what this node keeps as a witness of charters.
     case charterWitness(CharterWitnessWrite)
     /// Sets a setting of the node.
@@ -116,7 +118,7 @@ package enum StoreWrite: Sendable {
             .forgetConduct, .setting:
             true
         case .block, .hashed, .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .pruneBids,
-            .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed, .lodging, .charterWitness:
+            .peer, .peerMisbehaved, .forgetPeer, .followed, .forgetFollowed, .lodging, .replica, .charterWitness:
             false
         }
     }
@@ -149,6 +151,7 @@ package enum StoreWrite: Sendable {
         case .logFork(let row): row.proof.count + 512
         case .issuer(let write): write.byteCount
         case .lodging(let write): write.byteCount
+        case .replica(let write): write.byteCount
         case .charterWitness(let write): write.byteCount
         case .work, .anchorOwed, .cosigned: 512
         case .file, .publication, .root, .removeBlock, .removeCached, .remove, .makeRoom, .job, .pruneBids, .ledger,

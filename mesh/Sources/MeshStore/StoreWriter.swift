@@ -81,6 +81,7 @@ struct StoreWriter: Sendable {
         case .logFork(let row): try row.put(db)
         case .issuer(let write): try write.put(db)
         case .lodging(let write): try write.put(db)
+        case .replica(let write): try write.put(db)
         case .charterWitness(let write): try write.put(db)
         case .anchorOwed(let receipt, let workflow):
             try run(

@@ -25,6 +25,8 @@ package enum MeshTopics {
     package static let credit = "/icn/mesh/credit/1.0.0"
     /// Questions of the parties to a hold to its arbiter.
     package static let arbiter = "/icn/mesh/arbiter/1.0.0"
+    /// What an issuer has the witnesses of its charter keep of its book.
+    package static let replica = "/icn/mesh/replica/1.0.0"
     /// Questions to witnesses of issuers' charters.
     package static let witness = "/icn/mesh/witness/1.0.0"
     /// The protocol of ranges of logs.

@@ -53,6 +53,11 @@ extension CrashPoint.Event {
         Self(role: "arbiter", name: name, kind: "lodging", state: "stored")
     }
 
+    /// A write of what a witness keeps of a book.
+    static func ofReplica(_ name: String) -> Self {
+        Self(role: "replica", name: name, kind: "book", state: "stored")
+    }
+
     /// A write of what a node has booked at issuers: an order to hold, or by its name what is to be booked or became
     /// of it.
     static func ofBooking(_ name: String) -> Self {

@@ -8,6 +8,21 @@ struct EvidenceQuota {
     struct Parties: Hashable {
         let debtor: LineID
         let creditor: LineID
+
+        init(debtor: LineID, creditor: LineID) { (self.debtor, self.creditor) = (debtor, creditor) }
+
+        /// Those of an event about a hold; nil of all others.
+        init?(to event: BookEvent, in book: IssuerBook) {
+            // A manifest is evidence, too, of whose line pays: who is paid did not send it.
+            if case .holdGrantedByToken(_, let tokens, _) = event,
+                let chain = try? TokenChain(reading: tokens, .stored)
+            {
+                self.init(debtor: chain.line, creditor: chain.line)
+                return
+            }
+            guard let hold = event.hold.flatMap({ book.holds[$0] }) else { return nil }
+            self.init(debtor: hold.debtorLine, creditor: hold.creditorLine)
+        }
     }
 
     /// Bytes of an event that count for nothing: what an ordinary receipt with its settlement has.

@@ -14,6 +14,8 @@ extension IssuerDesk {
     /// Answers a question of somebody whose key was proved.
     package func answer(_ question: CreditQuestion, for asker: DID) async -> CreditAnswer {
         guard issuer != nil else { return .refused(reason: .unknown, text: "This node is no issuer.") }
+        // Before it heard its witnesses it does not know how much it has shown.
+        guard isTelling else { return closed }
         do {
             switch question {
             case .head(let since, let size): return try await head(since: since, size: size)
@@ -34,16 +36,19 @@ extension IssuerDesk {
             case .totals: return await told { .totals(totals: $0.totals()) }
             case .standing:
                 return await told { $0.standing.map { .standing(state: $0) } ?? $0.closed }
-            case .orders: return .orders(orders: orders(for: asker))
-            case .number: return number(for: asker)
+            case .orders: return await told { .orders(orders: $0.orders(for: asker)) }
+            case .number: return await told { $0.number(for: asker) }
             case .propose(let order, let approval): return await propose(order, approval, by: asker)
             case .approve(let order, let approval): return await approve(order, approval, by: asker)
             case .issuers:
                 guard !lines(of: asker).isEmpty else {
                     return .refused(reason: .notForYou, text: "Only members are told whom the issuer pays for them.")
                 }
-                return .issuers(lines: await across?.neighbourLines() ?? [])
-            case .below(let hold): return await below(hold, for: asker)
+                let lines = await across?.neighbourLines() ?? []
+                return await told { _ in .issuers(lines: lines) }
+            case .below(let hold):
+                let answer = await below(hold, for: asker)
+                return await told { _ in answer }
             }
         } catch {
             return .refused(reason: .closed, text: "The issuer could not read its book.")
@@ -77,7 +82,12 @@ extension IssuerDesk {
     }
 
     var closed: CreditAnswer {
-        let reason = issuer == nil ? "This node is no issuer." : "The issuer could not write it; ask again."
+        let reason =
+            issuer == nil
+            ? "This node is no issuer."
+            : hasNoWitnesses
+                ? "The issuer could not write it; ask again."
+                : "Too few of the issuer's witnesses answer, so nobody is told yet what it booked; ask again."
         return .refused(reason: .closed, text: obstacle ?? reason)
     }
 
@@ -128,7 +138,7 @@ extension IssuerDesk {
 
     /// The head of a size, by what is on the disk, which has to lead to the one that was replayed: what the disk
     /// changed is found before a head is signed over it, which would be a second history.
-    private func root(of size: UInt64) async throws(MeshStoreError) -> MerkleHash? {
+    func root(of size: UInt64) async throws(MeshStoreError) -> MerkleHash? {
         guard size > 0 else { return nil }
         let current = TreeHead(durable)
         if size == current.size { return current.root }
@@ -166,6 +176,14 @@ extension IssuerDesk {
         let note = try checkpoint.signed(with: identity).bytes
         self.head = (head.size, note)
         return note
+    }
+
+    /// The tree over the first entries on the disk; nil if there are not so many.
+    func tree(of size: UInt64) async throws(MeshStoreError) -> MerkleTree? {
+        guard size < written.size else { return size == written.size ? written : nil }
+        let places = HashPlace.places(of: 0..<size)
+        let found = try await hashes(at: places)
+        return MerkleTree(size: size, peaks: places.compactMap { found[$0] })
     }
 
     private func hashes(at places: [HashPlace]) async throws(MeshStoreError) -> [HashPlace: MerkleHash] {

@@ -17,58 +17,8 @@ import SignedObjects
 /// signed of what is there, where a number is given once: so no two of one size are signed, wherever the node is
 /// killed. Where a write failed, the book in memory is ahead of the disk, and is closed until the next start.
 package actor IssuerDesk {
-    /// Every bound of it; those of the book are in `IssuerBook.Limits`.
-    struct Limits: Sendable {
-        /// Questions of a peer in a second.
-        var questionsPerSecondPerPeerMax = 64
-        /// Questions of a peer at once.
-        var questionsBurstPerPeerMax = 256
-        /// Questions in a second of all peers together that have no part in the book: keys cost nothing.
-        var strangersPerSecondMax = 32
-        /// Questions of these at once.
-        var strangersBurstMax = 64
-        /// Questions that are answered at the same time; one more is refused.
-        var answeredAtOnceMax = 64
-        /// Of these, those of peers that have no part in the book.
-        var strangersAtOnceMax = 8
-        /// Orders that wait of one officer.
-        var ordersPerOfficerMax = 16
-        /// Bytes of such an order without its approvals.
-        var orderBytesMax = 2_048
-        /// Entries of an answer.
-        var entriesPerAnswerMax = 256
-        /// Bytes of the entries of an answer; it has one at least.
-        var entryBytesPerAnswerMax = 524_288
-        /// Commitments of an answer.
-        var commitmentsPerAnswerMax = 8_192
-        /// Lines of an answer.
-        var linesPerAnswerMax = 256
-        /// How old the sums may be that are told, in milliseconds: adding up takes all lines.
-        var totalsMilliseconds: Int64 = 1_000
-        /// How often it looks what is due, in milliseconds.
-        var lookMilliseconds: Int64 = 1_000
-        /// What time alone decides, that is booked in one look.
-        var duePerLookMax = 256
-        /// For how long nothing expires after a start, or after the machine stood still, in milliseconds: who could
-        /// not reach the issuer meanwhile asks again before that (`HoldDesk.Limits.pauseMilliseconds`).
-        var graceMilliseconds: Int64 = 120_000
-        /// How late a look has to be for that, in milliseconds.
-        var stillMilliseconds: Int64 = 10_000
-        /// Bytes of what two members show about holds of one from the other within a day, beside the first 4 KiB of
-        /// each event.
-        var evidenceBytesPerDayMax = 16_777_216
-        /// Entries that are read at once as the book is opened.
-        var replayedAtOnceMax = 1_024
-        /// Bytes of these; one is read at least.
-        var replayedBytesMax = 4_194_304
-        /// Earlier heads whose root is remembered.
-        var headsRememberedMax = 64
-        /// The bounds of the book.
-        var book = IssuerBook.Limits()
-
-        /// The defaults.
-        init() {}
-    }
+    /// Every bound of it.
+    typealias Limits = IssuerDeskLimits
 
     let identity: Identity
     let store: MeshStore
@@ -77,7 +27,14 @@ package actor IssuerDesk {
     /// The book with all that was decided; nil where this node is no issuer.
     private(set) var issuer: Issuer?
     /// The tree over what is on the disk.
+    private(set) var written = MerkleTree()
+    /// The tree over what others are shown: what is on the disk, and with witnesses, what a quorum of them keeps, too.
     private(set) var durable = MerkleTree()
+    /// The secret from which the salts of the entries follow.
+    private(set) var secret: [UInt8] = []
+    /// Tells that there is more on the disk.
+    nonisolated let growth: AsyncStream<Void>
+    private nonisolated let grew: AsyncStream<Void>.Continuation
     /// Why it takes nothing, a sentence.
     private(set) var obstacle: String?
     /// The lines of each member.
@@ -89,15 +46,11 @@ package actor IssuerDesk {
     var toldTotals: (at: MonotonicInstant, totals: [UnitTotal])?
     var roots: [UInt64: MerkleHash] = [:]
     var head: (size: UInt64, note: [UInt8])?
-    /// Those who wait until so many entries are on the disk.
+    /// Those who wait until so many entries may be shown.
     // BOUNDED: by the questions that are answered at once.
-    private var waiters: [(size: UInt64, continuation: CheckedContinuation<Void, Never>)] = []
+    private var waiters: [IssuerDeskWaiter] = []
     /// Holds for the lines of other issuers, which are followed there.
-    // BOUNDED: by the holds of the book.
-    private var holdsForOthers: Set<CID> = []
-    /// Of these, those that are over there.
-    // BOUNDED: like `holdsForOthers`.
-    private var overBelow: Set<CID> = []
+    private var acrossHolds = HoldsAcross()
     /// Who follows them.
     private(set) weak var across: AcrossDesk?
     /// Who asks the witnesses of the charter.
@@ -121,6 +74,7 @@ package actor IssuerDesk {
         clock: @escaping @Sendable () -> UnixMilliseconds = { NodeClock.wallClock }
     ) {
         (self.identity, self.store, self.limits, self.clock) = (identity, store, limits, clock)
+        (growth, grew) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         evidence = EvidenceQuota(bytesPerDayMax: limits.evidenceBytesPerDayMax)
         rates = PeerRates(perSecond: limits.questionsPerSecondPerPeerMax, burst: limits.questionsBurstPerPeerMax)
         strangerRates = PeerRates(perSecond: limits.strangersPerSecondMax, burst: limits.strangersBurstMax)
@@ -132,77 +86,31 @@ package actor IssuerDesk {
     ///
     /// - Throws: a sentence that names the first entry that is damaged, or the table.
     func load() async throws(NodeServiceError) {
-        guard issuer == nil else { return }
-        let row = try await stored { () throws(MeshStoreError) in try await IssuerRow.read(in: store) }
-        guard let row else { return }
-        let salts = EntrySalts(secret: row.secret)
-        var (issuer, next) = (Issuer?.none, UInt64(0))
-        while next < row.size {
-            let start = next
-            let page = try await stored { () throws(MeshStoreError) in
-                try await IssuerEntryRow.entries(
-                    from: start, limit: limits.replayedAtOnceMax, bytesMax: limits.replayedBytesMax, in: store)
-            }
-            if page.isEmpty { throw Self.damaged("entry \(next) is missing") }
-            for entry in page {
-                guard entry.number == next else { throw Self.damaged("entry \(next) is missing") }
-                try Self.replay(entry, salts, limits.book, &issuer)
-                note(lineOf: entry)
-                next += 1
-            }
-        }
-        guard let issuer, issuer.tree.size == row.size, issuer.tree.root.bytes == row.root else {
-            throw Self.damaged("its entries are not those that were written")
-        }
-        guard issuer.book.issuer == identity.did else { throw Self.damaged("it is the book of \(issuer.book.issuer)") }
-        for kept in try await stored({ () throws(MeshStoreError) in try await IssuerWrite.orders(in: store) }) {
+        guard issuer == nil, let stored = try await StoredBook.read(of: identity.did, in: store, limits) else { return }
+        for kept in try await storedOrders() {
             // One that does not read can be proposed again.
             guard let read = try? DAGCBORDecoder().decode(WaitingOrder.self, from: kept.bytes),
                 read.order.cid == kept.cid
             else { continue }
             waiting[kept.cid] = read
         }
-        (self.issuer, durable) = (issuer, issuer.tree)
-        holdsForOthers = Set(issuer.book.holds.values.filter { $0.isLive && !$0.isForExecutor }.map(\.id))
+        let book = stored.issuer.book
+        (issuer, written, lines, secret) = (stored.issuer, stored.issuer.tree, stored.lines, stored.secret)
+        acrossHolds = HoldsAcross(of: book)
         graceUntil = .now + .milliseconds(limits.graceMilliseconds)
-        if row.isRestored {
+        // What others may have been shown its witnesses say (`BookReplicator`).
+        guard book.charter.witnesses.isEmpty else {
+            obstacle = Self.waitsForWitnesses
+            return
+        }
+        durable = written
+        if stored.isRestored {
             obstacle = "This home was restored from a backup, and others may know later entries: the book is closed."
         }
     }
 
-    private static func replay(
-        _ row: IssuerEntryRow, _ salts: EntrySalts, _ limits: IssuerBook.Limits, _ issuer: inout Issuer?
-    ) throws(NodeServiceError) {
-        guard let entry = EntryOpening(salt: salts.salt(of: row.number), entry: row.entry).read else {
-            throw damaged("entry \(row.number) does not read")
-        }
-        do throws(ReplayFault) {
-            let opening: EntryOpening?
-            if issuer == nil {
-                issuer = try Issuer(replayingFirst: entry, salts: salts, limits: limits)
-                opening = try? salts.opening(of: entry)
-            } else {
-                opening = try issuer?.replay(entry)
-            }
-            guard opening?.commitment == row.commitment else {
-                throw ReplayFault(entry: row.number, reason: .outOfOrder)
-            }
-        } catch {
-            throw damaged("\(error)")
-        }
-    }
-
-    private static func damaged(_ what: String) -> NodeServiceError {
-        NodeServiceError(
-            .storageFailed, "The book of this issuer is damaged: \(what).",
-            hint: "Keep the home folder as it is, and never start an old copy of it: it would contradict what members "
-                + "hold. mesh restore makes a home of a backup, which shows the book; a new issuer goes on from there."
-        )
-    }
-
-    private func note(lineOf row: IssuerEntryRow) {
-        guard let entry = try? DAGCBORDecoder().decode(BookEntry.self, from: row.entry) else { return }
-        note(lineOf: entry.event)
+    private func storedOrders() async throws(NodeServiceError) -> [(cid: CID, bytes: [UInt8])] {
+        try await stored { () throws(MeshStoreError) in try await IssuerWrite.orders(in: store) }
     }
 
     private func note(lineOf event: BookEvent) {
@@ -243,49 +151,50 @@ package actor IssuerDesk {
         } catch {
             throw NodeServiceError(.invalidRequest, "The charter cannot be signed: \(error).")
         }
-        let first = write(of: made.entry, made.opening, parties: [], in: MerkleTree())
+        let first = StoredBook.write(of: made.entry, made.opening, parties: [], in: MerkleTree())
         try await stored { () throws(MeshStoreError) in
             try await store.commit([.issuer(.founded(secret: secret)), .issuer(first)])
         }
-        (issuer, durable) = (made.issuer, made.issuer.tree)
+        (issuer, written, self.secret) = (made.issuer, made.issuer.tree, secret)
+        if charter.witnesses.isEmpty { durable = written } else { obstacle = Self.waitsForWitnesses }
+        grew.yield()
     }
 
     // MARK: Events
 
-    /// Takes an event, and returns once its entry is on the disk: the entry, or none if that cannot be read again; nil
-    /// where the book is closed.
+    /// Takes an event, and returns once its entry may be shown: the entry, or none if that cannot be read again; nil
+    /// where the book is closed, or its witnesses do not keep the entry in time.
     func take(_ event: BookEvent, with writes: [StoreWrite] = []) async -> Result<BookEntry?, BookRefusal>? {
         guard obstacle == nil, let parties = issuer.map({ event.parties(in: $0.book) }) else { return nil }
         let pair = self.parties(to: event)
         // No copy of the book is held from here on: it is changed in its place.
-        guard let before = issuer?.tree, let result = issuer?.record(event, now: clock()) else { return nil }
+        guard let before = issuer?.tree, before.size - durable.size < limits.unshownMax,
+            let result = issuer?.record(event, now: clock())
+        else { return nil }
         switch result {
         case .failure(let refusal): return .failure(refusal)
         case .success(.known(let number)):
             await landed(number + 1)
-            return obstacle == nil ? .success(await entry(number)) : nil
+            return number < durable.size ? .success(await entry(number)) : nil
         case .success(.entered(let entry, let opening)):
-            note(lineOf: event)
-            if let block = event.holdOrder { note(holdOf: block) }
             if let pair { evidence.count(event.entryBytesMost, of: pair, at: entry.at) }
-            let named = event.isPublic ? [IssuerEntryRow.everybody] : parties.map(\.text).sorted()
-            let own = write(of: entry, opening, parties: named, in: before)
-            let inherited = event.move.map { IssuerWrite.inherited(by: $0.to.text, from: $0.from.text) }
-            let all = [own] + (inherited.map { [$0] } ?? [])
-            return await commit(all.map { .issuer($0) } + writes, of: event) ? .success(entry) : nil
+            let own = noted(entry, opening, parties, in: before)
+            guard await commit(own + writes, of: event) else { return nil }
+            await landed(entry.number + 1)
+            return entry.number < durable.size ? .success(entry) : nil
         }
     }
 
-    /// The write of an entry into a log with a tree.
-    private func write(
-        of entry: BookEntry, _ opening: EntryOpening, parties: [String], in tree: MerkleTree
-    ) -> IssuerWrite {
-        var tree = tree
-        let commitment = opening.commitment
-        let hashes = tree.append(.leaf(commitment)).map(\.bytes)
-        return .entered(
-            IssuerEntryRow(number: entry.number, entry: opening.entry, commitment: commitment), parties: parties,
-            hashes: hashes, root: tree.root.bytes)
+    /// Notes what an entry changes beside the book, and returns its writes into a log with a tree.
+    private func noted(
+        _ entry: BookEntry, _ opening: EntryOpening, _ parties: Set<DID>, in tree: MerkleTree
+    ) -> [StoreWrite] {
+        note(lineOf: entry.event)
+        if let block = entry.event.holdOrder, let book = issuer?.book { acrossHolds.note(block, in: book) }
+        let named = entry.event.isPublic ? [IssuerEntryRow.everybody] : parties.map(\.text).sorted()
+        let own = StoredBook.write(of: entry, opening, parties: named, in: tree)
+        let inherited = entry.event.move.map { IssuerWrite.inherited(by: $0.to.text, from: $0.from.text) }
+        return ([own] + (inherited.map { [$0] } ?? [])).map { .issuer($0) }
     }
 
     /// Returns whether the writes are on the disk; their place in the order of writes is that of this call.
@@ -296,21 +205,148 @@ package actor IssuerDesk {
             store.enqueue(writes, of: [point], urgency: .now) { continuation.resume(returning: $0) }
         }
         switch result {
-        case .success: if tree.size > durable.size { durable = tree }
+        case .success:
+            if tree.size > written.size { written = tree }
+            if hasNoWitnesses, written.size > durable.size { durable = written }
+            grew.yield()
         case .failure(let error):
-            obstacle = obstacle ?? "The book could not be written, and is closed until the node starts again: \(error)"
+            close("The book could not be written, and is closed until the node starts again: \(error)")
         }
-        let ready = waiters.filter { $0.size <= durable.size || obstacle != nil }
-        waiters.removeAll { $0.size <= durable.size || obstacle != nil }
-        for waiter in ready { waiter.continuation.resume() }
+        resumeWaiters()
         if case .success = result { return true }
         return false
     }
 
-    /// Returns once so many entries are on the disk, or the book is closed.
+    /// Takes nothing from now on, for the first reason that there is.
+    func close(_ reason: String) {
+        if obstacle == nil || obstacle == Self.waitsForWitnesses { obstacle = reason }
+        resumeWaiters()
+    }
+
+    /// Returns once so many entries may be shown, or the book is closed, or it takes too long.
     func landed(_ size: UInt64) async {
         guard size > durable.size, obstacle == nil else { return }
-        await withCheckedContinuation { waiters.append((size, $0)) }
+        let until = ContinuousClock.now + .milliseconds(limits.shownMilliseconds)
+        await withCheckedContinuation { waiters.append(IssuerDeskWaiter(size: size, until: until, continuation: $0)) }
+    }
+
+    /// Lets those go on who do not wait for anything any more, or have waited for too long for witnesses.
+    func resumeWaiters() {
+        let now = hasNoWitnesses ? nil : ContinuousClock.now
+        let isReady = { [durable, obstacle] (waiter: IssuerDeskWaiter) in
+            waiter.size <= durable.size || obstacle != nil || now.map { waiter.until < $0 } ?? false
+        }
+        let ready = waiters.filter(isReady)
+        waiters.removeAll(where: isReady)
+        for waiter in ready { waiter.continuation.resume() }
+    }
+
+    // MARK: Witnesses
+
+    private static let waitsForWitnesses =
+        "The issuer has started, and first asks a quorum of its witnesses what they keep of its book."
+    static let superseded =
+        "Another copy of this issuer's home has started since, and writes the book: this one is closed."
+
+    /// Whether it may tell what it has: not before all is shown again that others may have been shown, nor once another
+    /// copy writes the book.
+    var isTelling: Bool { obstacle != Self.waitsForWitnesses && obstacle != Self.superseded }
+
+    /// Shows the next entries, which a quorum of witnesses keeps, and returns the head of all; nil if they are not the
+    /// next ones, or not those of the book.
+    func show(_ batch: ReplicaBatch) -> [UInt8]? {
+        guard batch.start == durable.size, batch.end <= written.size else { return nil }
+        var tree = durable
+        // What the disk has of hashes is not asked: a head over one that is damaged would be a second history.
+        for entry in batch.entries { _ = tree.append(.leaf(entry.commitment)) }
+        guard tree.size < written.size || tree == written else { return nil }
+        durable = tree
+        resumeWaiters()
+        return try? note(TreeHead(tree))
+    }
+
+    /// The book as it stands before its term begins; nil where there is none, or it has no witnesses.
+    var replicated: BookReplicator.Standing? {
+        get async {
+            guard !hasNoWitnesses, obstacle == nil || obstacle == Self.waitsForWitnesses,
+                case .opened(let block)? = await entry(0)?.event,
+                let charter = try? SignedObject<IssuerCharter>(reading: block, .stored)
+            else { return nil }
+            let kept = (try? await store.setting(IssuerWrite.termKey)) ?? nil
+            return BookReplicator.Standing(
+                charter: charter, seal: BookSeal(issuer: identity.did, secret: secret),
+                term: kept.flatMap { try? DAGCBORDecoder().decode(BookTerm.self, from: $0) })
+        }
+    }
+
+    /// Begins a term, in which others may have been shown a head already.
+    func begin(_ term: BookTerm, shown head: TreeHead?) async throws(NodeServiceError) {
+        do throws(MeshStoreError) {
+            let tree = try await tree(of: head?.size ?? 0)
+            guard let tree, TreeHead(tree) == head ?? TreeHead(MerkleTree()) else {
+                throw .recordCorrupt(table: "issuer_hashes", row: Int64(clamping: head?.size ?? 0))
+            }
+            if let bytes = try? DAGCBOREncoder().encode(term) { try await store.commit([.issuer(.term(bytes))]) }
+            durable = tree
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+    }
+
+    /// The next entries that witnesses do not keep, sealed; or others.
+    func batch(from start: UInt64? = nil, below end: UInt64? = nil, in term: BookTerm) async -> ReplicaBatch? {
+        let (start, end) = (start ?? durable.size, end ?? written.size)
+        let seal = BookSeal(issuer: identity.did, secret: secret)
+        return await StoredBook.batch(from: start, below: end, in: term, by: seal, store)
+    }
+
+    /// The signed head of entries that are shown.
+    func headOf(_ size: UInt64) async -> [UInt8]? {
+        guard let root = try? await root(of: size) else { return nil }
+        return try? note(TreeHead(size: size, root: root))
+    }
+
+    /// Opens the book for events, once everything that may have been shown is shown again.
+    func open() { if obstacle == Self.waitsForWitnesses { obstacle = nil } }
+
+    /// Takes entries that this issuer wrote in another life, as its witnesses kept them; returns false where they are
+    /// not what follows here.
+    func adopt(_ entries: [(entry: BookEntry, opening: EntryOpening)]) async throws(NodeServiceError) -> Bool {
+        var writes: [StoreWrite] = []
+        for (entry, opening) in entries {
+            guard let before = issuer?.tree, let parties = issuer.map({ entry.event.parties(in: $0.book) }),
+                (try? issuer?.replay(entry))?.commitment == opening.commitment
+            else {
+                // What came before it in memory did not come to the disk.
+                try await reload()
+                return false
+            }
+            writes += noted(entry, opening, parties, in: before)
+        }
+        guard let last = entries.last, await commit(writes, of: last.entry.event) else {
+            throw NodeServiceError(.storageFailed, obstacle ?? "There is nothing to take.")
+        }
+        return true
+    }
+
+    private func reload() async throws(NodeServiceError) {
+        (issuer, written, lines, roots, head) = (nil, MerkleTree(), [:], [:], nil)
+        try await load()
+    }
+
+    /// Forgets the entries from a number on, which nobody was shown, and reads the book again.
+    func cut(to size: UInt64) async throws(NodeServiceError) {
+        do throws(MeshStoreError) {
+            guard size > 0, size < written.size, let tree = try await tree(of: size) else { return }
+            var heirs: [String] = []
+            for number in size..<written.size {
+                if let heir = await entry(number)?.event.move?.to { heirs.append(heir.text) }
+            }
+            try await store.commit([.issuer(.cut(size: size, root: tree.root.bytes, heirs: heirs))])
+        } catch {
+            throw NodeServiceError(storage: error)
+        }
+        try await reload()
     }
 
     /// An entry that is on the disk.
@@ -326,7 +362,7 @@ package actor IssuerDesk {
         while (try? await Task.sleep(for: .milliseconds(limits.lookMilliseconds))) != nil {
             let late = looked + .milliseconds(limits.lookMilliseconds + limits.stillMilliseconds)
             if ContinuousClock.now > late { graceUntil = .now + .milliseconds(limits.graceMilliseconds) }
-            for event in due() { _ = await take(event) }
+            for event in due() where await take(event) == nil { break }
             looked = .now
         }
     }
@@ -342,15 +378,7 @@ package actor IssuerDesk {
     private var isInGrace: Bool { graceUntil.map { ContinuousClock.now < $0 } ?? false }
 
     private func parties(to event: BookEvent) -> EvidenceQuota.Parties? {
-        // A manifest is evidence, too, of whose line pays: who is paid did not send it.
-        if case .holdGrantedByToken(_, let tokens, _) = event,
-            let chain = try? TokenChain(reading: tokens, .stored)
-        {
-            return EvidenceQuota.Parties(debtor: chain.line, creditor: chain.line)
-        }
-        return event.hold.flatMap { issuer?.book.holds[$0] }.map {
-            EvidenceQuota.Parties(debtor: $0.debtorLine, creditor: $0.creditorLine)
-        }
+        issuer.flatMap { EvidenceQuota.Parties(to: event, in: $0.book) }
     }
 
     /// Why an event that somebody brings is not taken now, though the book would take it; nil if it may be.
@@ -378,24 +406,12 @@ package actor IssuerDesk {
     /// Notes who follows the holds for other issuers' lines.
     func join(_ desk: AcrossDesk) { across = desk }
 
-    private func note(holdOf block: [UInt8]) {
-        guard let order = try? SignedObject<PaymentOrder>(reading: block, .stored),
-            let hold = issuer?.book.holds[order.bodyCID], !hold.isForExecutor
-        else { return }
-        holdsForOthers.insert(hold.id)
-    }
-
     /// Holds for other issuers' lines that are not over.
-    func holdsAcross() -> [Hold] {
-        let found = holdsForOthers.compactMap { issuer?.book.holds[$0] }.filter(\.isLive)
-        holdsForOthers = Set(found.map(\.id))
-        overBelow.formIntersection(holdsForOthers)
-        return found
-    }
+    func holdsAcross() -> [Hold] { issuer.map { acrossHolds.live(in: $0.book) } ?? [] }
 
     /// A hold for another issuer's line, and its order, which is on the disk; nil of all others.
     func orderAcross(_ id: CID) async -> (Hold, SignedObject<PaymentOrder>)? {
-        guard holdsForOthers.contains(id), let hold = issuer?.book.holds[id] else { return nil }
+        guard let hold = acrossHolds.contains(id) ? issuer?.book.holds[id] : nil else { return nil }
         await landed(hold.entry + 1)
         guard let block = await entry(hold.entry)?.event.holdOrder,
             let order = try? SignedObject<PaymentOrder>(reading: block, .stored)
@@ -405,12 +421,12 @@ package actor IssuerDesk {
 
     /// A hold that is not over, for another issuer's line; nil of all others.
     func holdAcross(_ id: CID) -> Hold? {
-        guard holdsForOthers.contains(id), let hold = issuer?.book.holds[id], hold.isLive else { return nil }
+        guard acrossHolds.contains(id), let hold = issuer?.book.holds[id], hold.isLive else { return nil }
         return hold
     }
 
     /// Notes that nothing can be paid any more of what was held at another issuer for a hold.
-    func isOverBelow(_ hold: CID) { if holdsForOthers.contains(hold) { overBelow.insert(hold) } }
+    func isOverBelow(_ hold: CID) { acrossHolds.isOverBelow(hold) }
 
     /// Whether nobody has claimed a hold, nor is it over.
     func isOpen(_ hold: CID) -> Bool { issuer?.book.holds[hold]?.state == .open }
@@ -419,7 +435,7 @@ package actor IssuerDesk {
     var hasNoWitnesses: Bool { issuer?.book.charter.witnesses.isEmpty ?? true }
 
     /// Whether nothing can be paid any more of what was held at another issuer for a hold.
-    func isKnownOver(_ hold: CID) -> Bool { overBelow.contains(hold) }
+    func isKnownOver(_ hold: CID) -> Bool { acrossHolds.isKnownOver(hold) }
 
     /// Whether a hold is over.
     func isEnded(_ hold: CID) -> Bool { issuer?.book.holds[hold].map { !$0.isLive } ?? true }
@@ -437,17 +453,8 @@ package actor IssuerDesk {
         }.map(\.line)
     }
 
-    /// Whether what time alone decides has to wait for what becomes of the hold at the other issuer, whose dates are
-    /// later by the margin: for a week at most.
     private func waitsBelow(_ event: BookEvent) -> Bool {
-        switch event {
-        case .holdExpired, .claimPaid: break
-        default: return false
-        }
-        guard let id = event.hold, holdsForOthers.contains(id), !overBelow.contains(id),
-            let hold = issuer?.book.holds[id], let due = hold.dueAt
-        else { return false }
-        return clock() <= due.advanced(milliseconds: HoldTerms.Limits.belowMilliseconds)
+        issuer.map { acrossHolds.waits(event, in: $0.book, now: clock()) } ?? false
     }
 
     // MARK: Who asks

@@ -35,17 +35,7 @@ struct NodeOpening: Sendable {
 
     /// Opens everything and listens, but serves nothing yet; returns whom the owner banned, too, who cannot connect.
     func parts() async throws(NodeServiceError) -> (NodeParts, BanList) {
-        let store: MeshStore
-        do {
-            store = try MeshStore(
-                path: home.databasePath, owner: identity.did.text, limits: StoreLimits(configuration.limits))
-        } catch MeshStoreError.inUse {
-            throw NodeServiceError(
-                .alreadyRunning, "The node in \(home.path) is already running.",
-                hint: "mesh stop\(home.option) ends it.")
-        } catch {
-            throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
-        }
+        let store = try openedStore()
         let machine = try Self.machine(configuration, home)
         let bans = try await stored { () throws(MeshStoreError) in try await BanList.stored(in: store) }
         let swarm = try await listening(denying: bans.peers)
@@ -91,6 +81,10 @@ struct NodeOpening: Sendable {
             records: records,
             issuerHeads: IssuerHeadDesk(member: member, gossip: gossip, settings: settings, logger: logger),
             across: AcrossDesk(member: member, logger: logger),
+            replicator: BookReplicator(
+                desk: member.own, host: swarm, logger: logger, reach: { await auditor.reach($0) }),
+            replicas: ReplicaDesk(
+                identity: identity, store: store, host: swarm, issuers: configuration.witness.issuerDIDs),
             arbiter: ArbiterDesk(
                 identity: identity, store: store, host: swarm, runner: runner, issuers: configuration.arbiter.dids,
                 logger: logger),
@@ -102,6 +96,19 @@ struct NodeOpening: Sendable {
                 onCount: { tallies.add($0) }),
             tallies: tallies)
         return (parts, bans)
+    }
+
+    private func openedStore() throws(NodeServiceError) -> MeshStore {
+        do {
+            return try MeshStore(
+                path: home.databasePath, owner: identity.did.text, limits: StoreLimits(configuration.limits))
+        } catch MeshStoreError.inUse {
+            throw NodeServiceError(
+                .alreadyRunning, "The node in \(home.path) is already running.",
+                hint: "mesh stop\(home.option) ends it.")
+        } catch {
+            throw NodeServiceError.noPermission(for: .making, of: home.databasePath) ?? NodeServiceError(storage: error)
+        }
     }
 
     /// The machine of a node, which shares its compiled modules with all of the same home.

@@ -41,6 +41,10 @@ struct NodeParts: Sendable {
     let issuerHeads: IssuerHeadDesk
     /// This node as an issuer that pays others' members.
     let across: AcrossDesk
+    /// Has witnesses keep this node's book, if it is an issuer.
+    let replicator: BookReplicator
+    /// What this node keeps of other issuers' books.
+    let replicas: ReplicaDesk
     /// This node as an arbiter of holds.
     let arbiter: ArbiterDesk
     /// This node as a witness of issuers' charters.
@@ -69,6 +73,7 @@ struct NodeParts: Sendable {
     ) async throws(NodeServiceError) {
         try await member.begin(admitting: admits, blame: blame)
         try await arbiter.begin(admitting: admits, blame: blame)
+        try await replicas.begin(admitting: admits, blame: blame)
         try await charterWitness.begin(admitting: admits, blame: blame) { [tallies] in tallies.add($0) }
         await issuerHeads.begin(for: node, admitting: admits, blame: blame)
     }
@@ -82,6 +87,7 @@ struct NodeParts: Sendable {
         group.addTask { [peerService] in await peerService.run() }
         group.addTask { [follower] in await follower.run() }
         group.addTask { [member] in await member.own.run() }
+        group.addTask { [replicator] in await replicator.run() }
         group.addTask { [across] in await across.run() }
         group.addTask { [records] in await records.run() }
         group.addTask { [issuerHeads] in await issuerHeads.run() }

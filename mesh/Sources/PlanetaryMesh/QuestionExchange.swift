@@ -32,6 +32,13 @@ extension ArbiterQuestion: AskedQuestion {
     static var answerBytesMax: Int { ArbiterAnswer.bytesMax }
 }
 
+extension ReplicaQuestion: AskedQuestion {
+    typealias Answer = ReplicaAnswer
+    static var protocolID: String { MeshTopics.replica }
+    static var topic: String { "replica" }
+    static var answerBytesMax: Int { ReplicaAnswer.bytesMax }
+}
+
 extension WitnessQuestion: AskedQuestion {
     typealias Answer = WitnessReply
     static var protocolID: String { MeshTopics.witness }
@@ -43,6 +50,8 @@ extension WitnessQuestion: AskedQuestion {
 typealias CreditExchange = QuestionExchange<CreditQuestion>
 /// Questions to arbiters (PROTOCOL.md, "Results left with an arbiter").
 typealias ArbiterExchange = QuestionExchange<ArbiterQuestion>
+/// Questions of issuers to their witnesses (PROTOCOL.md, "Replicas of a book").
+typealias ReplicaExchange = QuestionExchange<ReplicaQuestion>
 /// Questions to witnesses of charters (PROTOCOL.md, "Witnesses of a charter").
 typealias WitnessExchange = QuestionExchange<WitnessQuestion>
 

@@ -172,7 +172,7 @@ import Testing
     @Test func aFullDiskRefusesTheCommitAndKeepsWhatWasAcknowledged() async throws {
         let folder = try StoreFolder()
         var limits = StoreLimits()
-        limits.databasePagesMax = 110
+        limits.databasePagesMax = 120
         limits.fullMillisecondsMax = 20
         let store = try folder.open(limits: limits)
         var acknowledged: [CID] = []

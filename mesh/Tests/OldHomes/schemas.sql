@@ -242,6 +242,12 @@ CREATE TABLE IF NOT EXISTS conduct(
     payer TEXT NOT NULL, citation BLOB NOT NULL, verdict TEXT NOT NULL, at INTEGER NOT NULL,
     details BLOB, UNIQUE(side, subject, assignment));
 -- version 22
+CREATE TABLE IF NOT EXISTS replicas(
+    issuer TEXT PRIMARY KEY, charter BLOB NOT NULL, promised BLOB, size INTEGER NOT NULL, peaks BLOB NOT NULL,
+    head BLOB, batch BLOB, bytes INTEGER NOT NULL, restored INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS replica_entries(
+    id INTEGER PRIMARY KEY, issuer TEXT NOT NULL, number INTEGER NOT NULL, entry BLOB NOT NULL,
+    UNIQUE(issuer, number));
 CREATE TABLE IF NOT EXISTS witnessed_objects(
     id INTEGER PRIMARY KEY, issuer TEXT NOT NULL, lodged_at INTEGER NOT NULL, object BLOB NOT NULL,
     hold BLOB NOT NULL, signer TEXT NOT NULL, size INTEGER NOT NULL, statement BLOB NOT NULL,
