@@ -17,8 +17,11 @@ import SignedObjects
 actor BookReplicator {
     /// Every bound of it.
     struct Limits: Sendable {
-        /// How long before what failed is tried again, in milliseconds.
-        var pauseMilliseconds: Int64 = 2_000
+        /// How long before what failed is tried again, in milliseconds: at first, and, for a witness that others do not
+        /// wait for, at the most.
+        var pauseMilliseconds: ClosedRange<Int64> = 2_000...16_000
+        /// How long looking for witnesses may take, in milliseconds.
+        var reachMilliseconds: Int64 = 10_000
         /// How often it looks for a new book, and who waits too long, in milliseconds.
         var tickMilliseconds: Int64 = 500
         /// How long taking up what witnesses keep may last, in milliseconds, before others are asked; what came until
@@ -49,8 +52,8 @@ actor BookReplicator {
     private let exchange: ReplicaExchange
     private let logger: Logger
     private let limits: Limits
-    /// Finds and dials witnesses that have no connection.
-    private let reach: @Sendable ([PeerID]) async -> Void
+    /// Finds and dials peers that have no connection.
+    private let dial: @Sendable ([PeerID]) async -> Void
     /// The term that this start began; nil while it has not.
     private var term: BookTerm?
     /// The latest number of a term that this start tried, or that an honest witness told.
@@ -94,7 +97,7 @@ actor BookReplicator {
         desk: IssuerDesk, host: any StreamHost, logger: Logger, limits: Limits = Limits(),
         reach: @escaping @Sendable ([PeerID]) async -> Void
     ) {
-        (self.desk, self.logger, self.limits, self.reach) = (desk, logger, limits, reach)
+        (self.desk, self.logger, self.limits, dial) = (desk, logger, limits, reach)
         exchange = ReplicaExchange(host: host)
     }
 
@@ -122,11 +125,17 @@ actor BookReplicator {
                 break
             } catch {
                 tell(error)
-                pause = limits.pauseMilliseconds
+                pause = limits.pauseMilliseconds.lowerBound
             }
         }
         // Nobody waits for witnesses that nobody asks any more.
         if await !desk.hasNoWitnesses { await desk.close("This node ends.") }
+    }
+
+    /// Connects to witnesses, as far as it can.
+    private func reach(_ witnesses: [DID]) async {
+        let (peers, dial) = (witnesses.map(\.peerID), dial)
+        _ = try? await withDeadline(milliseconds: limits.reachMilliseconds) { await dial(peers) }
     }
 
     private func tell(_ failure: Failure) {
@@ -149,7 +158,7 @@ actor BookReplicator {
         guard let quorum = WitnessQuorum(of: witnesses.count) else { return }
         if witnesses.count - unreliable.count < quorum.needed { unreliable = [] }
         let asked = witnesses.filter { !unreliable.contains($0) }
-        await reach(asked.map(\.peerID))
+        await reach(asked)
         for _ in 0..<limits.termTriesMax {
             var generator = SystemRandomNumberGenerator()
             let life = (0..<BookTerm.lifeBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
@@ -305,20 +314,23 @@ actor BookReplicator {
     /// What a witness is given next; nil if it lacks nothing that has to be now.
     private func next(for witness: DID) -> (head: [UInt8]?, batch: ReplicaBatch)? {
         if let proposal { return kept[witness] ?? 0 < proposal.batch.end ? proposal : nil }
-        guard isQuiet, headed[witness] ?? 0 < shown else { return nil }
+        guard isQuiet, head != nil, headed[witness] ?? 0 < shown else { return nil }
         return (head, ReplicaBatch(start: shown, entries: []))
     }
 
     /// Gives one witness what it has not, as long as the term goes on.
     private func serve(_ witness: DID, _ waking: AsyncStream<Void>) async {
+        var pause = limits.pauseMilliseconds.lowerBound
         for await _ in waking {
             while let term, let (head, batch) = next(for: witness) {
-                if await give(batch, head, term, to: witness) { continue }
-                guard self.term != nil, (try? await Task.sleep(for: .milliseconds(limits.pauseMilliseconds))) != nil
-                else {
-                    return
+                if await give(batch, head, term, to: witness) {
+                    pause = limits.pauseMilliseconds.lowerBound
+                    continue
                 }
-                await reach([witness.peerID])
+                guard self.term != nil, (try? await Task.sleep(for: .milliseconds(pause))) != nil else { return }
+                let (least, most) = (limits.pauseMilliseconds.lowerBound, limits.pauseMilliseconds.upperBound)
+                pause = isQuiet ? min(pause * 2, most) : least
+                await reach([witness])
             }
             if term == nil { return }
         }
