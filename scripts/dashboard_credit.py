@@ -278,13 +278,17 @@ class CreditParts:
         return orders[0]["order_cid"]
 
     def refused(self):
-        """A node cannot be an issuer of which it is an officer; with others it can."""
+        """A node cannot be an issuer of which it is an officer or a witness; with others it can."""
         dids = [self.net.did(index) for index in range(4)]
         self.go("#/credit")
         self.browser.run("document.querySelector('details[data-key=found]').open = true")
         self.fill("Name of the unit", "meals")
-        for officers, verdict in (([dids[0], dids[2]], None), ([dids[2], dids[3]], "This node is an issuer")):
+        others = [dids[2], dids[3]]
+        for officers, witness, verdict in (
+            ([dids[0], dids[2]], "", None), (others, dids[0], None), (others, "", "This node is an issuer")
+        ):
             self.fill("DIDs of the officers", "\n".join(officers))
+            self.fill("DIDs of the witnesses", witness)
             before = self.browser.run("document.getElementById('notes').textContent")
             self.click("Found the issuer")
             self.click("Found the issuer", within="dialog")
@@ -293,4 +297,4 @@ class CreditParts:
                 self.says("This node's own book", "credit: and its book is shown")
             else:
                 told = "document.getElementById('notes').textContent"
-                self.becomes(lambda: self.browser.run(told) != before, "credit: what is wrong with its officers is told")
+                self.becomes(lambda: self.browser.run(told) != before, "credit: what is wrong with it is told")

@@ -95,19 +95,25 @@ function founding() {
   const [unit, decimals, approvals] = [text({ maxlength: 16, placeholder: "hours" }),
     text({ type: "number", min: 0, max: 9, value: 2 }), text({ type: "number", min: 2, max: 16, value: 2 })
   ];
-  const officers = h("textarea", { rows: 3, spellcheck: "false", placeholder: "did:key:z6Mk…" });
+  const list = (rows) => h("textarea", { rows, spellcheck: "false", placeholder: "did:key:z6Mk…" });
+  const [officers, arbiters, witnesses] = [list(3), list(1), list(3)];
+  const named = (area) => area.value.split(/\s+/).filter(Boolean);
   return card("A book of this node's own", h("details", { class: "further", "data-key": "found" }, h("summary", {},
       "Make this node an issuer"), h("div", { class: "stack" },
-      h("p", { class: "muted" }, "It keeps the book of a cooperative from then on. Unit, officers and approvals stay " +
-        "as they are for good: docs/issuers.md says what to think of before."),
+      h("p", { class: "muted" }, "It keeps the book of a cooperative from then on. All of this stays as it is for " +
+        "good: docs/issuers.md says what to think of before."),
       h("div", { class: "fields" }, field("Name of the unit", unit), field("Decimals", decimals),
         field("Officers who have to approve", approvals)),
       field("DIDs of the officers", officers, "One a line, two at the least, and none of them this node."),
+      field("DIDs of the arbiters", arbiters, "Who may decide about disputed claims; nobody can, where you name none."),
+      field("DIDs of the witnesses", witnesses, "Nodes that keep the book, and claims while this node is away. A " +
+        "quorum of them has to run for the book to be open: one of one, two of three, three of four."),
       h("p", {}, action("Found the issuer", async () => {
         if (!await confirmed("Make this node an issuer?",
-            "Its unit and its officers cannot be changed afterwards.", "Found the issuer")) return;
+            "Its unit, officers, arbiters and witnesses cannot be changed afterwards.", "Found the issuer")) return;
         await post("/v1/credit/own", { unit: unit.value.trim(), decimals: Number(decimals.value),
-          approvals: Number(approvals.value), officers: officers.value.split(/\s+/).filter(Boolean) });
+          approvals: Number(approvals.value), officers: named(officers), arbiters: named(arbiters),
+          witnesses: named(witnesses) });
         note("This node is an issuer.");
         again();
       }, { kind: "primary" })))));
