@@ -94,12 +94,10 @@ package actor IssuerDesk {
             else { continue }
             waiting[kept.cid] = read
         }
-        let book = stored.issuer.book
-        (issuer, written, lines, secret) = (stored.issuer, stored.issuer.tree, stored.lines, stored.secret)
-        acrossHolds = HoldsAcross(of: book)
+        install(stored)
         graceUntil = .now + .milliseconds(limits.graceMilliseconds)
         // What others may have been shown its witnesses say (`BookReplicator`).
-        guard book.charter.witnesses.isEmpty else {
+        guard hasNoWitnesses else {
             obstacle = Self.waitsForWitnesses
             return
         }
@@ -107,6 +105,11 @@ package actor IssuerDesk {
         if stored.isRestored {
             obstacle = "This home was restored from a backup, and others may know later entries: the book is closed."
         }
+    }
+
+    private func install(_ stored: StoredBook) {
+        (issuer, written, lines, secret) = (stored.issuer, stored.issuer.tree, stored.lines, stored.secret)
+        (acrossHolds, roots, head) = (HoldsAcross(of: stored.issuer.book), [:], nil)
     }
 
     private func storedOrders() async throws(NodeServiceError) -> [(cid: CID, bytes: [UInt8])] {
@@ -329,9 +332,14 @@ package actor IssuerDesk {
         return true
     }
 
+    /// Reads the book again, in the place of what is in memory.
     private func reload() async throws(NodeServiceError) {
-        (issuer, written, lines, roots, head) = (nil, MerkleTree(), [:], [:], nil)
-        try await load()
+        do throws(NodeServiceError) {
+            if let stored = try await StoredBook.read(of: identity.did, in: store, limits) { install(stored) }
+        } catch {
+            close("The book could not be read again, and is closed until the node starts again: \(error.message)")
+            throw error
+        }
     }
 
     /// Forgets the entries from a number on, which nobody was shown, and reads the book again.

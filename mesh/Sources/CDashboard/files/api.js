@@ -149,8 +149,9 @@ let source = null;
 let isWanted = false;
 let isLive = false;
 
-/** Calls `refresh` when the node tells of one of these, at most twice a second, and now and then without. */
-export function follow(kinds, refresh, signal, seconds = 5) {
+/** Calls `refresh` when the node tells of one of these, at most twice a second, and now and then without; only for those
+ * things whose IDs concern it. */
+export function follow(kinds, refresh, signal, seconds = 5, concerns = () => true) {
   let timer = null;
   let isRunning = false;
   let isDue = false;
@@ -172,8 +173,8 @@ export function follow(kinds, refresh, signal, seconds = 5) {
     clearTimeout(timer);
     if (!signal.aborted) timer = setTimeout(run, document.hidden ? Math.max(milliseconds, 15000) : milliseconds);
   };
-  const hear = (kind) => {
-    if (!kinds.includes(kind)) return;
+  const hear = (kind, id) => {
+    if (!kinds.includes(kind) || (id !== undefined && !concerns(id))) return;
     if (isRunning) isDue = true;
     else if (!isDue) {
       isDue = true;
@@ -225,8 +226,9 @@ function open() {
     else state("off", "Connecting again");
   };
   for (const type of types) {
-    source.addEventListener(type, () => {
-      for (const hear of listeners) hear(type);
+    source.addEventListener(type, (event) => {
+      const { id } = JSON.parse(event.data);
+      for (const hear of listeners) hear(type, id);
     });
   }
 }

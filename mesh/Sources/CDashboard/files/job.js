@@ -47,11 +47,13 @@ export async function job({ container, rest: [id], signal }) {
     request: panel(part.request, ({ request, job, sizes }) => (request ? asked(request, job, sizes) : null)),
   };
   let [last, holdsWait] = [null, false];
+  const concerned = new Set();
   const load = async () => {
     const [description, explanation] = await Promise.all([
       get(`${path}/description`, signal), get(`${path}/explanation`, signal).catch(() => ({ lines: [] }))
     ]);
     last = description.job;
+    for (const each of [last, ...(description.replicas ?? [])]) concerned.add(each.job_id);
     holdsWait = description.credit?.some((hold) => unsettled.has(hold.state)) ?? false;
     draw.head({ job: last, workflow: description.workflow_id });
     draw.replicas(description.replicas ?? []);
@@ -82,7 +84,7 @@ export async function job({ container, rest: [id], signal }) {
   }
   follow(["job", "money"], async () => {
     if (!last.terminal || last.payment === "due" || holdsWait) await load();
-  }, signal, 3);
+  }, signal, 3, (changed) => concerned.has(changed));
 }
 
 /** Follows a job as it happens; each event has the page read again, and progress and log lines show at once. */

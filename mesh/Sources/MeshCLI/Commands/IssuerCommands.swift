@@ -293,11 +293,14 @@ struct IssuerGroup: AsyncParsableCommand {
             ("approved by", order.approvers.joined(separator: " ")),
         ]
         if let owner = order.countersigner { facts.append(("also needs", owner)) }
+        let waits = "waits: \(order.counted) of \(order.needed) officers approve it"
+        // Whose own line it moves may approve it, and does not count.
+        let isOwn = order.counted < order.approvers.count { $0 != order.countersigner }
         facts.append(
             (
                 "state",
                 order.entry.map { "carried out, entry \($0)" }
-                    ?? "waits: \(order.counted) of \(order.needed) officers approve it"
+                    ?? (isOwn ? "\(waits); who approves what is about their own line does not count" : waits)
             ))
         return Table.facts(facts)
     }
