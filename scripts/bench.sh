@@ -3,7 +3,8 @@
 #   scripts/bench.sh                      all of them
 #   scripts/bench.sh PART [OPTION...]     one of formats, transport, gossip, dht, yields, logs, credit (with options of its own), jobs, holds
 # `jobs` starts a mesh of one originator and three executors on loopback, each a process of its own, and stops it again;
-# `holds` one with an issuer and its two officers, whom the executors trust, for jobs by credit beside jobs for tokens.
+# `holds` one with an issuer and its two officers, whom the executors trust, for jobs by credit beside jobs for tokens;
+# with WITNESSES=3, so many nodes keep the issuer's book.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 binaries=.build/release
@@ -54,7 +55,7 @@ print("%-12s %6.1f MiB" % (role, status["resident_bytes"] / 2**20))'
 field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 holds() {
-    local folder did address executor line name order
+    local folder did address executor line name order number
     folder=$(mktemp -d "${TMPDIR:-/tmp}/mesh-bench.XXXXXX")
     trap 'kill "${running[@]}" 2>/dev/null || true; wait; rm -rf "'"$folder"'"' EXIT
     local -A dids=()
@@ -68,7 +69,9 @@ holds() {
             sleep 0.1
         done
     }
-    for name in issuer first second originator executor1 executor2 executor3; do
+    local -a keepers=() kept=()
+    for ((number = 1; number <= ${WITNESSES:-0}; number++)); do keepers+=("witness$number"); done
+    for name in issuer "${keepers[@]}" first second originator executor1 executor2 executor3; do
         case $name in
             issuer) mesh issuer init --listen /ip4/127.0.0.1/tcp/0 --no-executor >/dev/null ;;
             executor*)
@@ -77,15 +80,19 @@ holds() {
                 ;;
             *) mesh "$name" init --listen /ip4/127.0.0.1/tcp/0 --no-executor --bootstrap "$address" >/dev/null ;;
         esac
+        case $name in witness*) mesh "$name" config set witness.issuers "$did" >/dev/null ;; esac
         begin "$name"
         dids[$name]=$(mesh "$name" status --json | field did)
+        case $name in witness*) kept+=(--witness "${dids[$name]}") ;; esac
         if [ "$name" = issuer ]; then
             did=${dids[issuer]}
             address=$(mesh issuer status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["addresses"][0])')
         fi
         if [ "$name" = second ]; then
             mesh issuer issuer found --unit hours --officer "${dids[first]}" --officer "${dids[second]}" \
-                --arbiter "${dids[second]}" >/dev/null
+                --arbiter "${dids[second]}" "${kept[@]}" >/dev/null
+            # Witnesses keep the first entry before the book takes others.
+            while mesh issuer issuer show --json | grep -q '"obstacle"'; do sleep 0.1; done
         fi
     done
     for name in originator executor1 executor2 executor3; do
