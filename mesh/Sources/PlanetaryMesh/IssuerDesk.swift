@@ -116,10 +116,6 @@ package actor IssuerDesk {
         try await stored { () throws(MeshStoreError) in try await IssuerWrite.orders(in: store) }
     }
 
-    private func note(lineOf event: BookEvent) {
-        if let line = event.openedLine { lines[line.did, default: []].insert(line) }
-    }
-
     // MARK: Founding
 
     /// Opens the book of a new issuer.
@@ -192,7 +188,7 @@ package actor IssuerDesk {
     private func noted(
         _ entry: BookEntry, _ opening: EntryOpening, _ parties: Set<DID>, in tree: MerkleTree
     ) -> [StoreWrite] {
-        note(lineOf: entry.event)
+        if let line = entry.event.openedLine { lines[line.did, default: []].insert(line) }
         if let block = entry.event.holdOrder, let book = issuer?.book { acrossHolds.note(block, in: book) }
         let named = entry.event.isPublic ? [IssuerEntryRow.everybody] : parties.map(\.text).sorted()
         let own = StoredBook.write(of: entry, opening, parties: named, in: tree)
@@ -334,7 +330,7 @@ package actor IssuerDesk {
 
     /// Reads the book again, in the place of what is in memory.
     private func reload() async throws(NodeServiceError) {
-        do throws(NodeServiceError) {
+        do {
             if let stored = try await StoredBook.read(of: identity.did, in: store, limits) { install(stored) }
         } catch {
             close("The book could not be read again, and is closed until the node starts again: \(error.message)")
