@@ -236,7 +236,8 @@ class CreditParts:
         before = book(1)[second, True]
         self.anew(
             f"#/credit/{self.issuer}", lambda: second[-8:] in self.facts("Charter").get("Pays members of", ""),
-            "credit: an issuer pays members of another",
+            # It asks the other one every minute whether it has a line there.
+            "credit: an issuer pays members of another", seconds=90,
         )
         self.go("#/submit")
         self.fill("CID of the module", self.net.mesh("add", str(guests / "Sum.wasm")).split()[0])
